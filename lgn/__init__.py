@@ -1,0 +1,31 @@
+"""lgn: Lagrangian graph networks. Learn the Lagrangian density of a field on a small graph, run it on any graph."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Names load their module when first used, so that `import lgn` and `lgn --help` are quick.
+_HOME = {
+    "graphs": ["lattice", "from_edges", "single_node", "clamp"],
+    "stencils": ["Stencil", "node_stencil", "edge_stencil"],
+    "densities": ["Expansion", "MLPDensity", "lnn_initializer", "small_output"],
+    "mass_matrix": ["MassMatrix"],
+    "solvers": [
+        "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
+    ],
+    "lagrangian": ["Lagrangian"],
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_MODULE)
+
+
+def __getattr__(name: str):
+    if name in _MODULE:
+        return getattr(importlib.import_module(f"lgn.{_MODULE[name]}"), name)
+    if name in _HOME:
+        return importlib.import_module(f"lgn.{name}")
+    raise AttributeError(f"module 'lgn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE, *_HOME])

@@ -1,0 +1,219 @@
+"""Densities: local functions l(q, v, features) -> scalar. `MLPDensity` is learned; any plain function is one too."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+Density = Callable[[Float[Array, "slot dim"], Float[Array, "slot dim"], dict[str, Array]], Float[Array, ""]]
+Initializer = Callable[[int, int], nnx.Initializer]
+
+
+class Expansion(NamedTuple):
+    """What the equation of motion needs of a density on a batch of elements.
+
+    Attributes:
+        force: dl/dq, (element, slot, dim).
+        momentum: dl/dv, (element, slot, dim).
+        mass: d2l/dv dv, (element, slot, dim, slot, dim).
+        convection: (d2l/dv dq) v, (element, slot, dim).
+    """
+
+    force: Float[Array, "element slot dim"]
+    momentum: Float[Array, "element slot dim"]
+    mass: Float[Array, "element slot dim slot dim"]
+    convection: Float[Array, "element slot dim"]
+
+
+class MLPDensity(nnx.Module):
+    """Multilayer perceptron on the values of a stencil, beside a kinetic prior on slot 0.
+
+        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features)
+
+    With the prior and a small network the mass matrix starts near m times the identity: positive definite.
+
+    Args:
+        slots: nodes that an element reads.
+        dim: values a node carries.
+        hidden: widths of the hidden layers.
+        activation: function with a continuous second derivative.
+        mass: kinetic prior m: a number, an `nnx.Param` to learn it, or None for the network alone.
+        q_scale: typical size of q, one number or one for each degree of freedom.
+        v_scale: the same for v.
+        features: names of the features that are inputs too.
+        feature_size: how many numbers these features are together.
+        initializer: (layer, layers) -> nnx initialiser of its kernel; default `small_output`, see `lnn_initializer`.
+        rngs: random streams.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, an activation without second derivative.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> density = lgn.MLPDensity(slots=3, dim=1, hidden=(24, 24), rngs=nnx.Rngs(0))
+        >>> density(jnp.zeros((3, 1)), jnp.ones((3, 1)), {}).shape
+        ()
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        dim: int,
+        hidden: Sequence[int] = (24, 24),
+        *,
+        activation: Callable[[Array], Array] = jax.nn.softplus,
+        mass: float | nnx.Param | None = 1.0,
+        q_scale: float | Sequence[float] = 1.0,
+        v_scale: float | Sequence[float] = 1.0,
+        features: Sequence[str] = (),
+        feature_size: int = 0,
+        initializer: Initializer | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if min(slots, dim, len(hidden), *hidden) < 1:
+            raise ValueError(f"MLPDensity: slots={slots}, dim={dim}, hidden={tuple(hidden)}; each must be at least 1")
+        if bool(features) != bool(feature_size):
+            raise ValueError(f"MLPDensity: features={tuple(features)} with feature_size={feature_size}; give both")
+        _check_smooth(activation)
+        self.slots, self.dim, self.hidden, self.activation = slots, dim, tuple(hidden), activation
+        self.mass, self.features, self.feature_size = mass, tuple(features), feature_size
+        self.q_scale, self.v_scale = _scale("q_scale", q_scale, dim), _scale("v_scale", v_scale, dim)
+        sizes = (2 * slots * dim + feature_size, *hidden, 1)
+        kernel_init = initializer or small_output
+        self.layers = nnx.List(
+            nnx.Linear(a, b, kernel_init=kernel_init(i, len(hidden) + 1), param_dtype=jnp.result_type(float), rngs=rngs)
+            for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        )
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        x = self._inputs(q, v, features)
+        *hidden, (kernel, bias) = self._weights(q.dtype)
+        for inner_kernel, inner_bias in hidden:
+            x = self.activation(x @ inner_kernel + inner_bias)
+        return (x @ kernel + bias)[0] + 0.5 * self._prior_mass(v.dtype) * jnp.sum(v[0] ** 2)
+
+    def expand(self, q, v, features) -> Expansion:
+        """The `Expansion` of a batch of elements, in closed form.
+
+        With z_l the input of activation s in layer l, delta_l = dl/ds(z_l) and J_l = dz_l/dv:
+
+            d2l/dv dv = sum_l J_l^T diag(delta_l s''(z_l)) J_l,
+
+        and (d2l/dv dq) v is the same with the right J_l replaced by (dz_l/dq) v. One product with each kernel
+        forward, one back and one a tangent: half of what forward-over-reverse differentiation takes.
+        """
+        hidden, (output, _) = self._weights(q.dtype)[:-1], self._weights(q.dtype)[-1]
+        batch, width = len(q), self.slots * self.dim
+        scale = jnp.concatenate([jnp.tile(jnp.asarray(s, q.dtype), self.slots) for s in (self.q_scale, self.v_scale)])
+        from_q, from_v = jnp.split(hidden[0][0][: 2 * width] / scale[:, None], 2)
+
+        x = jax.vmap(self._inputs)(q, v, features)
+        tangents = [*from_v, v.reshape(batch, width) @ from_q]
+        layers = []
+        for i, (kernel, bias) in enumerate(hidden):
+            if i > 0:
+                tangents = [(slope * tangent) @ kernel for tangent in tangents]
+            x, slope, bend = _derivatives(self.activation, x @ kernel + bias)
+            layers.append((kernel, tangents, slope, bend))
+
+        pairs = [(i, j) for i in range(width) for j in range(i, width + 1)]
+        second = dict.fromkeys(pairs, jnp.zeros((), q.dtype))
+        sensitivity = output[:, 0]
+        for kernel, tangents, slope, bend in reversed(layers):
+            curvature = sensitivity * bend
+            for i, j in pairs:
+                second[i, j] += _contract(curvature, tangents[i] * tangents[j])
+            first = sensitivity * slope
+            sensitivity = first @ kernel.T
+
+        nodal = (batch, self.slots, self.dim)
+        upper = [[second[min(i, j), max(i, j)] for j in range(width)] for i in range(width)]
+        mass = jnp.stack([jnp.stack(row, -1) for row in upper], -2)
+        prior = self._prior_mass(q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
+        return Expansion(
+            force=(first @ from_q.T).reshape(nodal),
+            momentum=(first @ from_v.T + prior * v.reshape(batch, width)).reshape(nodal),
+            mass=(mass + jnp.diag(prior)).reshape(*nodal, self.slots, self.dim),
+            convection=jnp.stack([second[i, width] for i in range(width)], -1).reshape(nodal),
+        )
+
+    def _weights(self, dtype):
+        return [(layer.kernel[...].astype(dtype), layer.bias[...].astype(dtype)) for layer in self.layers]
+
+    def _prior_mass(self, dtype):
+        mass = self.mass[...] if isinstance(self.mass, nnx.Variable) else self.mass or 0.0
+        return jnp.asarray(mass, dtype)
+
+    def _inputs(self, q, v, features):
+        named = [jnp.ravel(features[name]).astype(q.dtype) for name in self.features]
+        scaled = [jnp.ravel(x / jnp.asarray(s, x.dtype)) for x, s in ((q, self.q_scale), (v, self.v_scale))]
+        return jnp.concatenate([*scaled, *named])
+
+
+def small_output(layer: int, layers: int) -> nnx.Initializer:
+    """LeCun normal kernels, the last one a hundred times smaller: the density starts as little more than its prior."""
+    return nnx.initializers.variance_scaling(1e-4 if layer == layers - 1 else 1.0, "fan_in", "normal")
+
+
+def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
+    """Initialiser of Cranmer et al. 2020, appendix C: normal of standard deviation
+
+        n^(-1/2) * {2.2 first layer; 0.58 i hidden layer i = 1, 2, ...; n output layer}, n = max(fan in, fan out).
+
+    Fitted there for two coordinates and softplus.
+
+    Example:
+        >>> import jax, lgn
+        >>> float(lgn.lnn_initializer(1, 4)(jax.random.key(0), (100, 100)).std().round(3))
+        0.058
+    """
+
+    def initialise(key, shape, dtype=jnp.float32, out_sharding=None):
+        n = max(shape)
+        factor = 2.2 if layer == 0 else n if layer == layers - 1 else 0.58 * layer
+        return factor / np.sqrt(n) * jax.random.normal(key, shape, dtype)
+
+    return initialise
+
+
+def _scale(name, value, dim) -> tuple[float, ...]:
+    values = np.broadcast_to(value, (dim,)) if np.ndim(value) == 0 else np.asarray(value)
+    if values.shape != (dim,) or not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"MLPDensity: {name}={value}; give a positive number, or one for each of {dim} dof")
+    return tuple(float(x) for x in values)
+
+
+def _check_smooth(activation) -> None:
+    """A piecewise linear activation has no curvature: its mass matrix would be zero."""
+    second = jax.vmap(jax.grad(jax.grad(activation)))(jnp.linspace(-1.05, 1.05, 8))
+    if not (jnp.isfinite(second).all() and jnp.any(jnp.abs(second) > 1e-6)):
+        name = getattr(activation, "__name__", activation)
+        raise ValueError(
+            f"MLPDensity: activation={name} has no second derivative, so that the mass matrix would be zero; "
+            f"use softplus, tanh, swish or another smooth function"
+        )
+
+
+def _derivatives(activation, z):
+    """Value, slope and second derivative of an elementwise function."""
+    if activation is jax.nn.softplus:  # by the logistic function: half the transcendental calls of the general way
+        slope = jax.nn.sigmoid(z)
+        return activation(z), slope, slope * (1 - slope)
+
+    def value_and_slope(z):
+        return jax.jvp(activation, (z,), (jnp.ones_like(z),))
+
+    (value, slope), (_, bend) = jax.jvp(value_and_slope, (z,), (jnp.ones_like(z),))
+    return value, slope, bend
+
+
+def _contract(weights, values):
+    """Sum over the units of a layer, as a product with a vector, for XLA does not vectorise sums along rows."""
+    if values.ndim == 1:
+        return weights @ values if weights.ndim > 1 else jnp.sum(weights * values)
+    return (weights * values) @ jnp.ones(values.shape[-1], values.dtype)

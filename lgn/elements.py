@@ -1,0 +1,59 @@
+"""Elements: a density and its derivatives on every element of a stencil, in one pass, in pieces that fit the cache."""
+
+import jax
+import jax.numpy as jnp
+
+from lgn.densities import Density, Expansion
+
+CHUNK = 1000
+
+
+def values(density: Density, q, v, features) -> jax.Array:
+    """(element,) value of the density on each element; arguments have a leading element axis."""
+    return _in_chunks(jax.vmap(density), q, v, features)
+
+
+def momenta(density: Density, q, v, features) -> jax.Array:
+    """(element, slot, dim) dl/dv on each element."""
+    return _in_chunks(jax.vmap(jax.grad(density, argnums=1)), q, v, features)
+
+
+def forces(density: Density, q, v, features) -> jax.Array:
+    """(element, slot, dim) dl/dq on each element."""
+    return _in_chunks(jax.vmap(jax.grad(density)), q, v, features)
+
+
+def expand(density: Density, q, v, features) -> Expansion:
+    """The `Expansion` of any density; a density that has an `expand` of its own, in closed form, is asked for that."""
+    return _in_chunks(getattr(density, "expand", None) or jax.vmap(_expand_one(density)), q, v, features)
+
+
+def _expand_one(density):
+    """Gradient, velocity Hessian and mixed term together: one linearisation, one tangent for each (slot, dof) of v
+    and one for (dq, dv) = (v, 0). The mixed second derivative is never formed as a matrix."""
+
+    def one(q, v, features):
+        (force, momentum), tangent = jax.linearize(
+            lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v
+        )
+        basis = jnp.eye(v.size, dtype=v.dtype).reshape(v.size, *v.shape)
+        mass = jax.vmap(lambda dv: tangent(jnp.zeros_like(q), dv)[1])(basis)
+        return Expansion(force, momentum, mass.reshape(*v.shape, *v.shape), tangent(v, jnp.zeros_like(v))[1])
+
+    return one
+
+
+def _in_chunks(batched, q, v, features):
+    """Few elements at once: at more than about a thousand the intermediate values leave the cache."""
+    n = len(q)
+    if n <= 2 * CHUNK:
+        return batched(q, v, features)
+    chunks = -(-n // CHUNK)
+    size = -(-n // chunks)
+    pad = chunks * size - n
+
+    def split(x):
+        return jnp.concatenate([x, x[-1:].repeat(pad, 0)] if pad else [x]).reshape(chunks, size, *x.shape[1:])
+
+    out = jax.lax.map(lambda piece: batched(*piece), jax.tree.map(split, (q, v, features)))
+    return jax.tree.map(lambda x: x.reshape(chunks * size, *x.shape[2:])[:n], out)

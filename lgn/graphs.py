@@ -1,0 +1,244 @@
+"""Graphs: builders of `jraph.GraphsTuple`; numpy is topology and geometry, the user's features are traced.
+
+Names that lgn reads:
+  nodes: `position` (node, space), `measure` (node,), `clamped` (node,) bool
+  edges: `offset` (edge, space) = sender - receiver, `slot` (edge,) = place of the sender in the receiver's stencil
+Every other node or edge feature is the user's and reaches the density by its own name.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import jraph
+import numpy as np
+
+GEOMETRY = {"position", "measure", "clamped", "offset", "slot"}
+
+
+def lattice(
+    shape: Sequence[int],
+    spacing: float | Sequence[float] = 1.0,
+    periodic: bool | Sequence[bool] = True,
+) -> jraph.GraphsTuple:
+    """Regular grid in any number of dimensions, each node joined to its 2 neighbours along each axis.
+
+    Neighbours stand in the fixed order -x, +x, -y, +y, ...; nodes are numbered in C order.
+    The node measure is the product of the spacings.
+
+    Args:
+        shape: nodes along each axis.
+        spacing: distance between neighbours, one number or one for each axis.
+        periodic: whether the ends of an axis are joined, one bool or one for each axis.
+
+    Returns:
+        A graph with nodes `position`, `measure` and edges `offset`, `slot`.
+
+    Raises:
+        ValueError: an axis without nodes, a periodic axis of fewer than 3, a spacing that is not positive.
+
+    Example:
+        >>> import lgn
+        >>> ring = lgn.lattice((100,), spacing=0.1, periodic=True)
+        >>> int(ring.n_node[0]), int(ring.n_edge[0])
+        (100, 200)
+    """
+    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
+    space = len(shape)
+    steps = _per_axis("spacing", spacing, space, float)
+    wraps = _per_axis("periodic", periodic, space, bool)
+    for axis, (n, step, wrap) in enumerate(zip(shape, steps, wraps, strict=True)):
+        if n < 1:
+            raise ValueError(f"lattice: shape={shape} has {n} nodes along axis {axis}; give at least 1")
+        if wrap and n < 3:
+            raise ValueError(
+                f"lattice: shape={shape} has {n} nodes along periodic axis {axis}, so that both neighbours of a node "
+                f"would be the same one; give at least 3 nodes, or periodic=False for this axis"
+            )
+        if not (np.isfinite(step) and step > 0):
+            raise ValueError(f"lattice: spacing={spacing} along axis {axis}; give a positive number")
+
+    nodes = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    coordinates = np.indices(shape).reshape(space, -1).T
+    senders, receivers, offsets, slots = [], [], [], []
+    for axis in range(space):
+        for side, direction in enumerate((-1, 1)):
+            neighbours = np.roll(nodes, -direction, axis=axis).ravel()
+            place = coordinates[:, axis] + direction
+            present = np.full(nodes.size, True) if wraps[axis] else (place >= 0) & (place < shape[axis])
+            senders.append(neighbours[present])
+            receivers.append(nodes.ravel()[present])
+            offset = np.zeros(space)
+            offset[axis] = direction * steps[axis]
+            offsets.append(np.broadcast_to(offset, (present.sum(), space)))
+            slots.append(np.full(present.sum(), 2 * axis + side + 1))
+    return _graph(
+        nodes.size,
+        np.concatenate(senders),
+        np.concatenate(receivers),
+        nodes={
+            "position": coordinates * np.asarray(steps),
+            "measure": np.full(nodes.size, np.prod(steps)),
+        },
+        edges={"offset": np.concatenate(offsets), "slot": np.concatenate(slots)},
+    )
+
+
+def from_edges(
+    n_node: int,
+    senders: Sequence[int] | np.ndarray,
+    receivers: Sequence[int] | np.ndarray,
+    positions: np.ndarray | None = None,
+    edge_features: Mapping[str, np.ndarray] | None = None,
+    node_features: Mapping[str, np.ndarray] | None = None,
+) -> jraph.GraphsTuple:
+    """Any undirected graph, given as directed edges, each in both directions.
+
+    Args:
+        n_node: number of nodes.
+        senders: (edge,) node that is read.
+        receivers: (edge,) node whose stencil reads it.
+        positions: (node, space); gives each edge its `offset`, sender minus receiver.
+        edge_features: name to (edge, ...) array, passed on to the density.
+        node_features: name to (node, ...) array, passed on to the density.
+
+    Raises:
+        ValueError: indices out of range, self-loops, repeated edges, an edge without its reverse, an isolated node,
+            features or positions of the wrong length or not finite.
+
+    Example:
+        >>> import lgn
+        >>> triangle = lgn.from_edges(3, [0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2])
+        >>> int(triangle.n_edge[0])
+        6
+    """
+    senders = _indices("senders", senders, n_node)
+    receivers = _indices("receivers", receivers, n_node)
+    if senders.shape != receivers.shape:
+        raise ValueError(
+            f"from_edges: senders has {senders.size} entries and receivers {receivers.size}; give one pair an edge"
+        )
+    _check_undirected(n_node, senders, receivers)
+    nodes = _features("node_features", node_features, n_node)
+    edges = _features("edge_features", edge_features, senders.size)
+    if positions is not None:
+        place = np.asarray(positions, dtype=float)
+        if place.ndim != 2 or len(place) != n_node:
+            raise ValueError(f"from_edges: positions has shape {place.shape}; expected (node, space) = ({n_node}, ...)")
+        if not np.isfinite(place).all():
+            raise ValueError(f"from_edges: positions of node {np.argwhere(~np.isfinite(place))[0, 0]} are not finite")
+        nodes["position"] = place
+        edges["offset"] = place[senders] - place[receivers]
+    return _graph(n_node, senders, receivers, nodes, edges)
+
+
+def single_node(node_features: Mapping[str, np.ndarray] | None = None) -> jraph.GraphsTuple:
+    """The graph of one node and no edge: a plain mechanical system of `dim` degrees of freedom.
+
+    Args:
+        node_features: name to (1, ...) array, passed on to the density.
+
+    Example:
+        >>> import lgn
+        >>> int(lgn.single_node().n_node[0])
+        1
+    """
+    nothing = np.zeros(0, int)
+    return _graph(1, nothing, nothing, _features("node_features", node_features, 1), {})
+
+
+def clamp(graph: jraph.GraphsTuple, node_indices: Sequence[int] | np.ndarray) -> jraph.GraphsTuple:
+    """The same graph with nodes that do not move (Dirichlet): their acceleration is zero.
+
+    Args:
+        graph: any graph.
+        node_indices: nodes to hold, in addition to those that are held already.
+
+    Raises:
+        ValueError: indices out of range.
+
+    Example:
+        >>> import lgn
+        >>> string = lgn.clamp(lgn.lattice((50,), periodic=False), [0, 49])
+        >>> int(string.nodes["clamped"].sum())
+        2
+    """
+    clamped = clamped_nodes(graph).copy()
+    clamped[_indices("node_indices", node_indices, node_count(graph))] = True
+    return graph._replace(nodes={**graph.nodes, "clamped": clamped})
+
+
+def node_count(graph: jraph.GraphsTuple) -> int:
+    """Number of nodes of all the graphs in the tuple."""
+    return int(np.sum(graph.n_node))
+
+
+def clamped_nodes(graph: jraph.GraphsTuple) -> np.ndarray:
+    """(node,) bool: which nodes do not move."""
+    return np.asarray(graph.nodes.get("clamped", np.zeros(node_count(graph), bool)))
+
+
+def _graph(n_node, senders, receivers, nodes, edges) -> jraph.GraphsTuple:
+    return jraph.GraphsTuple(
+        nodes=nodes,
+        edges=edges,
+        senders=senders.astype(np.int32),
+        receivers=receivers.astype(np.int32),
+        globals={},
+        n_node=np.array([n_node]),
+        n_edge=np.array([senders.size]),
+    )
+
+
+def _per_axis(name, value, space, kind) -> tuple:
+    values = np.broadcast_to(value, (space,)) if np.ndim(value) == 0 else np.asarray(value)
+    if values.shape != (space,):
+        raise ValueError(f"lattice: {name}={value} for {space} axes; give one value, or one for each axis")
+    return tuple(kind(v) for v in values)
+
+
+def _indices(name, values, n_node) -> np.ndarray:
+    indices = np.asarray(values)
+    if indices.size == 0:
+        indices = indices.astype(int)
+    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
+        raise ValueError(f"{name} has shape {indices.shape} and dtype {indices.dtype}; expected integers (n,)")
+    if indices.size and (indices.min() < 0 or indices.max() >= n_node):
+        wrong = indices[(indices < 0) | (indices >= n_node)][0]
+        raise ValueError(f"{name} holds {wrong}, but the graph has nodes 0 to {n_node - 1}")
+    return indices
+
+
+def _features(name, features, count) -> dict:
+    for key, value in (features or {}).items():
+        if key in GEOMETRY | {"mask"}:
+            raise ValueError(f"{name} holds {key!r}, a name that lgn gives itself; rename the feature")
+        if np.ndim(value) < 1 or np.shape(value)[0] != count:
+            raise ValueError(f"{name}[{key!r}] has shape {np.shape(value)}; expected ({count}, ...)")
+        if not np.isfinite(np.asarray(value)).all():
+            raise ValueError(f"{name}[{key!r}] is not finite at row {np.argwhere(~np.isfinite(value))[0, 0]}")
+    return {key: jnp.asarray(value, dtype=float) for key, value in (features or {}).items()}
+
+
+def _check_undirected(n_node, senders, receivers) -> None:
+    if (senders == receivers).any():
+        node = senders[senders == receivers][0]
+        raise ValueError(f"edge {node} -> {node} is a self-loop; a node is slot 0 of its stencil already: remove it")
+    codes = receivers.astype(np.int64) * n_node + senders
+    ordered = np.sort(codes)
+    if (ordered[1:] == ordered[:-1]).any():
+        receiver, sender = divmod(ordered[1:][ordered[1:] == ordered[:-1]][0], n_node)
+        raise ValueError(f"edge {sender} -> {receiver} is given more than once; merge its copies into one")
+    reverse = senders.astype(np.int64) * n_node + receivers
+    lonely = ~np.isin(reverse, ordered, assume_unique=True)
+    if lonely.any():
+        sender, receiver = senders[lonely][0], receivers[lonely][0]
+        raise ValueError(
+            f"edge {sender} -> {receiver} has no reverse: the adjacency is not symmetric; give each edge in both "
+            f"directions, as np.concatenate([i, j]) and np.concatenate([j, i])"
+        )
+    isolated = np.setdiff1d(np.arange(n_node), receivers)
+    if n_node > 1 and isolated.size:
+        raise ValueError(
+            f"node {isolated[0]} is isolated ({isolated.size} such nodes): no edge reaches it; join it, remove it, "
+            f"or give it a graph of its own with single_node()"
+        )

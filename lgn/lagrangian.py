@@ -1,0 +1,296 @@
+"""Lagrangian: a density summed over a graph, and the motion that follows from it."""
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn import elements
+from lgn.densities import Density
+from lgn.graphs import GEOMETRY, clamped_nodes, node_count
+from lgn.mass_matrix import MassMatrix, pattern
+from lgn.solvers import Solution, Solver, default_solver
+from lgn.static import Static
+from lgn.stencils import Stencil, node_stencil
+
+Terms = Density | Sequence[tuple[Density, Stencil | Callable[[jraph.GraphsTuple], Stencil]]]
+State = Float[Array, "node dim"]
+
+
+class Lagrangian(nnx.Pytree):
+    """L(q, v) = sum over elements of density(q_e, v_e, features_e), and its equation of motion
+
+        M a = f,    M = d2L/dv dv,    f = dL/dq - (d2L/dv dq) v - dR/dv + F.
+
+    A pytree whose leaves are the parameters of the densities (and the features that the user gave the graph, and a
+    constant force); jit, grad, vmap and scan take it as an argument.
+
+    Args:
+        graph: nodes and edges; nodes that `clamp` holds have a = 0.
+        density: one density on the node stencil, or a list of (density, stencil) terms, where a stencil is a table
+            or a function of the graph: `[(kinetic, lgn.node_stencil), (potential, lgn.edge_stencil)]`.
+        dissipation: Rayleigh function R(q, v, features) in the same two forms; adds -dR/dv to the force.
+        force: F, an array (node, dim), or a function F(q, v) or F(q, v, t) of the whole state.
+        solver: of M a = f; by default the cheapest for the pattern of M, see `default_solver`.
+
+    Raises:
+        ValueError: a term that is not a pair, a density that is not scalar or does not fit its stencil, states of the
+            wrong shape or dtype.
+        SingularMassMatrix: from `acceleration`, outside of transformations.
+
+    Source: Cranmer et al. 2020, arXiv 2003.04630, equation 6 and section 5.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def string(q, v, features): return 0.5 * v[0, 0] ** 2 - 2.5 * (q[2, 0] - q[0, 0]) ** 2
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), string)
+        >>> L.acceleration(jnp.eye(5)[:, :1], jnp.zeros((5, 1)))[:, 0].tolist()
+        [-10.0, 5.0, 0.0, 0.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        graph: jraph.GraphsTuple,
+        density: Terms,
+        *,
+        dissipation: Terms | None = None,
+        force: Array | Callable[..., State] | None = None,
+        solver: Solver | None = None,
+    ):
+        geometry = [{k: np.asarray(x) for k, x in named.items() if k in GEOMETRY} for named in (graph.nodes, graph.edges)]
+        self._graph = Static(graph._replace(nodes=geometry[0], edges=geometry[1]))
+        self.features = nnx.data(
+            tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in (graph.nodes, graph.edges))
+        )
+        self.terms = nnx.List(_terms("density", graph, density))
+        self.dissipation = nnx.List(_terms("dissipation", graph, dissipation))
+        self.external = _hold(jnp.asarray(force) if isinstance(force, np.ndarray) else force)
+        self.solver = solver
+        self._takes_time = callable(force) and _takes_time(force)
+
+    @property
+    def graph(self) -> jraph.GraphsTuple:
+        nodes, edges = self.features
+        frame = self._graph.value
+        return frame._replace(nodes={**frame.nodes, **nodes}, edges={**frame.edges, **edges})
+
+    @property
+    def density(self) -> Density | list[Density]:
+        """The density, or the densities of the terms."""
+        densities = [term.density for term in self.terms]
+        return densities[0] if len(densities) == 1 else densities
+
+    def __call__(self, q: State, v: State) -> Float[Array, ""]:
+        """L(q, v)."""
+        return self._sum(self.terms, q, v)
+
+    def momentum(self, q: State, v: State) -> State:
+        """p = dL/dv."""
+        return self._velocity_gradient(self.terms, q, v)
+
+    def energy(self, q: State, v: State) -> Float[Array, ""]:
+        """E = v . p - L."""
+        return jnp.sum(v * self.momentum(q, v)) - self(q, v)
+
+    def power(self, q: State, v: State, t: float = 0.0) -> Float[Array, ""]:
+        """dE/dt = v . (F - dR/dv), for clamped nodes do no work."""
+        return jnp.sum(self._free * v * self._applied(q, v, t))
+
+    def force(self, q: State, v: State, t: float = 0.0) -> State:
+        """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
+        return self.equation(q, v, t)[1]
+
+    def mass_matrix(self, q: State, v: State):
+        """M as scipy.sparse CSR, outside of transformations; rows by node, then degree of freedom."""
+        return self.equation(q, v)[0].sparse()
+
+    def equation(self, q: State, v: State, t: float = 0.0) -> tuple[MassMatrix, State]:
+        """M and f of M a = f, each element visited once."""
+        self._check(q, v)
+        f = self._applied(q, v, t)
+        stencils, blocks = [], []
+        for term in self.terms:
+            index, local = term.stencil.index, self._gather(term, q, v)
+            if not _reads_velocity(term.density, *local):
+                f = f.at[index].add(elements.forces(term.density, *local))
+                continue
+            expansion = elements.expand(term.density, *local)
+            f = f.at[index].add(expansion.force - expansion.convection)
+            stencils.append(term.table)
+            blocks.append(expansion.mass)
+        return MassMatrix(pattern(len(q), *stencils), tuple(blocks), q.shape[1]), f
+
+    def solve(self, q: State, v: State, t: float = 0.0) -> Solution:
+        """The acceleration with its residual, status and condition."""
+        mass, f = self.equation(q, v, t)
+        mass, f = self._hold_clamped(mass, f)
+        solver = self.solver or default_solver(mass.pattern, mass.dim)
+        return solver(mass, f)
+
+    def acceleration(self, q: State, v: State, t: float = 0.0) -> State:
+        """a of M a = f, (node, dim).
+
+        Raises:
+            SingularMassMatrix: outside of transformations; within, a singular M gives values that are not finite,
+                and `solve` tells more.
+        """
+        solution = self.solve(q, v, t)
+        if not isinstance(solution.status, jax.core.Tracer):
+            solution.check()
+        return solution.value
+
+    def solver_for(self, dim: int) -> Solver:
+        """The solver that states of `dim` degrees of freedom a node will meet."""
+        if self.solver is not None:
+            return self.solver
+        state = jax.ShapeDtypeStruct((node_count(self._graph.value), dim), jnp.result_type(float))
+        mass = jax.eval_shape(lambda q, v: self._hold_clamped(*self.equation(q, v))[0], state, state)
+        return default_solver(mass.pattern, dim)
+
+    def __repr__(self) -> str:
+        dim = getattr(self.terms[0].density, "dim", 1)
+        names = [getattr(t.density, "__name__", type(t.density).__name__) for t in self.terms]
+        try:
+            solver = self.solver_for(dim)
+        except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
+            solver = "chosen by the state's shape"
+        clamped = int(clamped_nodes(self._graph.value).sum())
+        return (
+            f"Lagrangian({node_count(self._graph.value)} nodes, {self._graph.value.senders.size} edges, "
+            f"{clamped} clamped, density={' + '.join(names)}, solver={solver})"
+        )
+
+    __str__ = __repr__
+
+    @property
+    def _free(self) -> np.ndarray:
+        return ~clamped_nodes(self._graph.value)[:, None]
+
+    def _gather(self, term, q, v):
+        """Local values of q, v and features on each element of a term."""
+        stencil = term.stencil
+        nodes, edges = self.features
+        features = {name: x.astype(q.dtype)[stencil.index] for name, x in nodes.items()}
+        for name, x in edges.items():
+            padded = jnp.concatenate([x, jnp.zeros_like(x[:1])]).astype(q.dtype)
+            features[name] = padded[stencil.edge]
+        constant = {"mask": stencil.mask, **stencil.geometry}
+        features |= {name: jnp.asarray(x, q.dtype) for name, x in constant.items()}
+        return q[stencil.index], v[stencil.index], features
+
+    def _sum(self, terms, q, v):
+        self._check(q, v)
+        return sum(jnp.sum(elements.values(term.density, *self._gather(term, q, v))) for term in terms)
+
+    def _velocity_gradient(self, terms, q, v):
+        self._check(q, v)
+        out = jnp.zeros_like(v)
+        for term in terms:
+            out = out.at[term.stencil.index].add(elements.momenta(term.density, *self._gather(term, q, v)))
+        return out
+
+    def _applied(self, q, v, t):
+        """F - dR/dv."""
+        applied = -self._velocity_gradient(self.dissipation, q, v)
+        if self.external is None:
+            return applied
+        if not callable(self.external):
+            return applied + self.external.astype(q.dtype)
+        return applied + (self.external(q, v, t) if self._takes_time else self.external(q, v))
+
+    def _hold_clamped(self, mass, f):
+        """Rows and columns of clamped nodes become those of the identity, their force zero."""
+        free = self._free
+        if free.all():
+            return mass, f
+        blocks = [
+            block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
+            for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
+        ]
+        held = np.flatnonzero(~free[:, 0])[:, None].astype(np.int32)
+        unit = jnp.broadcast_to(jnp.eye(mass.dim, dtype=f.dtype)[:, None], (len(held), 1, mass.dim, 1, mass.dim))
+        extended = pattern(mass.pattern.n_node, *mass.pattern.tables, Static(held))
+        return MassMatrix(extended, (*blocks, unit), mass.dim), f * free.astype(f.dtype)
+
+    def _check(self, q, v):
+        n_node = node_count(self._graph.value)
+        for name, x in (("q", q), ("v", v)):
+            if np.ndim(x) != 2 or len(x) != n_node:
+                raise ValueError(f"{name} has shape {np.shape(x)}; expected (node, dim) = ({n_node}, ...)")
+            if not jnp.issubdtype(x.dtype, jnp.floating):
+                raise ValueError(f"{name} has dtype {x.dtype}; expected floating point: x.astype(float)")
+        if q.shape != v.shape:
+            raise ValueError(f"q has shape {q.shape} and v {v.shape}; expected the same")
+        for term in [*self.terms, *self.dissipation]:
+            term.check(q)
+
+
+class Term(nnx.Pytree):
+    """A density on a stencil."""
+
+    def __init__(self, density: Density, stencil: Stencil):
+        self.density = _hold(density)
+        self._stencil = Static(stencil)
+        self.table = Static(stencil.index)
+
+    @property
+    def stencil(self) -> Stencil:
+        return self._stencil.value
+
+    def check(self, q) -> None:
+        """Raises ValueError where density and stencil or state do not fit."""
+        slots, dim = self.stencil.slots, q.shape[1]
+        name = getattr(self.density, "__name__", type(self.density).__name__)
+        expected = (getattr(self.density, "slots", slots), getattr(self.density, "dim", dim))
+        if expected != (slots, dim):
+            raise ValueError(
+                f"density {name} was made for (slots, dim) = {expected}, but its stencil has {slots} slots and the "
+                f"state {dim} degrees of freedom a node; make it with slots={slots}, dim={dim}"
+            )
+
+
+def _terms(name, graph, density) -> list[Term]:
+    if density is None:
+        return []
+    pairs = [(density, node_stencil)] if callable(density) else list(density)
+    terms = []
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0])):
+            raise ValueError(f"{name}: {pair!r} is not a term; give a density or a list of (density, stencil)")
+        stencil = pair[1] if isinstance(pair[1], Stencil) else pair[1](graph)
+        terms.append(Term(pair[0], stencil))
+    return terms
+
+
+def _hold(value):
+    """Attribute of a pytree: data where it holds arrays (module, array, Partial), else part of the structure."""
+    arrays = any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(value))
+    return nnx.data(value) if arrays else value
+
+
+def _takes_time(force) -> bool:
+    count = len(inspect.signature(force).parameters)
+    if count not in (2, 3):
+        raise ValueError(f"force takes {count} arguments; expected force(q, v) or force(q, v, t)")
+    return count == 3
+
+
+def _reads_velocity(density, q, v, features) -> bool:
+    """Whether the density's value depends on v: followed through its jaxpr, never guessed from numbers."""
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (q, v, features))
+    program = jax.make_jaxpr(lambda v, q, features: density(q, v, features))(one[1], one[0], one[2]).jaxpr
+    shapes = [var.aval.shape for var in program.outvars]
+    if shapes != [()]:
+        name = getattr(density, "__name__", type(density).__name__)
+        raise ValueError(f"density {name} returns shape {shapes}; expected one scalar: index or sum its result")
+    dependent = {program.invars[0]}
+    for equation in program.eqns:
+        if any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in equation.invars):
+            dependent.update(equation.outvars)
+    return any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in program.outvars)

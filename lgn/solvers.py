@@ -1,0 +1,246 @@
+"""Solvers of M a = f. Each is a callable object, (mass, force) -> Solution; differentiated by one more solve."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from lgn.mass_matrix import MassMatrix, Pattern, _inverse
+
+SOLVED, INDEFINITE, SINGULAR, NOT_CONVERGED = range(4)
+
+
+class SingularMassMatrix(ArithmeticError):
+    """The mass matrix has no inverse, or the solver met its limit."""
+
+
+class Solution(NamedTuple):
+    """What a solver found.
+
+    Attributes:
+        value: a, (node, dim).
+        residual: |M a - f| / |f|.
+        status: 0 solved; 1 solved, but M is not positive definite; 2 M is singular; 3 not converged.
+        node: where M is worst conditioned (smallest pivot).
+        condition: largest over smallest pivot.
+        iterations: of an iterative solver.
+    """
+
+    value: Float[Array, "node dim"]
+    residual: Float[Array, ""]
+    status: Int[Array, ""]
+    node: Int[Array, ""]
+    condition: Float[Array, ""]
+    iterations: Int[Array, ""]
+
+    def check(self) -> "Solution":
+        """Itself, if solved; outside of transformations.
+
+        Raises:
+            SingularMassMatrix: M is singular, or the iteration did not converge.
+        """
+        status = int(self.status)
+        if status in (SINGULAR, NOT_CONVERGED):
+            what = "is singular" if status == SINGULAR else "was not inverted: conjugate gradients did not converge"
+            raise SingularMassMatrix(
+                f"the mass matrix d2L/dv dv {what}, worst at node {int(self.node)}, with pivots in the ratio "
+                f"{float(self.condition):.1e} and residual {float(self.residual):.1e}. Give the density a kinetic prior "
+                f"(MLPDensity(mass=1.0)) or a term 0.5 m v^2 on every node; a matrix that is not positive definite needs "
+                f"solver=lgn.Banded() or lgn.Dense()"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Dense:
+    """LU of the full matrix: the reference, for small graphs."""
+
+    def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
+        matrix = mass.dense()
+        value = jnp.linalg.solve(matrix, force.reshape(-1)).reshape(force.shape)
+        values, vectors = jnp.linalg.eigh(lax.stop_gradient(matrix))
+        worst = jnp.argmax(jnp.abs(vectors[:, jnp.argmin(jnp.abs(values))])) // mass.dim
+        return _report(mass, force, value, values, worst)
+
+
+@dataclass(frozen=True)
+class BlockDiagonal:
+    """One dim x dim block a node, for Lagrangians whose velocities are not coupled along edges."""
+
+    def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
+        if not mass.pattern.diagonal:
+            raise ValueError("BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()")
+        blocks = mass.diagonal()
+        value = _solve_blocks(blocks, force)
+        pivots = lax.stop_gradient(blocks[..., 0] if mass.dim == 1 else jnp.linalg.eigvalsh(blocks))
+        return _report(mass, force, value, pivots, jnp.argmin(jnp.abs(pivots)) // mass.dim)
+
+
+@dataclass(frozen=True)
+class Banded:
+    """LDL^T of the band, linear in the number of nodes: chains, rings, narrow strips, trees.
+
+    Without pivoting it is backward stable when M is positive definite; when it is not, one step of refinement follows.
+    """
+
+    def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
+        order = mass.pattern.order
+        band = mass.band()
+        factors = _factor(lax.stop_gradient(band))
+        indefinite = jnp.any(factors[0] <= 0)
+
+        def solve(multiply, right):
+            first = _substitute(factors, right)
+
+            def refine(state):
+                x, _ = state
+                return x + _substitute(factors, right - multiply(x)), False
+
+            return lax.while_loop(lambda state: state[1], refine, (first, indefinite))[0]
+
+        right = force[order].reshape(-1)
+        found = lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True)
+        value = found.reshape(force.shape)[_inverse(order)]
+        pivots = factors[0]
+        return _report(mass, force, value, pivots, jnp.asarray(order)[jnp.argmin(jnp.abs(pivots)) // mass.dim])
+
+
+@dataclass(frozen=True)
+class ConjugateGradient:
+    """Matrix-free conjugate gradients on the element blocks, preconditioned by the block of each node.
+
+    A direction of negative curvature ends it: a matrix that is not positive definite is reported, not inverted.
+
+    Args:
+        tolerance: on |M a - f| / |f|; by default 1e-12, or 10 machine epsilons where that is more.
+        limit: most iterations.
+    """
+
+    tolerance: float | None = None
+    limit: int = 1000
+
+    def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
+        tolerance = self.tolerance or max(1e-12, 10 * float(jnp.finfo(force.dtype).eps))
+        blocks = lax.stop_gradient(mass.diagonal())
+
+        def solve(multiply, right):
+            return _conjugate_gradient(multiply, right, lambda r: _solve_blocks(blocks, r), tolerance, self.limit)
+
+        value, (count, curved) = lax.custom_linear_solve(
+            lambda x: mass @ x, force, solve, symmetric=True, has_aux=True
+        )
+        pivots = blocks[..., 0] if mass.dim == 1 else jnp.linalg.eigvalsh(blocks)
+        found = _report(mass, force, value, pivots, jnp.argmin(jnp.abs(pivots)) // mass.dim)
+        stuck = curved | ~(found.residual <= 10 * tolerance)
+        status = jnp.where(found.status == SINGULAR, SINGULAR, jnp.where(stuck, NOT_CONVERGED, found.status))
+        return found._replace(status=status, iterations=count)
+
+
+Solver = Dense | BlockDiagonal | Banded | ConjugateGradient
+
+
+def default_solver(pattern: Pattern, dim: int) -> Solver:
+    """The cheapest solver by estimated cost, in units of one multiplication.
+
+    Banded: a sequential step a row, and its square of the width. Conjugate gradients: about 20 products with the blocks.
+    """
+    if pattern.n_node == 1 or pattern.diagonal:
+        return BlockDiagonal()
+    width = (pattern.half_bandwidth + 1) * dim - 1
+    banded = pattern.n_node * dim * (20 + width**2)
+    iterative = 20 * sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
+    return Banded() if banded <= 4 * iterative else ConjugateGradient()
+
+
+def _report(mass, force, value, pivots, node) -> Solution:
+    """Signs and sizes of pivots tell definiteness and condition; M a - f tells the rest."""
+    mass, force, found = lax.stop_gradient((mass, force, value))
+    size = jnp.linalg.norm(force)
+    residual = jnp.linalg.norm(mass @ found - force) / jnp.where(size > 0, size, 1.0)
+    magnitude = jnp.abs(pivots)
+    condition = jnp.max(magnitude) / jnp.min(magnitude)
+    singular = ~(condition < 1 / (10 * jnp.finfo(force.dtype).eps)) | ~jnp.all(jnp.isfinite(found))
+    status = jnp.where(singular, SINGULAR, jnp.where(jnp.all(pivots > 0), SOLVED, INDEFINITE))
+    return Solution(value, residual, status, node, condition, jnp.zeros((), int))
+
+
+def _solve_blocks(blocks, right):
+    if blocks.shape[-1] == 1:
+        return right / blocks[..., 0]
+    return jnp.linalg.solve(blocks, right[..., None])[..., 0]
+
+
+def _factor(band):
+    """M = L D L^T by columns: pivots D (row,), and column j of L below the diagonal (row, width).
+
+    The scan carries the update that earlier columns leave on the next `width` rows and columns; arrays keep the
+    row axis first and a batch last, and the loop is not unrolled (both measured).
+    """
+    width = band.shape[0] - 1
+
+    def step(update, column):
+        column = column + jnp.pad(update[:, :1], ((0, 1), (0, 0)))[:, 0]
+        below = column[1:]
+        lower = below / column[0]
+        shifted = jnp.pad(update[1:, 1:], ((0, 1), (0, 1)))[:width, :width]
+        return shifted - lower[:, None] * below[None], (column[0], lower)
+
+    return lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
+
+
+def _substitute(factors, right):
+    """Solve L D L^T x = right; `ahead` holds the next contributions, one array each, which XLA keeps in registers."""
+    pivots, lower = factors
+    columns = [lower[:, k] for k in range(lower.shape[1])]
+    zeros = (jnp.zeros((), right.dtype),) * len(columns)
+
+    def forward(ahead, row):
+        value, *below = row
+        value = value + ahead[0] if ahead else value
+        return tuple(a - b * value for a, b in zip((*ahead[1:], 0.0), below, strict=True)), value
+
+    def backward(known, row):
+        value, *below = row
+        value = value - sum((b * x for b, x in zip(below, known, strict=True)), jnp.zeros_like(value))
+        return (value, *known)[: len(known)], value
+
+    _, found = lax.scan(forward, zeros, (right, *columns))
+    return lax.scan(backward, zeros, (found / pivots, *columns), reverse=True)[1]
+
+
+def _multiply_band(band, x):
+    """Product of a symmetric matrix in lower band storage and a vector."""
+    out = band[0] * x
+    for k in range(1, len(band)):
+        below = band[k, : x.size - k]
+        out = out.at[k:].add(below * x[:-k]).at[:-k].add(below * x[k:])
+    return out
+
+
+def _conjugate_gradient(multiply, right, precondition, tolerance, limit):
+    """Returns x and (iterations, whether a direction of curvature <= 0 was met)."""
+    goal = tolerance * jnp.linalg.norm(right)
+
+    def inner(a, b):
+        return jnp.sum(a * b)
+
+    def going(state):
+        _, r, _, _, count, curved = state
+        return (jnp.linalg.norm(r) > goal) & (count < limit) & ~curved
+
+    def step(state):
+        x, r, p, rz, count, _ = state
+        product = multiply(p)
+        curvature = inner(p, product)
+        length = rz / jnp.where(curvature > 0, curvature, 1.0)
+        x, r = x + length * p, r - length * product
+        z = precondition(r)
+        following = inner(r, z)
+        return x, r, z + following / rz * p, following, count + 1, ~((curvature > 0) & (rz > 0))
+
+    z = precondition(right)
+    start = (jnp.zeros_like(right), right, z, inner(right, z), jnp.zeros((), int), jnp.array(False))
+    x, *_, count, curved = lax.while_loop(going, step, start)
+    return x, (count, curved)
