@@ -14,6 +14,13 @@ _HOME = {
         "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
     ],
     "lagrangian": ["Lagrangian"],
+    "trajectories": ["States", "Trajectory"],
+    "systems": [],
+    "integrators": ["Adaptive", "ImplicitMidpoint", "rollout"],
+    "checkpoint": ["save", "load", "CheckpointError"],
+    "diagnostics": [],
+    "training": ["fit", "FitResult", "QuasiNewton", "Minibatch", "match", "acceleration_loss", "kinetic_energy"],
+    "plots": [],
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_MODULE)

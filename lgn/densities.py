@@ -142,6 +142,11 @@ class MLPDensity(nnx.Module):
             convection=jnp.stack([second[i, width] for i in range(width)], -1).reshape(nodal),
         )
 
+    def config(self) -> dict:
+        """Arguments that make a density of this shape again."""
+        names = ("slots", "dim", "hidden", "activation", "mass", "q_scale", "v_scale", "features", "feature_size")
+        return {name: getattr(self, name) for name in names}
+
     def _weights(self, dtype):
         return [(layer.kernel[...].astype(dtype), layer.bias[...].astype(dtype)) for layer in self.layers]
 

@@ -116,7 +116,7 @@ class Lagrangian(nnx.Pytree):
         f = self._applied(q, v, t)
         stencils, blocks = [], []
         for term in self.terms:
-            index, local = term.stencil.index, self._gather(term, q, v)
+            index, local = term.stencil.index, term.gather(self.features, q, v)
             if not _reads_velocity(term.density, *local):
                 f = f.at[index].add(elements.forces(term.density, *local))
                 continue
@@ -172,27 +172,15 @@ class Lagrangian(nnx.Pytree):
     def _free(self) -> np.ndarray:
         return ~clamped_nodes(self._graph.value)[:, None]
 
-    def _gather(self, term, q, v):
-        """Local values of q, v and features on each element of a term."""
-        stencil = term.stencil
-        nodes, edges = self.features
-        features = {name: x.astype(q.dtype)[stencil.index] for name, x in nodes.items()}
-        for name, x in edges.items():
-            padded = jnp.concatenate([x, jnp.zeros_like(x[:1])]).astype(q.dtype)
-            features[name] = padded[stencil.edge]
-        constant = {"mask": stencil.mask, **stencil.geometry}
-        features |= {name: jnp.asarray(x, q.dtype) for name, x in constant.items()}
-        return q[stencil.index], v[stencil.index], features
-
     def _sum(self, terms, q, v):
         self._check(q, v)
-        return sum(jnp.sum(elements.values(term.density, *self._gather(term, q, v))) for term in terms)
+        return sum(jnp.sum(elements.values(term.density, *term.gather(self.features, q, v))) for term in terms)
 
     def _velocity_gradient(self, terms, q, v):
         self._check(q, v)
         out = jnp.zeros_like(v)
         for term in terms:
-            out = out.at[term.stencil.index].add(elements.momenta(term.density, *self._gather(term, q, v)))
+            out = out.at[term.stencil.index].add(elements.momenta(term.density, *term.gather(self.features, q, v)))
         return out
 
     def _applied(self, q, v, t):
@@ -242,6 +230,17 @@ class Term(nnx.Pytree):
     @property
     def stencil(self) -> Stencil:
         return self._stencil.value
+
+    def gather(self, features, q, v):
+        """q, v and the dict of features, local to each element: (element, slot, ...)."""
+        stencil = self.stencil
+        nodes, edges = features
+        local = {name: x.astype(q.dtype)[stencil.index] for name, x in nodes.items()}
+        for name, x in edges.items():
+            local[name] = jnp.concatenate([x, jnp.zeros_like(x[:1])]).astype(q.dtype)[stencil.edge]  # -1 reads the 0
+        constant = {"mask": stencil.mask, **stencil.geometry}
+        local |= {name: jnp.asarray(x, q.dtype) for name, x in constant.items()}
+        return q[stencil.index], v[stencil.index], local
 
     def check(self, q) -> None:
         """Raises ValueError where density and stencil or state do not fit."""

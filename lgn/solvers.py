@@ -86,6 +86,8 @@ class Banded:
     """
 
     def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
+        if mass.pattern.diagonal:
+            return BlockDiagonal()(mass, force)
         order = mass.pattern.order
         band = mass.band()
         factors = _factor(lax.stop_gradient(band))
@@ -104,7 +106,7 @@ class Banded:
         found = lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True)
         value = found.reshape(force.shape)[_inverse(order)]
         pivots = factors[0]
-        return _report(mass, force, value, pivots, jnp.asarray(order)[jnp.argmin(jnp.abs(pivots)) // mass.dim])
+        return _report(mass, force, value, pivots, jnp.asarray(order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def node_stencil(graph: jraph.GraphsTuple, hops: int = 1) -> Stencil:
         through = np.where(frontier[..., None] >= 0, reach[frontier], -1)
         shape = (len(frontier), -1)
         nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).reshape(shape)
-        away = (away[:, :, None] + np.append(step, np.zeros((1, step.shape[1])), 0)[through]).reshape(*nodes.shape, -1)
+        through_step = np.append(step, np.zeros((1, step.shape[1])), 0)[through]
+        away = (away[:, :, None] + through_step).reshape(*nodes.shape, step.shape[1])
         if hop > 0:
             order = _first_visits(index, nodes, by_number="slot" not in graph.edges)
             nodes = np.take_along_axis(np.where(_seen(index, nodes), -1, nodes), order, 1)

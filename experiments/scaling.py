@@ -1,0 +1,381 @@
+"""Cost of the acceleration, and of one training gradient, against the number of nodes.
+
+`python experiments/scaling.py [--quick] [--out DIR]`: a ring, an MLP density 6-64-64-1, float64, random states.
+
+    published    dense v-Hessian and mixed term of the global L, pseudo-inverse (Cranmer et al. 2020, equation 6)
+    dense solve  the same Hessian, an LU solve, the mixed term by one JVP
+    asdex        v-Hessian by coloured Hessian-vector products, solved by lgn's band; pattern and colouring are given
+    lgn          Lagrangian.acceleration
+
+Times are medians of rounds in which the methods take turns.
+"""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import asdex
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy.linalg
+import tyro
+from flax import nnx
+from jax.flatten_util import ravel_pytree
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import lgn
+from lgn.mass_matrix import pattern
+from lgn.solvers import _factor, _multiply_band, _substitute
+from lgn.static import Static
+
+FLOP_PER_NODE = 56e3  # closed-form expansion of the density 6-64-64-1
+TOLERANCE = 1e-8  # relative, between the methods
+ASKED = {
+    "speedup_published_100": (">=", 40),
+    "speedup_published_1000": (">=", 700),
+    "per_node_1e6_over_1e4": ("<=", 1.5),
+    "flop_floor_ratio_10000": ("<=", 2.5),
+    "flop_floor_ratio_10000_one_core": ("<=", 2.5),
+    "speedup_asdex_10000": (">=", 2.5),
+    "gradient_speedup_asdex_1000": (">=", 3),
+    "banded_over_scipy_1": ("<=", 1),
+    "banded_over_scipy_32": ("<=", 1),
+}
+
+
+@dataclass
+class Config:
+    """Measure lgn against dense and coloured second derivatives."""
+
+    out: Path = Path("runs/scaling")  # folder of the results
+    quick: bool = False  # small sizes, few rounds
+    seed: int = 0
+    most_seconds: float = 20.0  # a method stops at the size where one call would take longer,
+    most_bytes: float = 8e9  # or would need more memory
+
+
+class Timing(NamedTuple):
+    method: str
+    quantity: str
+    n: int
+    seconds: float
+    seconds_per_node: float
+    compile_seconds: float
+
+
+# Methods: make(n) -> acceleration(density, q, v) on a ring, where q, v and the result are (n,).
+
+
+def total(density, q, v):
+    """The global L as one would write it without a library; slots: self, left, right."""
+    q, v = (jnp.stack([x, jnp.roll(x, 1), jnp.roll(x, -1)], 1)[..., None] for x in (q, v))
+    return jnp.sum(jax.vmap(lambda q, v: density(q, v, {}))(q, v))
+
+
+def published(n):
+    def acceleration(density, q, v):
+        L = partial(total, density)
+        mixed = jax.jacobian(jax.jacobian(L, 1), 0)(q, v)
+        return jnp.linalg.pinv(jax.hessian(L, 1)(q, v)) @ (jax.grad(L)(q, v) - mixed @ v)
+
+    return acceleration
+
+
+def dense_solve(n):
+    def acceleration(density, q, v):
+        return jnp.linalg.solve(jax.hessian(partial(total, density), 1)(q, v), force_by_jvp(density, q, v))
+
+    return acceleration
+
+
+def coloured(n):
+    rows = np.repeat(np.arange(n), 5)
+    columns = (rows.reshape(n, 5) + np.arange(-2, 3)).ravel() % n
+    sparsity = asdex.SparsityPattern.from_coo(rows, columns, (n, n))
+    colouring = asdex.hessian_coloring_from_sparsity(sparsity, symmetric=False)  # 5 colours; symmetric takes 6
+    ring = pattern(n, Static((np.arange(n)[:, None] + np.arange(-1, 2)) % n))
+    place = np.argsort(ring.order)
+    lower = np.flatnonzero(place[rows] >= place[columns])
+    target = (place[rows] - place[columns])[lower], place[columns][lower]
+
+    def acceleration(density, q, v):
+        entries = asdex.hessian_from_coloring(lambda v: total(density, q, v), colouring)(v).data
+        band = jnp.zeros((ring.half_bandwidth + 1, n)).at[target].set(entries[lower])
+        return solve_band(band, force_by_jvp(density, q, v)[ring.order])[place]
+
+    return acceleration
+
+
+def elementwise(n):
+    graph = lgn.lattice((n,))
+
+    def acceleration(density, q, v):
+        return lgn.Lagrangian(graph, density).acceleration(q[:, None], v[:, None])[:, 0]
+
+    return acceleration
+
+
+METHODS = {"published": published, "dense solve": dense_solve, "asdex": coloured, "lgn": elementwise}
+GROWTH = {"published": 2, "dense solve": 2, "asdex": 1, "lgn": 1}  # seconds as a power of n, at least
+
+
+def force_by_jvp(density, q, v):
+    """dL/dq - (d2L/dv dq) v from one JVP of both gradients."""
+    gradients = jax.grad(partial(total, density), (0, 1))
+    (force, _), (_, convection) = jax.jvp(lambda q: gradients(q, v), (q,), (v,))
+    return force - convection
+
+
+def solve_band(band, right):
+    """The steps of `lgn.Banded` where M is positive definite."""
+    factors = _factor(jax.lax.stop_gradient(band))
+    multiply = partial(_multiply_band, band)
+    return jax.lax.custom_linear_solve(multiply, right, lambda _, x: _substitute(factors, x), symmetric=True)
+
+
+# Measurement
+
+
+def interleaved(calls, config, least=3, most=25) -> dict[str, float]:
+    """Median seconds of each call; they take turns, so that a slow minute of the machine meets all of them."""
+
+    def seconds(call, times):
+        start = time.perf_counter()
+        for _ in range(times):
+            jax.block_until_ready(call())
+        return (time.perf_counter() - start) / times
+
+    samples = {name: [seconds(call, 1)] for name, call in calls.items()}
+    times = {name: max(1, int(2e-3 / t)) for name, [t] in samples.items()}
+    budget = 0.3 if config.quick else 2.5
+    rounds = {name: int(np.clip(budget / (t * times[name]), least, most)) for name, [t] in samples.items()}
+    for turn in range(1, max(rounds.values()) + 1):
+        for name in [name for name in calls if turn <= rounds[name]]:
+            samples[name].append(seconds(calls[name], times[name]))
+    return {name: float(np.median(x[1:])) for name, x in samples.items()}
+
+
+@cache
+def small_density():
+    return lgn.MLPDensity(3, 1, (64, 64), rngs=nnx.Rngs(0))
+
+
+def compiled_call(quantity, method, n, seed):
+    """A call without arguments, its seconds of compilation, the bytes it needs."""
+    structure, parameters = nnx.split(small_density())
+    q, v, target = (jnp.asarray(x) for x in np.random.default_rng(seed).normal(size=(3, n)))
+    accelerate = METHODS[method](n)
+
+    def acceleration(parameters, q, v, target):
+        return accelerate(nnx.merge(structure, parameters), q, v)
+
+    def loss(parameters, q, v, target):
+        return jnp.mean((acceleration(parameters, q, v, target) - target) ** 2)
+
+    start = time.perf_counter()
+    function = acceleration if quantity == "acceleration" else jax.grad(loss)
+    executable = jax.jit(function).lower(parameters, q, v, target).compile()
+    memory = executable.memory_analysis()
+    needed = memory.temp_size_in_bytes + memory.output_size_in_bytes + memory.argument_size_in_bytes
+    return partial(executable, parameters, q, v, target), time.perf_counter() - start, needed
+
+
+def sweep(quantity, sizes, config, step) -> list[Timing]:
+    """Every method at every size within its reach."""
+    limit = 0.5 if config.quick else config.most_seconds
+    timings, known = [], dict.fromkeys(METHODS, (sizes[0], 0.0))
+    for n in sizes:
+        calls, compiling = {}, {}
+        for name in [k for k, (m, t) in known.items() if t * (n / m) ** GROWTH[k] < limit]:
+            step(f"{quantity}, {n:,} nodes, {name}")
+            call, compile_seconds, needed = compiled_call(quantity, name, n, config.seed)
+            if needed < config.most_bytes:
+                calls[name], compiling[name] = call, compile_seconds
+        check_agreement({name: call() for name, call in calls.items()}, f"{quantity}, {n} nodes")
+        for name, t in interleaved(calls, config).items():
+            timings.append(Timing(name, quantity, n, t, t / n, compiling[name]))
+            known[name] = n, t
+        known = {name: known[name] for name in calls}
+        step(advance=1)
+    return timings
+
+
+def check_agreement(results, where) -> None:
+    """Raises AssertionError where a method does not give lgn's numbers."""
+    values = {name: ravel_pytree(result)[0] for name, result in results.items()}
+    for name, value in values.items():
+        difference = jnp.linalg.norm(value - values["lgn"]) / jnp.linalg.norm(values["lgn"])
+        assert difference < TOLERANCE, f"{where}: {name} and lgn differ by {float(difference):.1e}"
+
+
+def flop_floor(config, n=10_000) -> float:
+    """lgn's time over the time its arithmetic takes at the rate of a product with a kernel of 64 x 64."""
+    inputs, kernel = jnp.ones((6 * n, 64)), jnp.ones((64, 64))
+    product = partial(jax.jit(jnp.matmul).lower(inputs, kernel).compile(), inputs, kernel)
+    t = interleaved({"product": product, "lgn": compiled_call("acceleration", "lgn", n, config.seed)[0]}, config)
+    return t["lgn"] * 2 * inputs.size * 64 / t["product"] / (n * FLOP_PER_NODE)
+
+
+def flop_floor_one_core(config) -> float | None:
+    """The same in a process that has one core from its start, for XLA sizes its pool of threads once."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # the child inherits it
+    try:
+        command = [sys.executable, __file__, "--one-core", *(["--quick"] if config.quick else [])]
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def banded_over_scipy(config, batch, n=10_000) -> float:
+    """lgn's band over scipy.linalg.solveh_banded, positive definite pentadiagonal systems."""
+    random = np.random.default_rng(config.seed)
+    x = random.normal(size=(batch, n - 2, 3, 3))
+    blocks = jnp.asarray(x @ x.swapaxes(-1, -2) + np.eye(3))[:, :, :, None, :, None]
+    chain = pattern(n, Static(np.arange(n - 2)[:, None] + np.arange(3)))
+    bands = jax.vmap(lambda block: lgn.MassMatrix(chain, (block,), 1).band())(blocks)
+    rights = jnp.asarray(random.normal(size=(batch, n)))
+    arguments = (bands[0], rights[0]) if batch == 1 else (bands, rights)
+    solve = jax.jit(solve_band if batch == 1 else jax.vmap(solve_band)).lower(*arguments).compile()
+    hosts = [(np.asarray(band), np.asarray(right)) for band, right in zip(bands, rights, strict=True)]
+
+    def by_scipy():
+        return [scipy.linalg.solveh_banded(band, right, lower=True, check_finite=False) for band, right in hosts]
+
+    assert chain.half_bandwidth == 2 and np.allclose(solve(*arguments), by_scipy(), rtol=TOLERANCE)
+    t = interleaved({"lgn": partial(solve, *arguments), "scipy": by_scipy}, config)
+    return t["lgn"] / t["scipy"]
+
+
+def jit_eager_difference(config, n=20_000) -> float:
+    """Largest difference of L, force and acceleration, each relative to its largest entry."""
+    L = lgn.Lagrangian(lgn.lattice((n,)), small_density())
+    q, v = jnp.asarray(np.random.default_rng(config.seed).normal(size=(2, n, 1)))
+    pairs = [(f(q, v), jax.jit(f)(q, v)) for f in (lambda q, v: L(q, v), L.force, L.acceleration)]
+    return float(max(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(a)) for a, b in pairs))
+
+
+# Results
+
+
+def speedups(timings) -> dict[str, float | None]:
+    """Ratios of the sweeps; None where a size was skipped."""
+    t = {(x.quantity, x.method, x.n): x.seconds for x in timings}
+
+    def over(quantity, method, n, than="lgn", n_than=None):
+        above, below = t.get((quantity, method, n)), t.get((quantity, than, n_than or n))
+        return above / below if above and below else None
+
+    growth = over("acceleration", "lgn", 1_000_000, n_than=10_000)
+    return {
+        "speedup_published_100": over("acceleration", "published", 100),
+        "speedup_published_1000": over("acceleration", "published", 1000),
+        "per_node_1e6_over_1e4": growth and growth / 100,
+        "speedup_asdex_10000": over("acceleration", "asdex", 10_000),
+        "gradient_speedup_asdex_1000": over("gradient", "asdex", 1000),
+        "gradient_speedup_published_100": over("gradient", "published", 100),
+        "gradient_speedup_published_1000": over("gradient", "published", 1000),
+    }
+
+
+def show(metrics) -> None:
+    table = Table("metric", "asked", "reached", title="ring, MLP 6-64-64-1, float64")
+    for name, value in metrics.items():
+        sign, bound = ASKED.get(name, ("", ""))
+        reached = "skipped" if value is None else f"{value:.3g}"
+        if sign and value is not None:
+            met = value >= bound if sign == ">=" else value <= bound
+            reached = f"[{'green' if met else 'red'}]{reached}"
+        table.add_row(name, f"{sign} {bound}", reached)
+    Console().print(table)
+
+
+def draw(timings, path) -> None:
+    """Seconds against nodes."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharey=True)
+    for panel, quantity in zip(panels, ("acceleration", "gradient"), strict=True):
+        for method, colour in zip(METHODS, ("#777777", "#E69F00", "#0072B2", "#D55E00"), strict=True):
+            points = [(t.n, t.seconds) for t in timings if (t.quantity, t.method) == (quantity, method)]
+            panel.loglog(*zip(*points, strict=True), "o-", color=colour, label=method, lw=2, ms=5)
+        n = np.array([10.0, max(t.n for t in timings if t.quantity == quantity)])
+        panel.loglog(n, 1e-6 * n, "k:", lw=1, label="slope 1")
+        panel.set(xlabel="nodes", title="one acceleration" if quantity == "acceleration" else "one training gradient")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds")
+    panels[1].legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main(config: Config) -> dict:
+    jax.config.update("jax_enable_x64", True)
+    sizes = [100, 1000, 10_000] if config.quick else [10, 100, 1000, 10_000, 100_000, 1_000_000]
+    trained = sizes[:2] if config.quick else sizes[:4]
+    alone = {
+        "flop_floor_ratio_10000": flop_floor,
+        "flop_floor_ratio_10000_one_core": flop_floor_one_core,
+        "banded_over_scipy_1": partial(banded_over_scipy, batch=1),
+        "banded_over_scipy_32": partial(banded_over_scipy, batch=32),
+        "jit_eager_difference": jit_eager_difference,
+    }
+    with Progress() as progress:
+        task = progress.add_task("", total=len(sizes) + len(trained) + len(alone))
+
+        def step(description=None, advance=0):
+            progress.update(task, description=description, advance=advance)
+
+        timings = sweep("acceleration", sizes, config, step) + sweep("gradient", trained, config, step)
+        metrics = speedups(timings)
+        for name, measure in alone.items():
+            step(name)
+            metrics[name] = measure(config)
+            step(advance=1)
+    write_config(config)
+    write_metrics(config.out, metrics, timings)
+    draw(timings, config.out / "scaling.png")
+    show(metrics)
+    return metrics
+
+
+# To be replaced by lgn.runs
+
+
+def write_config(config) -> None:
+    config.out.mkdir(parents=True, exist_ok=True)
+    chosen = {name: value for name, value in asdict(config).items() if name != "out"}
+    (config.out / "config.json").write_text(json.dumps(chosen, indent=2) + "\n")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"python {platform.python_version()}", f"cores {cores}"]
+    lines += [f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax", "numpy", "scipy", "asdex")]
+    (config.out / "environment.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_metrics(out, metrics, timings) -> None:
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    with (out / "metrics.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([Timing._fields, *timings])
+
+
+if __name__ == "__main__":
+    one_core = "--one-core" in sys.argv  # the child of `flop_floor_one_core`
+    chosen = tyro.cli(Config, args=[x for x in sys.argv[1:] if x != "--one-core"])
+    if one_core:
+        jax.config.update("jax_enable_x64", True)
+        print(flop_floor(chosen))
+    else:
+        main(chosen)

@@ -1,0 +1,269 @@
+"""Checkpoints: a system on disk, and the state of a running job. orbax writes the arrays."""
+
+import contextlib
+import hashlib
+import importlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+
+from lgn.graphs import GEOMETRY
+from lgn.lagrangian import Lagrangian
+from lgn.stencils import Stencil
+
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read; the message says why."""
+
+
+def save(path: str | Path, system: Lagrangian) -> None:
+    """Writes a system: its graph, terms, solver and parameters.
+
+    Densities, forces and activations are written by name, so they must be importable; a learned density of your own
+    needs `config()`, the keyword arguments that make it again (beside `rngs`).
+
+    Args:
+        path: folder, made or replaced.
+        system: a Lagrangian.
+
+    Raises:
+        CheckpointError: a function that cannot be found again by name (a lambda, a local function).
+
+    Example:
+        >>> import lgn, tempfile
+        >>> from flax import nnx
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, rngs=nnx.Rngs(0)))
+        >>> folder = tempfile.mkdtemp()
+        >>> lgn.save(folder, L)
+        >>> lgn.load(folder).graph.n_node.tolist()
+        [5]
+    """
+    import orbax.checkpoint as ocp
+
+    arrays, description = _describe(system)
+    with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+        writer.save(
+            Path(path).absolute(),
+            ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), system=ocp.args.JsonSave(description)),
+            force=True,
+        )
+
+
+def load(path: str | Path) -> Lagrangian:
+    """Reads what `save` wrote.
+
+    Raises:
+        CheckpointError: nothing there, cut short, or written by another version.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(path).absolute()
+    if not folder.exists():
+        raise CheckpointError(f"load: {path} does not exist")
+    try:
+        with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            found = reader.restore(
+                folder, ocp.args.Composite(arrays=ocp.args.StandardRestore(), system=ocp.args.JsonRestore())
+            )
+        arrays, description = found["arrays"], found["system"]
+        if not arrays or not description:
+            raise FileNotFoundError("arrays or system")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"load: {path} is not a whole checkpoint ({error}); it was cut short or is another file")
+    if description.get("format") != FORMAT:
+        raise CheckpointError(
+            f"load: {path} has format {description.get('format')} and this lgn reads {FORMAT}; "
+            f"load it with the version that wrote it"
+        )
+    return _build(arrays, description)
+
+
+class Checkpoints:
+    """The last two states of a job, written so that a kill at any moment leaves a whole one.
+
+    Args:
+        folder: made when needed.
+        identity: of the job; a folder that holds another one is refused.
+        seconds: least time between two.
+    """
+
+    def __init__(self, folder: Path, identity: str, seconds: float):
+        import orbax.checkpoint as ocp
+
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        self._ocp, self._identity, self._seconds, self._last = ocp, identity, seconds, time.monotonic()
+        with _quiet():
+            self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+
+    def due(self) -> bool:
+        """Whether the last one is long enough ago."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def keep(self, state: dict[str, Any]) -> None:
+        """Write the state, a tree of dicts of arrays."""
+        args = self._ocp.args
+        number = (self._manager.latest_step() or 0) + 1
+        content = {"identity": self._identity, "format": FORMAT}
+        with _quiet():
+            self._manager.save(
+                number, args=args.Composite(state=args.StandardSave(state), job=args.JsonSave(content)), force=True
+            )
+        self._last = time.monotonic()
+
+    def restore(self) -> dict[str, Any] | None:
+        """The last whole state, or None.
+
+        Raises:
+            CheckpointError: the folder holds another job.
+        """
+        number = self._manager.latest_step()
+        if number is None:
+            return None
+        args = self._ocp.args
+        with _quiet():
+            found = self._manager.restore(
+                number, args=args.Composite(state=args.StandardRestore(), job=args.JsonRestore())
+            )
+        if found["job"] != {"identity": self._identity, "format": FORMAT}:
+            raise CheckpointError(
+                f"{self._manager.directory.parent} holds another run (other data, parameters, key, phases or version of "
+                f"lgn); give another folder, or remove it"
+            )
+        return found["state"]
+
+
+def fingerprint(arrays: Sequence, names: Sequence[str]) -> str:
+    """Digest of arrays and names."""
+    content = hashlib.blake2b(json.dumps(list(names)).encode(), digest_size=16)
+    for array in arrays:
+        content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()
+
+
+def _describe(system) -> tuple[dict, dict]:
+    graph = system.graph
+    terms = {"terms": system.terms, "dissipation": system.dissipation}
+    arrays = {
+        "senders": graph.senders,
+        "receivers": graph.receivers,
+        "n_node": graph.n_node,
+        "n_edge": graph.n_edge,
+        "nodes": {name: np.asarray(x) for name, x in graph.nodes.items()},
+        "edges": {name: np.asarray(x) for name, x in graph.edges.items()},
+        "stencils": {
+            f"{kind}{i}": {"index": t.stencil.index, "mask": t.stencil.mask, "edge": t.stencil.edge, **t.stencil.geometry}
+            for kind, members in terms.items()
+            for i, t in enumerate(members)
+        },
+        "leaves": {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(system))},
+    }
+    description = {
+        "format": FORMAT,
+        "densities": {kind: [_describe_object(t.density) for t in members] for kind, members in terms.items()},
+        "solver": None if system.solver is None else _describe_object(system.solver),
+        "force": "array" if isinstance(system.external, jax.Array) else _describe_object(system.external),
+    }
+    return {key: value for key, value in arrays.items() if not isinstance(value, dict) or value}, description
+
+
+def _build(arrays, description) -> Lagrangian:
+    graph = jraph.GraphsTuple(
+        nodes=_features(arrays.get("nodes", {})),
+        edges=_features(arrays.get("edges", {})),
+        globals={},
+        **{name: arrays[name] for name in ("senders", "receivers", "n_node", "n_edge")},
+    )
+
+    def terms(kind):
+        pairs = []
+        for i, density in enumerate(description["densities"][kind]):
+            table = dict(arrays["stencils"][f"{kind}{i}"])
+            stencil = Stencil(table.pop("index"), table.pop("mask"), table.pop("edge"), table)
+            pairs.append((_build_object(density), stencil))
+        return pairs or None
+
+    force = jnp.zeros(()) if description["force"] == "array" else _build_object(description["force"])
+    template = Lagrangian(
+        graph,
+        terms("terms"),
+        dissipation=terms("dissipation"),
+        force=force,
+        solver=_build_object(description["solver"]),
+    )
+    leaves = arrays.get("leaves", {})
+    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(leaves[str(i)]) for i in range(len(leaves))])
+
+
+def _features(named) -> dict:
+    return {name: np.asarray(x) if name in GEOMETRY else jnp.asarray(x) for name, x in named.items()}
+
+
+def _describe_object(value):
+    """JSON of a function by name, of a module by its `config()`, of a dataclass by its fields, of plain values."""
+    if isinstance(value, nnx.Variable):
+        return {"param": float(value[...])}
+    if isinstance(value, nnx.Module):
+        if not hasattr(value, "config"):
+            raise CheckpointError(f"save: {type(value).__name__} has no config(); return the arguments that make it again")
+        return {"module": _name(type(value)), "config": {k: _describe_object(x) for k, x in value.config().items()}}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"object": _name(type(value)), "fields": asdict(value)}
+    if callable(value):
+        return {"function": _name(value)}
+    return value
+
+
+def _build_object(value):
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else value
+    if "param" in value:
+        return nnx.Param(jnp.asarray(value["param"]))
+    if "module" in value:
+        config = {k: _build_object(x) for k, x in value["config"].items()}
+        return _find(value["module"])(**config, rngs=nnx.Rngs(0))
+    if "object" in value:
+        return _find(value["object"])(**value["fields"])
+    return _find(value["function"])
+
+
+def _name(value) -> str:
+    name = getattr(value, "__name__", "")
+    for module in ("jax.nn", "jax.numpy", getattr(value, "__module__", "")):
+        if module and getattr(importlib.import_module(module), name, None) is value:
+            return f"{module}:{name}"
+    raise CheckpointError(
+        f"save: {name or value} cannot be found again by name; define it at the top of a module that can be imported"
+    )
+
+
+def _find(name: str):
+    module, attribute = name.split(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CheckpointError(f"load: {name} is not importable here ({error}); put its module on the path") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """orbax logs every save on absl's logger."""
+    import logging
+
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

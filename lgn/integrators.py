@@ -1,0 +1,162 @@
+"""Integrators: from an acceleration to a trajectory. Adaptive steps are diffrax's, implicit steps optimistix's."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lgn.trajectories import Trajectory
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Dormand-Prince of order 8 with steps chosen by an error estimate.
+
+    Args:
+        rtol: relative tolerance of a step.
+        atol: absolute tolerance of a step.
+        max_steps: after which the integration is given up.
+    """
+
+    rtol: float = 1e-9
+    atol: float = 1e-9
+    max_steps: int = 1_000_000
+
+    def __call__(self, system, q, v, ts):
+        """q and v at ts, (time, node, dim); only these are kept."""
+        import diffrax
+
+        def field(t, state, system):
+            return state[1], system.acceleration(*state, t)
+
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            diffrax.Dopri8(),
+            ts[0],
+            ts[-1],
+            None,
+            (q, v),
+            args=system,
+            saveat=diffrax.SaveAt(ts=ts),
+            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            max_steps=self.max_steps,
+            throw=False,
+        )
+        return solution.ys
+
+
+@dataclass(frozen=True)
+class ImplicitMidpoint:
+    """Fixed steps y' = y + dt f((y + y') / 2): order 2, symmetric in time, exact for quadratic invariants.
+
+    Args:
+        dt: largest step; each interval of ts is cut into equal steps no longer than that.
+        tolerance: of the fixed-point iteration for y', which converges for dt below 2 / (highest frequency).
+        limit: most iterations of it.
+    """
+
+    dt: float
+    tolerance: float = 1e-12
+    limit: int = 100
+
+    def __call__(self, system, q, v, ts):
+        """q and v at ts, (time, node, dim)."""
+        import optimistix
+
+        longest = max(np.diff(np.asarray(ts)), default=0.0)
+        steps = max(1, int(np.ceil(longest / self.dt - 1e-9)))
+        solver = optimistix.FixedPointIteration(rtol=self.tolerance, atol=self.tolerance)
+
+        def step(state, t, dt):
+            def image(guess, _):
+                middle = jax.tree.map(lambda a, b: (a + b) / 2, state, guess)
+                rate = middle[1], system.acceleration(*middle, t + dt / 2)
+                return jax.tree.map(lambda x, r: x + dt * r, state, rate)
+
+            guess = jax.tree.map(
+                lambda x, r: x + dt * r, state, (state[1], system.acceleration(*state, t))
+            )
+            found = optimistix.fixed_point(image, solver, guess, max_steps=self.limit, throw=False)
+            good = found.result == optimistix.RESULTS.successful
+            return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), found.value)
+
+        def interval(state, ends):
+            t, dt = ends[0], (ends[1] - ends[0]) / steps
+            state = lax.scan(lambda s, i: (step(s, t + i * dt, dt), None), state, jnp.arange(steps))[0]
+            return state, state
+
+        _, later = lax.scan(interval, (q, v), (ts[:-1], ts[1:]))
+        return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), (q, v), later)
+
+
+Integrator = Adaptive | ImplicitMidpoint
+
+
+def rollout(system, state0, ts, integrator: Integrator | None = None) -> Trajectory:
+    """The motion of a system from a state.
+
+    Memory grows with the number of ts, not with the number of steps.
+
+    Args:
+        system: a Lagrangian, or anything with `acceleration`, `energy` and `solve` of (q, v, t).
+        state0: (q, v), each (node, dim), at ts[0].
+        ts: (time,) increasing.
+        integrator: `Adaptive()` by default.
+
+    Returns:
+        Trajectory with the energy of the system and the residual of its solver at each time.
+
+    Raises:
+        ValueError: times that do not increase, states of the wrong shape or not finite.
+        FloatingPointError: the motion left finite numbers, or the integrator its limits.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def oscillator(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2
+        >>> L = lgn.Lagrangian(lgn.single_node(), oscillator)
+        >>> start = jnp.array([[1.0]]), jnp.array([[0.0]])
+        >>> lgn.rollout(L, start, [0.0, 3.1415926535]).q[:, 0, 0].round(4).tolist()
+        [1.0, -1.0]
+    """
+    q, v = (jnp.asarray(x) for x in state0)
+    times = np.asarray(ts, dtype=np.result_type(q.dtype))
+    if times.ndim != 1 or times.size < 2 or not (np.diff(times) > 0).all():
+        raise ValueError(f"rollout: ts={np.asarray(ts)}; expected at least two times, strictly increasing")
+    for name, x in (("q", q), ("v", v)):
+        if not isinstance(x, jax.core.Tracer) and not np.isfinite(x).all():
+            raise ValueError(f"rollout: {name} of state0 is not finite at node {np.argwhere(~np.isfinite(x))[0, 0]}")
+    trajectory = _rollout(system, q, v, tuple(times.tolist()), integrator or Adaptive())
+    if not isinstance(trajectory.q, jax.core.Tracer):
+        _check_finite(system, trajectory)
+    return trajectory
+
+
+@partial(jax.jit, static_argnames=("times", "integrator"))
+def _rollout(system, q, v, times, integrator) -> Trajectory:
+    ts = np.asarray(times, q.dtype)
+    qs, vs = integrator(system, q, v, ts)
+
+    def look(state):
+        q, v, t = state
+        return system.energy(q, v), system.solve(q, v, t).residual
+
+    energy, residual = lax.map(look, (qs, vs, jnp.asarray(ts)))
+    return Trajectory(jnp.asarray(ts), qs, vs, energy, residual)
+
+
+def _check_finite(system, trajectory) -> None:
+    good = np.isfinite(trajectory.q).all((1, 2)) & np.isfinite(trajectory.v).all((1, 2))
+    if good.all():
+        return
+    bad = int(np.argmin(good))
+    last = max(bad - 1, 0)
+    found = system.solve(trajectory.q[last], trajectory.v[last], trajectory.t[last])
+    raise FloatingPointError(
+        f"rollout: no finite state after t = {float(trajectory.t[last]):.6g}. There the solver's status is "
+        f"{int(found.status)} (0 good, 1 not positive definite, 2 singular), condition {float(found.condition):.1e}, "
+        f"worst at node {int(found.node)}. A mass matrix that turns singular needs a kinetic prior or data near this "
+        f"state; else take smaller steps (dt, max_steps)"
+    )

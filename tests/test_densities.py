@@ -1,0 +1,153 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import lgn
+from lgn import elements
+
+MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
+
+
+def unit_normal(layer, layers):
+    """Kernels of order one everywhere, so that the network matters beside the prior."""
+    return nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def make(slots=3, dim=1, hidden=(5, 4), **named):
+    return lgn.MLPDensity(slots, dim, hidden, initializer=unit_normal, rngs=nnx.Rngs(3), **named)
+
+
+def batch(slots, dim, elements=4, dtype=float):
+    q, v, k = (jax.random.normal(jax.random.key(i), (elements, slots, dim), dtype) for i in range(3))
+    return q, v, {"k": k[..., 0]}
+
+
+CASES = [
+    # activation, slots, dim, hidden, mass, scales, features
+    (jax.nn.softplus, 3, 1, (6,), "number", {}, {}),
+    (jax.nn.softplus, 3, 1, (5, 4), "parameter", {"q_scale": 0.3, "v_scale": 2.0}, {}),
+    (jax.nn.softplus, 2, 2, (5, 4, 3), "none", {"q_scale": (0.5, 3.0), "v_scale": (2.0, 0.7)}, {}),
+    (jax.nn.tanh, 2, 2, (5,), "parameter", {}, {"features": ("k",), "feature_size": 2}),
+    (jax.nn.tanh, 1, 2, (5, 4), "none", {"v_scale": (3.0, 0.5)}, {}),
+    (jax.nn.swish, 3, 1, (5, 4, 3), "number", {"q_scale": 2.0}, {"features": ("k",), "feature_size": 3}),
+    (jax.nn.swish, 2, 1, (5, 4), "parameter", {}, {}),
+]
+
+
+@pytest.mark.parametrize("activation, slots, dim, hidden, mass, scales, features", CASES)
+def test_closed_form_expansion_is_that_of_automatic_differentiation(
+    activation, slots, dim, hidden, mass, scales, features
+):
+    density = make(slots, dim, hidden, activation=activation, mass=MASSES[mass](), **scales, **features)
+    arguments = batch(slots, dim)
+
+    @jax.jit
+    def by_hessian(q, v, features):
+        force, momentum = jax.grad(density, (0, 1))(q, v, features)
+        mixed = jax.jacfwd(jax.grad(density, 1), 0)(q, v, features)
+        return force, momentum, jax.hessian(density, 1)(q, v, features), jnp.tensordot(mixed, v, 2)
+
+    closed = jax.jit(density.expand)(*arguments)
+    generic = jax.jit(lambda *a: elements.expand(lambda q, v, f: density(q, v, f), *a))(*arguments)
+    for name, a, b, c in zip(closed._fields, closed, generic, jax.vmap(by_hessian)(*arguments), strict=True):
+        np.testing.assert_allclose(a, c, atol=1e-12, rtol=1e-12, err_msg=f"closed form, {name}")
+        np.testing.assert_allclose(b, c, atol=1e-12, rtol=1e-12, err_msg=f"generic, {name}")
+    assert np.abs(closed.convection).max() > 1e-3  # the mixed term is put to the test
+
+
+def test_value_is_that_of_the_formula_in_numpy():
+    density = make(2, 2, (5, 4), mass=1.7, q_scale=(0.5, 3.0), v_scale=2.0, features=("k",), feature_size=2)
+    q, v, features = (np.asarray(x[0]) for x in (*batch(2, 2)[:2], batch(2, 2)[2]["k"]))
+    x = np.concatenate([(q / [0.5, 3.0]).ravel(), v.ravel() / 2.0, features])
+    *hidden, last = [(np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in density.layers]
+    for kernel, bias in hidden:
+        x = np.log1p(np.exp(x @ kernel + bias))
+    expected = (x @ last[0] + last[1])[0] + 0.5 * 1.7 * (v[0] @ v[0])
+    np.testing.assert_allclose(density(q, v, {"k": features}), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", [2001, 3457])
+def test_pieces_of_a_long_batch_are_put_together_in_order(n):
+    density = make(2, 1, (4,))
+    q, v, features = batch(2, 1, elements=n)
+    whole = jax.jit(jax.vmap(density))(q, v, features)
+    np.testing.assert_allclose(elements.values(density, q, v, features), whole, rtol=1e-13)
+    mass = jax.jit(lambda *a: elements.expand(density, *a).mass)(q, v, features)
+    np.testing.assert_allclose(mass, jax.jit(density.expand)(q, v, features).mass, atol=1e-13)
+
+
+def test_prior_makes_a_new_density_almost_half_m_v_squared():
+    density = lgn.MLPDensity(3, 1, mass=2.5, rngs=nnx.Rngs(0))
+    mass = jax.jit(density.expand)(*batch(3, 1)).mass[:, :, 0, :, 0]
+    np.testing.assert_allclose(mass, np.broadcast_to(np.diag([2.5, 0, 0]), (4, 3, 3)), atol=0.05)
+
+
+def test_only_a_parameter_mass_is_a_leaf():
+    count = {name: len(jax.tree.leaves(make(mass=mass()))) for name, mass in MASSES.items()}
+    assert count == {"number": 6, "parameter": 7, "none": 6}
+
+
+def test_a_parameter_mass_has_the_gradient_half_v_squared():
+    density = make(mass=nnx.Param(jnp.array(0.6)))
+    q, v, _ = (x[0] if not isinstance(x, dict) else x for x in batch(3, 1))
+    gradient = jax.grad(lambda d: d(q, v, {}))(density)
+    np.testing.assert_allclose(gradient.mass[...], 0.5 * v[0, 0] ** 2, rtol=1e-13)
+
+
+def test_dtype_follows_the_state():
+    density = make(mass=nnx.Param(jnp.array(0.6)))
+    arguments = batch(3, 1, dtype=jnp.float32)
+    assert density(*(x[0] for x in arguments[:2]), {}).dtype == jnp.float32
+    assert {x.dtype for x in jax.jit(density.expand)(*arguments)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("layer, shape, std", [(0, (4, 100), 0.22), (1, (100, 100), 0.058), (2, (100, 100), 0.116),
+                                               (3, (100, 1), 10.0)])  # fmt: skip
+def test_lnn_initializer_has_the_published_standard_deviations(layer, shape, std):
+    """Cranmer et al. 2020, appendix C, for 100 nodes and 4 layers."""
+    keys = jax.random.split(jax.random.key(layer), 20_000 // max(200, np.prod(shape)) * 2)
+    kernels = jax.vmap(lambda key: lgn.lnn_initializer(layer, 4)(key, shape, jnp.float64))(keys)
+    np.testing.assert_allclose(kernels.std(), std, rtol=0.03)  # of 2e4 or more numbers: 0.5 % at one sigma
+    assert abs(kernels.mean()) < 0.03 * std
+
+
+def test_initializer_is_told_layer_and_layers():
+    asked = []
+
+    def spy(layer, layers):
+        asked.append((layer, layers))
+        return nnx.initializers.zeros
+
+    lgn.MLPDensity(3, 1, (5, 4), initializer=spy, rngs=nnx.Rngs(0))
+    assert asked == [(0, 3), (1, 3), (2, 3)]
+
+
+def kinked(x):
+    return jnp.abs(x)
+
+
+ERRORS = {
+    "relu": (dict(activation=jax.nn.relu), "activation=relu has no second derivative.*softplus"),
+    "leaky relu": (dict(activation=jax.nn.leaky_relu), "no second derivative"),
+    "absolute value": (dict(activation=kinked), "activation=kinked has no second derivative"),
+    "identity": (dict(activation=lambda x: x), "no second derivative"),
+    "no slot": (dict(slots=0), "slots=0.*at least 1"),
+    "no degree of freedom": (dict(dim=0), "dim=0.*at least 1"),
+    "no hidden layer": (dict(hidden=()), r"hidden=\(\).*at least 1"),
+    "an empty layer": (dict(hidden=(5, 0)), r"hidden=\(5, 0\).*at least 1"),
+    "zero scale": (dict(q_scale=0.0), "q_scale=0.0.*positive"),
+    "negative scale": (dict(v_scale=-1.0), "v_scale=-1.0.*positive"),
+    "scale not finite": (dict(v_scale=np.inf), "v_scale=inf.*positive"),
+    "scales for other dof": (dict(dim=2, q_scale=(1.0, 2.0, 3.0)), "q_scale=.*each of 2 dof"),
+    "features without size": (dict(features=("k",)), r"features=\('k',\) with feature_size=0"),
+    "size without features": (dict(feature_size=2), r"features=\(\) with feature_size=2"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_error_names_the_argument_and_the_fix(name):
+    arguments, message = ERRORS[name]
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
