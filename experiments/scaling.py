@@ -7,7 +7,8 @@
     asdex        v-Hessian by coloured Hessian-vector products, solved by lgn's band; pattern and colouring are given
     lgn          Lagrangian.acceleration
 
-Times are medians of rounds in which the methods take turns.
+Times are medians of turns that the methods take. The fastest call is listed too: the pseudo-inverse is LAPACK's, whose
+threads suffer from any other work on the machine (300 ms in place of 13 ms at 100 nodes), which would flatter lgn.
 """
 
 import csv
@@ -23,7 +24,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import asdex
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -35,10 +35,10 @@ from jax.flatten_util import ravel_pytree
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rivals import GROWTH, METHODS, solve_band
 
 import lgn
 from lgn.mass_matrix import pattern
-from lgn.solvers import _factor, _multiply_band, _substitute
 from lgn.static import Static
 
 FLOP_PER_NODE = 56e3  # closed-form expansion of the density 6-64-64-1
@@ -73,99 +73,29 @@ class Timing(NamedTuple):
     n: int
     seconds: float
     seconds_per_node: float
+    fastest_seconds: float
     compile_seconds: float
 
 
-# Methods: make(n) -> acceleration(density, q, v) on a ring, where q, v and the result are (n,).
+def interleaved(calls, config, turns=7) -> dict[str, tuple[float, float]]:
+    """Median and least seconds of each call; they take turns, so that a slow minute of the machine meets all."""
+    samples = {name: [turn(call, config)] for name, call in calls.items()}
+    for i in range(1, turns):
+        for name in [name for name, x in samples.items() if i < (2 if x[0][0] > 1 else turns)]:
+            samples[name].append(turn(calls[name], config))
+    return {
+        name: (float(np.median([np.median(x) for x in taken])), float(np.min(np.concatenate(taken))))
+        for name, taken in samples.items()
+    }
 
 
-def total(density, q, v):
-    """The global L as one would write it without a library; slots: self, left, right."""
-    q, v = (jnp.stack([x, jnp.roll(x, 1), jnp.roll(x, -1)], 1)[..., None] for x in (q, v))
-    return jnp.sum(jax.vmap(lambda q, v: density(q, v, {}))(q, v))
-
-
-def published(n):
-    def acceleration(density, q, v):
-        L = partial(total, density)
-        mixed = jax.jacobian(jax.jacobian(L, 1), 0)(q, v)
-        return jnp.linalg.pinv(jax.hessian(L, 1)(q, v)) @ (jax.grad(L)(q, v) - mixed @ v)
-
-    return acceleration
-
-
-def dense_solve(n):
-    def acceleration(density, q, v):
-        return jnp.linalg.solve(jax.hessian(partial(total, density), 1)(q, v), force_by_jvp(density, q, v))
-
-    return acceleration
-
-
-def coloured(n):
-    rows = np.repeat(np.arange(n), 5)
-    columns = (rows.reshape(n, 5) + np.arange(-2, 3)).ravel() % n
-    sparsity = asdex.SparsityPattern.from_coo(rows, columns, (n, n))
-    colouring = asdex.hessian_coloring_from_sparsity(sparsity, symmetric=False)  # 5 colours; symmetric takes 6
-    ring = pattern(n, Static((np.arange(n)[:, None] + np.arange(-1, 2)) % n))
-    place = np.argsort(ring.order)
-    lower = np.flatnonzero(place[rows] >= place[columns])
-    target = (place[rows] - place[columns])[lower], place[columns][lower]
-
-    def acceleration(density, q, v):
-        entries = asdex.hessian_from_coloring(lambda v: total(density, q, v), colouring)(v).data
-        band = jnp.zeros((ring.half_bandwidth + 1, n)).at[target].set(entries[lower])
-        return solve_band(band, force_by_jvp(density, q, v)[ring.order])[place]
-
-    return acceleration
-
-
-def elementwise(n):
-    graph = lgn.lattice((n,))
-
-    def acceleration(density, q, v):
-        return lgn.Lagrangian(graph, density).acceleration(q[:, None], v[:, None])[:, 0]
-
-    return acceleration
-
-
-METHODS = {"published": published, "dense solve": dense_solve, "asdex": coloured, "lgn": elementwise}
-GROWTH = {"published": 2, "dense solve": 2, "asdex": 1, "lgn": 1}  # seconds as a power of n, at least
-
-
-def force_by_jvp(density, q, v):
-    """dL/dq - (d2L/dv dq) v from one JVP of both gradients."""
-    gradients = jax.grad(partial(total, density), (0, 1))
-    (force, _), (_, convection) = jax.jvp(lambda q: gradients(q, v), (q,), (v,))
-    return force - convection
-
-
-def solve_band(band, right):
-    """The steps of `lgn.Banded` where M is positive definite."""
-    factors = _factor(jax.lax.stop_gradient(band))
-    multiply = partial(_multiply_band, band)
-    return jax.lax.custom_linear_solve(multiply, right, lambda _, x: _substitute(factors, x), symmetric=True)
-
-
-# Measurement
-
-
-def interleaved(calls, config, least=3, most=25) -> dict[str, float]:
-    """Median seconds of each call; they take turns, so that a slow minute of the machine meets all of them."""
-
-    def seconds(call, times):
-        start = time.perf_counter()
-        for _ in range(times):
-            jax.block_until_ready(call())
-        return (time.perf_counter() - start) / times
-
-    samples = {name: [seconds(call, 1)] for name, call in calls.items()}
-    times = {name: max(1, int(2e-3 / t)) for name, [t] in samples.items()}
-    budget = 0.3 if config.quick else 2.5
-    rounds = {name: int(np.clip(budget / (t * times[name]), least, most)) for name, [t] in samples.items()}
-    for turn in range(1, max(rounds.values()) + 1):
-        for name in [name for name in calls if turn <= rounds[name]]:
-            samples[name].append(seconds(calls[name], times[name]))
-    return {name: float(np.median(x[1:])) for name, x in samples.items()}
+def turn(call, config) -> np.ndarray:
+    """Seconds of consecutive calls, the first left out: LAPACK right after another method waits for its threads."""
+    marks = [time.perf_counter()]
+    while len(marks) < 3 or marks[-1] - marks[0] < (0.05 if config.quick else 0.3):
+        jax.block_until_ready(call())
+        marks.append(time.perf_counter())
+    return np.diff(marks)[1:]
 
 
 @cache
@@ -205,8 +135,8 @@ def sweep(quantity, sizes, config, step) -> list[Timing]:
             if needed < config.most_bytes:
                 calls[name], compiling[name] = call, compile_seconds
         check_agreement({name: call() for name, call in calls.items()}, f"{quantity}, {n} nodes")
-        for name, t in interleaved(calls, config).items():
-            timings.append(Timing(name, quantity, n, t, t / n, compiling[name]))
+        for name, (t, fastest) in interleaved(calls, config).items():
+            timings.append(Timing(name, quantity, n, t, t / n, fastest, compiling[name]))
             known[name] = n, t
         known = {name: known[name] for name in calls}
         step(advance=1)
@@ -226,7 +156,7 @@ def flop_floor(config, n=10_000) -> float:
     inputs, kernel = jnp.ones((6 * n, 64)), jnp.ones((64, 64))
     product = partial(jax.jit(jnp.matmul).lower(inputs, kernel).compile(), inputs, kernel)
     t = interleaved({"product": product, "lgn": compiled_call("acceleration", "lgn", n, config.seed)[0]}, config)
-    return t["lgn"] * 2 * inputs.size * 64 / t["product"] / (n * FLOP_PER_NODE)
+    return t["lgn"][0] * 2 * inputs.size * 64 / t["product"][0] / (n * FLOP_PER_NODE)
 
 
 def flop_floor_one_core(config) -> float | None:
@@ -259,7 +189,7 @@ def banded_over_scipy(config, batch, n=10_000) -> float:
 
     assert chain.half_bandwidth == 2 and np.allclose(solve(*arguments), by_scipy(), rtol=TOLERANCE)
     t = interleaved({"lgn": partial(solve, *arguments), "scipy": by_scipy}, config)
-    return t["lgn"] / t["scipy"]
+    return t["lgn"][0] / t["scipy"][0]
 
 
 def jit_eager_difference(config, n=20_000) -> float:
@@ -276,6 +206,7 @@ def jit_eager_difference(config, n=20_000) -> float:
 def speedups(timings) -> dict[str, float | None]:
     """Ratios of the sweeps; None where a size was skipped."""
     t = {(x.quantity, x.method, x.n): x.seconds for x in timings}
+    t |= {("fastest", x.method, x.n): x.fastest_seconds for x in timings if x.quantity == "acceleration"}
 
     def over(quantity, method, n, than="lgn", n_than=None):
         above, below = t.get((quantity, method, n)), t.get((quantity, than, n_than or n))
@@ -285,6 +216,8 @@ def speedups(timings) -> dict[str, float | None]:
     return {
         "speedup_published_100": over("acceleration", "published", 100),
         "speedup_published_1000": over("acceleration", "published", 1000),
+        "speedup_published_100_fastest": over("fastest", "published", 100),
+        "speedup_published_1000_fastest": over("fastest", "published", 1000),
         "per_node_1e6_over_1e4": growth and growth / 100,
         "speedup_asdex_10000": over("acceleration", "asdex", 10_000),
         "gradient_speedup_asdex_1000": over("gradient", "asdex", 1000),
@@ -360,7 +293,11 @@ def write_config(config) -> None:
     chosen = {name: value for name, value in asdict(config).items() if name != "out"}
     (config.out / "config.json").write_text(json.dumps(chosen, indent=2) + "\n")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    lines = [f"python {platform.python_version()}", f"cores {cores}"]
+    lines = [
+        f"python {platform.python_version()}",
+        f"cores {cores}",
+        f"OPENBLAS_NUM_THREADS {os.environ.get('OPENBLAS_NUM_THREADS')}",
+    ]
     lines += [f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax", "numpy", "scipy", "asdex")]
     (config.out / "environment.txt").write_text("\n".join(lines) + "\n")
 

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 _HOME = {
     "graphs": ["lattice", "from_edges", "single_node", "clamp"],
     "stencils": ["Stencil", "node_stencil", "edge_stencil"],
-    "densities": ["Expansion", "MLPDensity", "lnn_initializer", "small_output"],
+    "densities": ["Expansion", "MLPDensity", "lecun_normal", "lnn_initializer", "small_output"],
     "mass_matrix": ["MassMatrix"],
     "solvers": [
         "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
@@ -21,6 +21,7 @@ _HOME = {
     "diagnostics": [],
     "training": ["fit", "FitResult", "QuasiNewton", "Minibatch", "match", "acceleration_loss", "kinetic_energy"],
     "plots": [],
+    "runs": [],
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_MODULE)

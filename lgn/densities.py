@@ -165,6 +165,11 @@ def small_output(layer: int, layers: int) -> nnx.Initializer:
     return nnx.initializers.variance_scaling(1e-4 if layer == layers - 1 else 1.0, "fan_in", "normal")
 
 
+def lecun_normal(layer: int, layers: int) -> nnx.Initializer:
+    """LeCun normal kernels in every layer: for a network that is the whole density."""
+    return nnx.initializers.lecun_normal()
+
+
 def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
     """Initialiser of Cranmer et al. 2020, appendix C: normal of standard deviation
 

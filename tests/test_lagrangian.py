@@ -84,7 +84,7 @@ def agree(got, expected, tolerance=1e-10):
 # -- The equation of motion ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(n=st.integers(1, 7), dim=st.integers(1, 2), seed=st.integers(0, 1000), network=st.booleans())
 def test_equation_of_motion_is_the_dense_formula(n, dim, seed, network):
     G = connected(n, seed)
@@ -337,9 +337,9 @@ def test_clamped_nodes_stand_still_and_the_others_obey_the_rest_of_the_equation(
     free = np.setdiff1d(np.arange(8), [2, 5])
     v = v.at[jnp.array([2, 5])].set(0.0)
     L = lgn.Lagrangian(lgn.clamp(graph, [2, 5]), analytic(1), solver=solver)
-    _, _, _, mass, f, _ = motion(lgn.Lagrangian(graph, analytic(1)), q, v)
+    mass, f = jax.jit(lgn.Lagrangian(graph, analytic(1)).equation)(q, v)
     rows = (2 * free[:, None] + np.arange(2)).ravel()
-    expected = np.linalg.solve(np.asarray(mass)[np.ix_(rows, rows)], np.asarray(f)[free].ravel())
+    expected = np.linalg.solve(np.asarray(mass.dense())[np.ix_(rows, rows)], np.asarray(f)[free].ravel())
     a = jax.jit(L.acceleration)(q, v)
     np.testing.assert_array_equal(a[jnp.array([2, 5])], 0.0)
     np.testing.assert_allclose(a[free].ravel(), expected, atol=1e-10)

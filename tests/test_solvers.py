@@ -69,7 +69,7 @@ def test_forms_of_the_mass_matrix_are_the_sum_of_its_blocks(graph, dim):
     np.testing.assert_allclose(mass.diagonal(), [nodal[i, :, i] for i in range(len(a))], atol=1e-13)
 
 
-@pytest.mark.parametrize("graph, dim", [("ring", 1), ("chain", 2), ("ladder", 3)])
+@pytest.mark.parametrize("graph, dim", [("ring", 2), ("chain", 3), ("ladder", 1)])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solvers_agree_with_numpy_in_value_and_both_derivatives(solver, graph, dim):
     """With M a = f: da = M^-1 (df - dM a), and <w, da> = <M^-1 w, df - dM a>. Two systems at a time."""

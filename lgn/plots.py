@@ -1,0 +1,78 @@
+"""Plots: each function draws on an axis and returns it; `animate_string` writes a gif."""
+
+from pathlib import Path
+
+import numpy as np
+
+FONT = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def space_time(ax, t, field, title: str = "", limit: float | None = None, label: str = "q"):
+    """Colour map of a field (time, node) against node and time, symmetric about zero."""
+    values = np.asarray(field)
+    limit = limit or float(np.abs(values).max())
+    extent = (0, values.shape[1], float(t[0]), float(t[-1]))
+    image = ax.imshow(values, origin="lower", aspect="auto", extent=extent, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.set(title=title, xlabel="node", ylabel="time")
+    ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
+    return ax
+
+
+def energy(ax, t, energies: dict[str, np.ndarray], title: str = "energy"):
+    """|E / E_0 - 1| against time on a logarithmic axis, one line a name."""
+    for name, values in energies.items():
+        change = np.abs(np.asarray(values) / values[0] - 1)
+        ax.semilogy(t[1:], np.maximum(change[1:], 1e-17), label=name)  # log of an exact 0
+    ax.set(title=title, xlabel="time", ylabel="|E / E(0) - 1|")
+    ax.legend(frameon=False)
+    return ax
+
+
+def errors(ax, t, series: dict[str, np.ndarray], title: str = "error"):
+    """Relative errors against time on a logarithmic axis, one line a name."""
+    for name, values in series.items():
+        ax.semilogy(t[1:], np.maximum(np.asarray(values)[1:], 1e-17), label=name)
+    ax.set(title=title, xlabel="time", ylabel="|q - exact| / |exact|")
+    ax.legend(frameon=False)
+    return ax
+
+
+def history(ax, rows, title: str = "training"):
+    """Root of the training loss against iterations, one line a phase."""
+    start = 0
+    for phase in dict.fromkeys(row.phase for row in rows):
+        steps = [row.step for row in rows if row.phase == phase]
+        losses = [np.sqrt(row.loss) for row in rows if row.phase == phase]
+        ax.semilogy(start + np.array(steps), losses, label=phase)
+        start += max(steps, default=0)
+    ax.set(title=title, xlabel="iteration", ylabel="relative error on the training data")
+    ax.legend(frameon=False)
+    return ax
+
+
+def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: int = 120) -> Path:
+    """Gif of strings (time, node), one line a name."""
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
+    figure, ax = plt.subplots(figsize=(6, 2.6), dpi=90, layout="constrained")
+    top = max(float(np.abs(values).max()) for values in fields.values()) * 1.1
+    styles = ["-", "--", ":"]
+    lines = {
+        name: ax.plot(values[0], styles[i % 3], label=name, lw=3 - i)[0]
+        for i, (name, values) in enumerate(fields.items())
+    }
+    ax.set(ylim=(-top, top), xlabel="node", ylabel="q")
+    ax.legend(loc="upper right", frameon=False, ncols=len(lines))
+    ax.spines[["top", "right"]].set_visible(False)
+    picked = np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int)
+
+    def draw(i):
+        for name, line in lines.items():
+            line.set_ydata(fields[name][i])
+        ax.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
+        return list(lines.values())
+
+    FuncAnimation(figure, draw, picked).save(path, PillowWriter(fps=20))
+    plt.close(figure)
+    return Path(path)

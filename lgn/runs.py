@@ -1,0 +1,65 @@
+"""Runs: the folder that every experiment leaves behind, and from which its motion can be continued."""
+
+import csv
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from lgn.checkpoint import CheckpointError, load, save
+from lgn.trajectories import Trajectory
+
+PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "optimistix", "numpy", "scipy"]
+
+
+def begin(folder: str | Path, config) -> Path:
+    """Makes the folder and writes `config.json` (a dataclass) and `environment.txt`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()})
+    lines = [f"python {platform.python_version()}", f"machine {platform.machine()}", *map(_package, PACKAGES)]
+    (folder / "environment.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_metrics(folder: Path, metrics: dict, rows: list[dict]) -> None:
+    """`metrics.json`, and `metrics.csv` with one line a row."""
+    _write_json(folder / "metrics.json", metrics)
+    with open(folder / "metrics.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
+    """The system and its last state, from which `continue_from` goes on."""
+    save(folder / "system", system)
+    last = {"t": trajectory.t[-1], "q": trajectory.q[-1], "v": trajectory.v[-1]}
+    np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})
+
+
+def continue_from(folder: str | Path):
+    """(system, (q, v), t) as `keep_motion` left them.
+
+    Raises:
+        CheckpointError: the folder holds no such run.
+    """
+    folder = Path(folder)
+    if not (folder / "state.npz").exists():
+        raise CheckpointError(f"{folder} holds no state.npz: it is not the folder of a finished experiment")
+    with np.load(folder / "state.npz") as state:
+        return load(folder / "system"), (state["q"], state["v"]), float(state["t"])
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} not installed"
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
