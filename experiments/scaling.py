@@ -77,8 +77,9 @@ class Timing(NamedTuple):
     compile_seconds: float
 
 
-def interleaved(calls, config, turns=7) -> dict[str, tuple[float, float]]:
+def interleaved(calls, config) -> dict[str, tuple[float, float]]:
     """Median and least seconds of each call; they take turns, so that a slow minute of the machine meets all."""
+    turns = 3 if config.quick else 7
     samples = {name: [turn(call, config)] for name, call in calls.items()}
     for i in range(1, turns):
         for name in [name for name, x in samples.items() if i < (2 if x[0][0] > 1 else turns)]:
@@ -245,7 +246,7 @@ def draw(timings, path) -> None:
         for method, colour in zip(METHODS, ("#777777", "#E69F00", "#0072B2", "#D55E00"), strict=True):
             points = [(t.n, t.seconds) for t in timings if (t.quantity, t.method) == (quantity, method)]
             panel.loglog(*zip(*points, strict=True), "o-", color=colour, label=method, lw=2, ms=5)
-        n = np.array([10.0, max(t.n for t in timings if t.quantity == quantity)])
+        n = np.array([t.n for t in timings if t.quantity == quantity])[[0, -1]]
         panel.loglog(n, 1e-6 * n, "k:", lw=1, label="slope 1")
         panel.set(xlabel="nodes", title="one acceleration" if quantity == "acceleration" else "one training gradient")
         panel.grid(alpha=0.3)

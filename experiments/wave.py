@@ -64,11 +64,11 @@ def main(config: Config) -> dict:
             fit, seconds = train(config, way, seed, folder / f"{way}-{seed}")
             motion, row = examine(config, fit.system)
             rows.append({"way": way, "seed": seed, "train_seconds": seconds, **row})
-            shown = shown or (fit, motion)
+            shown = shown or (fit, *motion)
     metrics = summary(rows)
     runs.write_metrics(folder, metrics, rows)
-    fit, motion = shown
-    runs.keep_motion(folder, fit.system, motion)
+    fit, system, motion = shown
+    runs.keep_motion(folder, system, motion)
     draw(folder, fit, motion)
     show(metrics, ways, folder)
     return metrics
@@ -96,13 +96,13 @@ def train(config: Config, way: str, seed: int, folder: Path):
 
 
 def examine(config: Config, trained: lgn.Lagrangian):
-    """The motion on the test ring, and the metrics of one trained system."""
+    """(system, motion) on the test ring, and the metrics of one trained system."""
     fresh = wave.sample(jax.random.key(10_000), 10_000, config.nodes_train)
     ts = np.linspace(0.0, config.end, 300)
-    motion, middle = roll(trained.density, config.nodes_test, ts)
-    _, large = roll(trained.density, config.nodes_large, np.linspace(0.0, config.end, 14))
+    system, motion, middle = roll(trained.density, config.nodes_test, ts)
+    *_, large = roll(trained.density, config.nodes_large, np.linspace(0.0, config.end, 14))
     parameters = sum(x.size for x in jax.tree.leaves(trained))
-    return motion, {
+    return (system, motion), {
         **diagnostics.acceleration_errors(trained, fresh),
         **middle,
         **{f"large_{name}": value for name, value in large.items()},
@@ -113,13 +113,13 @@ def examine(config: Config, trained: lgn.Lagrangian):
 
 
 def roll(density, n_node: int, ts):
-    """A pulse on a ring of n_node nodes: its motion, and its errors against the exact solution."""
+    """A pulse on a ring of n_node nodes: system, motion, and its errors against the exact solution."""
     system = lgn.Lagrangian(lgn.lattice((n_node,)), density)
     state = wave.pulse(n_node)
     motion = lgn.rollout(system, state, ts)
     error = diagnostics.relative_l2(motion.q, wave.exact(*state, ts)[0])
     momentum = diagnostics.momentum(system, motion)
-    return motion, {
+    return system, motion, {
         "rollout_rel_l2": float(error[-1]),
         "rollout_rel_l2_max": float(error.max()),
         "energy_drift_true": diagnostics.drift(wave.energy(motion.q, motion.v)),
@@ -173,7 +173,7 @@ def draw(folder: Path, fit, motion) -> None:
 
 def show(metrics: dict, ways: list[str], folder: Path) -> None:
     """The table: published, asked, reached."""
-    console = Console()
+    console = Console(width=110)
     names = [name for name in metrics if not name.startswith("pure_") and not name.endswith("_worst")]
     table = Table("metric", "published", "asked", "kinetic prior", *(["asked", "pure MLP"] if "pure" in ways else []))
     for name in names:

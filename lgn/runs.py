@@ -20,7 +20,7 @@ def begin(folder: str | Path, config) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()})
-    lines = [f"python {platform.python_version()}", f"machine {platform.machine()}", *map(_package, PACKAGES)]
+    lines = [f"python {platform.python_version()}", f"machine {platform.machine()}", *map(package_version, PACKAGES)]
     (folder / "environment.txt").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -54,7 +54,8 @@ def continue_from(folder: str | Path):
         return load(folder / "system"), (state["q"], state["v"]), float(state["t"])
 
 
-def _package(name: str) -> str:
+def package_version(name: str) -> str:
+    """Name and version of an installed package."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:

@@ -23,7 +23,9 @@ def test_periodic_ends_are_joined():
 
 def test_open_ends_have_fewer_neighbours_and_keep_their_slots():
     chain = lgn.lattice((4,), periodic=False)
-    slots = {(int(r), int(s)): int(k) for r, s, k in zip(chain.receivers, chain.senders, chain.edges["slot"], strict=True)}
+    slots = {
+        (int(r), int(s)): int(k) for r, s, k in zip(chain.receivers, chain.senders, chain.edges["slot"], strict=True)
+    }
     assert slots == {(0, 1): 2, (1, 0): 1, (1, 2): 2, (2, 1): 1, (2, 3): 2, (3, 2): 1}
 
 

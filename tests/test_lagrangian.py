@@ -178,7 +178,9 @@ def test_double_pendulum():
     L = lgn.Lagrangian(lgn.single_node(), pendulum)
     q, v = 2 * normal(0, 20, 1, 2), 3 * normal(1, 20, 1, 2)
     a = jax.jit(jax.vmap(L.acceleration))(q, v)
-    np.testing.assert_allclose(a[:, 0], [pendulum_by_the_book(*s) for s in zip(q[:, 0], v[:, 0], strict=True)], atol=1e-10)
+    np.testing.assert_allclose(
+        a[:, 0], [pendulum_by_the_book(*s) for s in zip(q[:, 0], v[:, 0], strict=True)], atol=1e-10
+    )
 
 
 def test_energy_is_kinetic_plus_potential():
@@ -478,7 +480,10 @@ ERRORS = {
     "batch without vmap": (lambda: call(q=np.zeros((2, 6, 1))), r"q has shape \(2, 6, 1\)"),
     "q and v differ": (lambda: call(v=np.zeros((6, 2))), r"q has shape \(6, 1\) and v \(6, 2\)"),
     "integers": (lambda: call(q=np.zeros((6, 1), int)), "q has dtype int64; expected floating point"),
-    "density not scalar": (lambda: call(density=lambda q, v, features: v[0]), r"returns shape \[\(1,\)\]; expected one"),
+    "density not scalar": (
+        lambda: call(density=lambda q, v, features: v[0]),
+        r"returns shape \[\(1,\)\]; expected one",
+    ),
     "density of two values": (lambda: call(density=lambda q, v, f: (v[0, 0], q[0, 0])), "expected one scalar"),
     "slots": (lambda: call(density=network(5, 1, rngs=nnx.Rngs(0))), r"= \(5, 1\).*make it with slots=3, dim=1"),
     "dim": (lambda: call(density=network(3, 2, rngs=nnx.Rngs(0))), r"MLPDensity.*= \(3, 2\).*slots=3, dim=1"),

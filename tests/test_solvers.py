@@ -43,7 +43,7 @@ def assemble(graph, blocks, dim):
     n = int(graph.n_node[0])
     out = np.zeros((n, dim, n, dim))
     for table, block in zip(tables(graph), blocks, strict=True):
-        s, t = (np.broadcast_arrays(table.value[:, :, None], table.value[:, None, :]))
+        s, t = np.broadcast_arrays(table.value[:, :, None], table.value[:, None, :])
         np.add.at(out.transpose(0, 2, 1, 3), (s, t), np.asarray(block).transpose(0, 1, 3, 2, 4))
     return out.reshape(n * dim, n * dim)
 

@@ -1,0 +1,36 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: wave wave-table scaling test test-all check clean
+
+wave: .venv/ready
+	$(BIN)/python experiments/wave.py
+
+wave-table: .venv/ready
+	$(BIN)/python experiments/wave.py --pure --seeds 5 --out runs/wave-table
+
+scaling: .venv/ready
+	$(BIN)/python experiments/scaling.py
+
+test: .venv/ready-test
+	$(BIN)/python -m pytest
+
+test-all: .venv/ready-test
+	$(BIN)/python -m pytest -m ""
+
+check: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --constraint constraints.txt
+	touch $@
+
+.venv/ready-test: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,mesh]" --constraint constraints.txt
+	touch $@
+
+clean:
+	rm -rf .venv runs
