@@ -46,9 +46,9 @@ class Config:
     nodes_large: int = 10_000
     states: int = 300
     end: float = 149.5
-    steps: int = 1800
+    steps: int = 5000
     """Iterations of BFGS with the kinetic prior."""
-    pure_steps: int = 1800
+    pure_steps: int = 2500
     """Iterations of BFGS for the MLP alone."""
 
 

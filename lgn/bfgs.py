@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.blas import dsymv, dsyr2
 from scipy.optimize import line_search
 
 ValueAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -21,7 +22,7 @@ class State(NamedTuple):
         x: (p,) parameters.
         value: f(x).
         gradient: (p,).
-        inverse: (p, p) inverse Hessian estimate.
+        inverse: (p, p) inverse Hessian estimate, its upper triangle.
         previous: f before the last step, which sizes the next trial step.
         step: iterations done.
         fresh: 1 while `inverse` is the identity.
@@ -45,7 +46,10 @@ def start(function: ValueAndGradient, x: np.ndarray) -> State:
 
 
 def step(function: ValueAndGradient, state: State) -> State:
-    """One iteration; a failed line search starts again from the steepest descent, once."""
+    """One iteration; a failed line search starts again from the steepest descent, once.
+
+    The inverse Hessian is updated in place, for a copy of it costs more than all the rest: `state` is used up.
+    """
     cache: dict[bytes, tuple[float, np.ndarray]] = {}
 
     def evaluate(x):
@@ -55,8 +59,9 @@ def step(function: ValueAndGradient, state: State) -> State:
             cache[key] = function(x)
         return cache[key]
 
-    x, gradient, inverse = state.x, state.gradient, state.inverse
-    direction = -inverse @ gradient
+    x, gradient = state.x, state.gradient
+    inverse = np.asfortranarray(state.inverse)  # as BLAS stores it: no copy, but after a restore
+    direction = -dsymv(1.0, inverse, gradient)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a failed search is handled below
         length, *_ = line_search(
@@ -79,12 +84,10 @@ def step(function: ValueAndGradient, state: State) -> State:
     curvature = moved @ change
     if state.fresh:
         inverse = inverse * (curvature / (change @ change))  # the size of the Hessian along the first step
-    image = inverse @ change
-    inverse = (
-        inverse
-        + (1 + change @ image / curvature) / curvature * np.outer(moved, moved)
-        - (np.outer(image, moved) + np.outer(moved, image)) / curvature
-    )
+    image = dsymv(1.0, inverse, change)
+    # H + (1 + y.Hy / s.y) s s^T / s.y - (Hy s^T + s (Hy)^T) / s.y, as one symmetric product of rank 2
+    partner = ((1 + change @ image / curvature) / 2 * moved - image) / curvature
+    inverse = dsyr2(1.0, moved, partner, a=inverse, overwrite_a=True)
     return State(
         x + moved, np.asarray(value), following, inverse, state.value, state.step + 1, np.array(0), np.array(0)
     )
@@ -92,4 +95,4 @@ def step(function: ValueAndGradient, state: State) -> State:
 
 def _restart(state: State) -> State:
     guess = state.value + np.linalg.norm(state.gradient) / 2
-    return state._replace(inverse=np.eye(state.x.size), previous=np.asarray(guess), fresh=np.array(1))
+    return state._replace(inverse=np.eye(state.x.size, order="F"), previous=np.asarray(guess), fresh=np.array(1))

@@ -170,6 +170,7 @@ def _describe(system) -> tuple[dict, dict]:
     }
     description = {
         "format": FORMAT,
+        "globals": graph.globals,
         "densities": {kind: [_describe_object(t.density) for t in members] for kind, members in terms.items()},
         "solver": None if system.solver is None else _describe_object(system.solver),
         "force": "array" if isinstance(system.external, jax.Array) else _describe_object(system.external),
@@ -181,7 +182,7 @@ def _build(arrays, description) -> Lagrangian:
     graph = jraph.GraphsTuple(
         nodes=_features(arrays.get("nodes", {})),
         edges=_features(arrays.get("edges", {})),
-        globals={},
+        globals=description["globals"],
         **{name: arrays[name] for name in ("senders", "receivers", "n_node", "n_edge")},
     )
 

@@ -3,6 +3,7 @@
 Names that lgn reads:
   nodes: `position` (node, space), `measure` (node,), `clamped` (node,) bool
   edges: `offset` (edge, space) = sender - receiver, `slot` (edge,) = place of the sender in the receiver's stencil
+  globals: `slots` = neighbours that a node of the lattice has where no end is near
 Every other node or edge feature is the user's and reaches the density by its own name.
 """
 
@@ -80,6 +81,7 @@ def lattice(
             "measure": np.full(nodes.size, np.prod(steps)),
         },
         edges={"offset": np.concatenate(offsets), "slot": np.concatenate(slots)},
+        constants={"slots": 2 * space},
     )
 
 
@@ -177,13 +179,13 @@ def clamped_nodes(graph: jraph.GraphsTuple) -> np.ndarray:
     return np.asarray(graph.nodes.get("clamped", np.zeros(node_count(graph), bool)))
 
 
-def _graph(n_node, senders, receivers, nodes, edges) -> jraph.GraphsTuple:
+def _graph(n_node, senders, receivers, nodes, edges, constants=None) -> jraph.GraphsTuple:
     return jraph.GraphsTuple(
         nodes=nodes,
         edges=edges,
         senders=senders.astype(np.int32),
         receivers=receivers.astype(np.int32),
-        globals={},
+        globals=constants or {},
         n_node=np.array([n_node]),
         n_edge=np.array([senders.size]),
     )

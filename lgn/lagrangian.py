@@ -129,6 +129,10 @@ class Lagrangian(nnx.Pytree):
     def solve(self, q: State, v: State, t: float = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
         mass, f = self.equation(q, v, t)
+        if not mass.blocks:
+            raise ValueError(
+                "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
+            )
         mass, f = self._hold_clamped(mass, f)
         solver = self.solver or default_solver(mass.pattern, mass.dim)
         return solver(mass, f)

@@ -162,7 +162,7 @@ def _report(mass, force, value, pivots, node) -> Solution:
     size = jnp.linalg.norm(force)
     residual = jnp.linalg.norm(mass @ found - force) / jnp.where(size > 0, size, 1.0)
     magnitude = jnp.abs(pivots)
-    condition = jnp.max(magnitude) / jnp.min(magnitude)
+    condition = jnp.nanmax(magnitude) / jnp.nanmin(magnitude)  # pivots after a zero one are NaN
     singular = ~(condition < 1 / (10 * jnp.finfo(force.dtype).eps)) | ~jnp.all(jnp.isfinite(found))
     status = jnp.where(singular, SINGULAR, jnp.where(jnp.all(pivots > 0), SOLVED, INDEFINITE))
     return Solution(value, residual, status, node, condition, jnp.zeros((), int))

@@ -122,7 +122,7 @@ def _edge_table(graph: jraph.GraphsTuple) -> np.ndarray:
     receivers = graph.receivers[order]
     first = np.searchsorted(receivers, np.arange(n_node))
     place = graph.edges["slot"][order] - 1 if "slot" in graph.edges else np.arange(order.size) - first[receivers]
-    table = np.full((n_node, place.max(initial=-1) + 1), -1)
+    table = np.full((n_node, graph.globals.get("slots", place.max(initial=-1) + 1)), -1)
     table[receivers, place] = order
     return table
 
@@ -137,7 +137,10 @@ def _seen(index, nodes) -> np.ndarray:
 
 
 def _first_visits(index, nodes, by_number: bool) -> np.ndarray:
-    """Order that puts new nodes first, in the order met or by number, and cuts columns that nobody fills."""
+    """Order of the columns, without those that nobody fills: new nodes first, by number; on a lattice every column
+    is one displacement, which keeps its place where an open end leaves it empty."""
     seen = _seen(index, nodes)
-    order = np.argsort(np.where(seen, nodes.max(initial=0) + 1, nodes if by_number else 0), axis=1, kind="stable")
+    if not by_number:
+        return np.broadcast_to(np.flatnonzero((~seen).any(0)), (len(nodes), int((~seen).any(0).sum())))
+    order = np.argsort(np.where(seen, nodes.max(initial=0) + 1, nodes), axis=1, kind="stable")
     return order[:, : int((~seen).sum(1).max(initial=0))]

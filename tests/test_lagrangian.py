@@ -506,7 +506,7 @@ def test_error_names_the_argument_and_the_fix(name):
 def test_a_massless_node_is_named(hops, solver):
     graph = from_networkx(nx.path_graph(6), node_features={"m": np.array([1.0, 1, 1, 0, 1, 1])})
     L = lgn.Lagrangian(graph, [(kinetic, lambda g: lgn.node_stencil(g, hops=hops))], solver=solver, force=1 + Q)
-    with pytest.raises(lgn.SingularMassMatrix, match="is singular, worst at node 3,.*kinetic prior"):
+    with pytest.raises(lgn.SingularMassMatrix, match=r"is singular, worst at node 3,.*kinetic prior"):
         L.acceleration(Q, Q)
     assert jax.jit(L.solve)(Q, Q).status == SINGULAR
     assert jax.jit(lgn.Lagrangian(RING, string).solve)(Q, Q).status == SOLVED

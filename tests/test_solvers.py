@@ -117,7 +117,7 @@ def test_block_diagonal_is_numpy_on_each_node(dim):
 
 def test_block_diagonal_refuses_coupled_nodes():
     ring = GRAPHS["ring"]
-    with pytest.raises(ValueError, match="couples nodes.*Banded"):
+    with pytest.raises(ValueError, match=r"couples nodes.*Banded"):
         solve(lgn.BlockDiagonal(), ring, 1, random_blocks(ring, 1, 0), random_force(ring, 1))
 
 
@@ -181,7 +181,7 @@ def test_indefinite_matrix_is_reported_by_conjugate_gradients(graph):
     blocks, force = indefinite(graph, 2, 0), random_force(graph, 2)
     solution = jax.jit(lgn.ConjugateGradient())(build(graph, blocks, 2), force)
     assert solution.status == NOT_CONVERGED
-    with pytest.raises(lgn.SingularMassMatrix, match="conjugate gradients did not converge.*lgn.Banded"):
+    with pytest.raises(lgn.SingularMassMatrix, match=r"conjugate gradients did not converge.*lgn.Banded"):
         solution.check()
 
 

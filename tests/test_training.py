@@ -1,0 +1,154 @@
+"""Training: every phase lowers the error, a killed run goes on to the same numbers, and what goes wrong is said."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from scipy.optimize import minimize, rosen, rosen_der
+
+import lgn
+from lgn import bfgs
+from lgn.systems import wave
+
+
+def ring(mass=1.0, seed=0, hidden=(6,)):
+    return lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, hidden, mass=mass, rngs=nnx.Rngs(seed)))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return wave.sample(jax.random.key(0), 30, 5)
+
+
+def test_bfgs_finds_the_minimum_of_rosenbrock_like_scipy():
+    start = np.array([-1.2, 1.0, 0.5, -0.3])
+    state = bfgs.start(lambda x: (rosen(x), rosen_der(x)), start)
+    for _ in range(100):
+        if state.stuck:
+            break
+        state = bfgs.step(lambda x: (rosen(x), rosen_der(x)), state)
+    reference = minimize(rosen, start, jac=rosen_der, method="BFGS", options={"gtol": 1e-10})
+    np.testing.assert_allclose(state.x, 1.0, atol=1e-6)
+    np.testing.assert_allclose(state.x, reference.x, atol=1e-6)
+
+
+def test_bfgs_inverse_hessian_is_exact_on_a_quadratic():
+    """After p exact-enough steps on a quadratic of p variables the estimate is the inverse Hessian."""
+    A = np.diag([1.0, 3.0, 10.0]) + 0.5
+    f = lambda x: (0.5 * x @ A @ x, A @ x)  # noqa: E731
+    state = bfgs.start(f, np.ones(3))
+    for _ in range(30):
+        if state.stuck or np.linalg.norm(state.gradient) < 1e-12:
+            break
+        state = bfgs.step(f, state)
+    np.testing.assert_allclose(state.x, 0.0, atol=1e-9)
+    inverse = np.triu(state.inverse) + np.triu(state.inverse, 1).T
+    np.testing.assert_allclose(inverse, np.linalg.inv(A), rtol=1e-2, atol=1e-3)
+
+
+def test_match_starts_a_pure_network_from_the_known_lagrangian(data):
+    """Afterwards M is near the identity and f near zero, though the network had random weights."""
+    system = ring(mass=None, hidden=(16,))
+    fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.match(steps=150, tolerance=1e-2)])
+    q, v = data.q[0], data.v[0]
+    assert abs(np.asarray(system.mass_matrix(q, v).toarray()) - np.eye(5)).max() > 0.3
+    np.testing.assert_allclose(fit.system.mass_matrix(q, v).toarray(), np.eye(5), atol=0.15)
+
+
+def test_phases_lower_the_error_and_same_key_gives_same_history(data):
+    phases = [lgn.match(), lgn.Minibatch(optax.adam(1e-2), 200, 10), lgn.QuasiNewton(40)]
+    first, second = (lgn.fit(ring(), data, key=jax.random.key(1), phases=phases) for _ in range(2))
+    assert first.history == second.history
+    assert first.history[-1].loss < 0.1 * first.history[0].loss
+    other = lgn.fit(ring(), data, key=jax.random.key(2), phases=phases)
+    assert other.history != first.history
+
+
+def test_loss_is_the_relative_mean_squared_error(data):
+    system = ring()
+    a = np.stack([np.asarray(system.acceleration(q, v)) for q, v in zip(data.q, data.v, strict=True)])
+    expected = ((a - data.a) ** 2).mean() / (np.asarray(data.a) ** 2).mean()
+    np.testing.assert_allclose(lgn.acceleration_loss(system, data), expected, rtol=1e-12)
+
+
+def test_nan_stops_minibatches_keeps_the_last_good_parameters_and_says_why(data):
+    phases = [lgn.Minibatch(optax.sgd(1e300), 300, 5, chunk=100)]
+    with pytest.warns(RuntimeWarning, match=r"worst mass matrix is that of sample \d+ at node \d"):
+        fit = lgn.fit(ring(), data, key=jax.random.key(1), phases=phases)
+    assert "kinetic prior" in fit.stopped
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(fit.system))
+
+
+def test_singular_start_is_reported_by_quasi_newton(data):
+    """Zero weights and no prior: M is zero everywhere."""
+    system = jax.tree.map(jnp.zeros_like, ring(mass=None))
+    with pytest.warns(RuntimeWarning, match="status 2"):
+        fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(5)])
+    assert fit.history == [] and "match" in fit.stopped
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d._replace(a=d.a[:, :3]), "a has shape"),
+        (lambda d: d._replace(q=d.q.at[3, 2, 0].set(jnp.nan)), r"q is not finite at .* \(3, 2, 0\)"),
+        (lambda d: lgn.States(d.q[0], d.v[0], d.a[0]), r"expected \(sample, node, dim\)"),
+        (lambda d: lgn.States(*(x[:0] for x in d)), "expected"),
+    ],
+)
+def test_bad_data(data, change, message):
+    with pytest.raises(ValueError, match=message):
+        lgn.fit(ring(), change(data), key=jax.random.key(0))
+
+
+def test_nothing_to_train(data):
+    system = lgn.Lagrangian(lgn.lattice((5,)), lambda q, v, features: 0.5 * v[0, 0] ** 2)
+    with pytest.raises(ValueError, match=r"no nnx\.Param"):
+        lgn.fit(system, data, key=jax.random.key(0))
+
+
+def test_folder_of_another_run_is_refused(data, tmp_path):
+    lgn.fit(ring(), data, key=jax.random.key(1), phases=[lgn.QuasiNewton(2)], folder=tmp_path)
+    with pytest.raises(lgn.CheckpointError, match="another run"):
+        lgn.fit(ring(seed=1), data, key=jax.random.key(1), phases=[lgn.QuasiNewton(2)], folder=tmp_path)
+
+
+SCRIPT = """
+import sys, jax
+jax.config.update("jax_enable_x64", True)
+import lgn, optax
+from flax import nnx
+from lgn.systems import wave
+system = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (6,), rngs=nnx.Rngs(0)))
+phases = [lgn.Minibatch(optax.adam(1e-2), 300, 10, chunk=50), lgn.QuasiNewton(150)]
+data = wave.sample(jax.random.key(0), 30, 5)
+lgn.fit(system, data, key=jax.random.key(1), phases=phases, folder=sys.argv[1], checkpoint_seconds=0.05)
+"""
+
+
+def test_sigkill_and_resume_gives_the_same_csv(tmp_path):
+    def launch(folder):
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], cwd=Path(__file__).parent.parent)
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert launch(whole).wait(120) == 0
+    victim = launch(broken)
+    for _ in range(1000):  # kill it once a few rows of the second phase are written
+        time.sleep(0.05)
+        file = broken / "metrics.csv"
+        if file.exists() and file.read_text().count("quasi-newton") > 3:
+            break
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert (broken / "metrics.csv").read_text() != (whole / "metrics.csv").read_text()
+    assert launch(broken).wait(120) == 0
+    assert (broken / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
