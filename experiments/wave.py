@@ -48,7 +48,7 @@ class Config:
     end: float = 149.5
     steps: int = 5000
     """Iterations of BFGS with the kinetic prior."""
-    pure_steps: int = 2500
+    pure_steps: int = 1500
     """Iterations of BFGS for the MLP alone."""
 
 
@@ -119,14 +119,18 @@ def roll(density, n_node: int, ts):
     motion = lgn.rollout(system, state, ts)
     error = diagnostics.relative_l2(motion.q, wave.exact(*state, ts)[0])
     momentum = diagnostics.momentum(system, motion)
-    return system, motion, {
-        "rollout_rel_l2": float(error[-1]),
-        "rollout_rel_l2_max": float(error.max()),
-        "energy_drift_true": diagnostics.drift(wave.energy(motion.q, motion.v)),
-        "energy_drift_learned": diagnostics.drift(motion.energy),
-        "momentum_drift": float(np.abs(momentum - momentum[0]).max()),
-        "residual_max": float(motion.residual.max()),
-    }
+    return (
+        system,
+        motion,
+        {
+            "rollout_rel_l2": float(error[-1]),
+            "rollout_rel_l2_max": float(error.max()),
+            "energy_drift_true": diagnostics.drift(wave.energy(motion.q, motion.v)),
+            "energy_drift_learned": diagnostics.drift(motion.energy),
+            "momentum_drift": float(np.abs(momentum - momentum[0]).max()),
+            "residual_max": float(motion.residual.max()),
+        },
+    )
 
 
 def summary(rows: list[dict]) -> dict:
@@ -150,7 +154,7 @@ def draw(folder: Path, fit, motion) -> None:
     import matplotlib.pyplot as plt
 
     n_node = motion.q.shape[1]
-    exact_q, exact_v = wave.exact(*wave.pulse(n_node), motion.t)
+    exact_q, _ = wave.exact(*wave.pulse(n_node), motion.t)
     learned, exact = np.asarray(motion.q[..., 0]), exact_q[..., 0]
     with plt.rc_context(plots.FONT):
         figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), dpi=110, layout="constrained", sharey=True)

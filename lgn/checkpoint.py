@@ -80,7 +80,9 @@ def load(path: str | Path) -> Lagrangian:
         if not arrays or not description:
             raise FileNotFoundError("arrays or system")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"load: {path} is not a whole checkpoint ({error}); it was cut short or is another file")
+        raise CheckpointError(
+            f"load: {path} is not a whole checkpoint ({error}); it was cut short or is another file"
+        ) from error
     if description.get("format") != FORMAT:
         raise CheckpointError(
             f"load: {path} has format {description.get('format')} and this lgn reads {FORMAT}; "
@@ -162,7 +164,12 @@ def _describe(system) -> tuple[dict, dict]:
         "nodes": {name: np.asarray(x) for name, x in graph.nodes.items()},
         "edges": {name: np.asarray(x) for name, x in graph.edges.items()},
         "stencils": {
-            f"{kind}{i}": {"index": t.stencil.index, "mask": t.stencil.mask, "edge": t.stencil.edge, **t.stencil.geometry}
+            f"{kind}{i}": {
+                "index": t.stencil.index,
+                "mask": t.stencil.mask,
+                "edge": t.stencil.edge,
+                **t.stencil.geometry,
+            }
             for kind, members in terms.items()
             for i, t in enumerate(members)
         },
@@ -216,7 +223,7 @@ def _describe_object(value):
         return {"param": float(value[...])}
     if isinstance(value, nnx.Module):
         if not hasattr(value, "config"):
-            raise CheckpointError(f"save: {type(value).__name__} has no config(); return the arguments that make it again")
+            raise CheckpointError(f"save: {type(value).__name__} has no config(), the arguments that make it again")
         return {"module": _name(type(value)), "config": {k: _describe_object(x) for k, x in value.config().items()}}
     if is_dataclass(value) and not isinstance(value, type):
         return {"object": _name(type(value)), "fields": asdict(value)}

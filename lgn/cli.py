@@ -83,7 +83,9 @@ def rollout(command: Rollout) -> str | None:
     from lgn import diagnostics, plots, runs
 
     if command.time <= 0 or command.frames < 2:
-        return f"lgn rollout: time={command.time}, frames={command.frames}; expected a positive time and 2 frames or more"
+        return (
+            f"lgn rollout: time={command.time}, frames={command.frames}; expected a positive time and 2 frames or more"
+        )
     try:
         system, state, start = runs.continue_from(command.folder)
     except lgn.CheckpointError as error:

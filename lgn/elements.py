@@ -33,9 +33,7 @@ def _expand_one(density):
     and one for (dq, dv) = (v, 0). The mixed second derivative is never formed as a matrix."""
 
     def one(q, v, features):
-        (force, momentum), tangent = jax.linearize(
-            lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v
-        )
+        (force, momentum), tangent = jax.linearize(lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v)
         basis = jnp.eye(v.size, dtype=v.dtype).reshape(v.size, *v.shape)
         mass = jax.vmap(lambda dv: tangent(jnp.zeros_like(q), dv)[1])(basis)
         return Expansion(force, momentum, mass.reshape(*v.shape, *v.shape), tangent(v, jnp.zeros_like(v))[1])

@@ -76,9 +76,7 @@ class ImplicitMidpoint:
                 rate = middle[1], system.acceleration(*middle, t + dt / 2)
                 return jax.tree.map(lambda x, r: x + dt * r, state, rate)
 
-            guess = jax.tree.map(
-                lambda x, r: x + dt * r, state, (state[1], system.acceleration(*state, t))
-            )
+            guess = jax.tree.map(lambda x, r: x + dt * r, state, (state[1], system.acceleration(*state, t)))
             found = optimistix.fixed_point(image, solver, guess, max_steps=self.limit, throw=False)
             good = found.result == optimistix.RESULTS.successful
             return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), found.value)

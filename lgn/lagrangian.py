@@ -63,7 +63,9 @@ class Lagrangian(nnx.Pytree):
         force: Array | Callable[..., State] | None = None,
         solver: Solver | None = None,
     ):
-        geometry = [{k: np.asarray(x) for k, x in named.items() if k in GEOMETRY} for named in (graph.nodes, graph.edges)]
+        geometry = [
+            {k: np.asarray(x) for k, x in named.items() if k in GEOMETRY} for named in (graph.nodes, graph.edges)
+        ]
         self._graph = Static(graph._replace(nodes=geometry[0], edges=geometry[1]))
         self.features = nnx.data(
             tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in (graph.nodes, graph.edges))

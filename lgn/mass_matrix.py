@@ -62,7 +62,7 @@ class Pattern:
         """Which entries of the flattened element blocks go where in flattened lower band storage (diagonal, column)."""
         if dim not in self._entries:
             sources, targets, start = [], [], 0
-            place, size = _inverse(self.order), self.n_node * dim
+            place, size = inverse(self.order), self.n_node * dim
             for index in self.indices:
                 number = (place[index][..., None] * dim + np.arange(dim)).reshape(len(index), -1)
                 rows = np.broadcast_to(number[:, :, None], (*number.shape, number.shape[1])).ravel()
@@ -80,7 +80,7 @@ class Pattern:
         return np.concatenate([r.ravel() for r, _ in pairs]), np.concatenate([c.ravel() for _, c in pairs])
 
     def _width(self, order) -> int:
-        place = _inverse(order)
+        place = inverse(order)
         return max((int(np.ptp(place[index], axis=1).max(initial=0)) for index in self.indices), default=0)
 
 
@@ -155,7 +155,8 @@ class MassMatrix(nnx.Pytree):
         return self.blocks[0].dtype
 
 
-def _inverse(order: np.ndarray) -> np.ndarray:
+def inverse(order: np.ndarray) -> np.ndarray:
+    """The permutation that undoes `order`."""
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     return place

@@ -19,7 +19,9 @@ def begin(folder: str | Path, config) -> Path:
     """Makes the folder and writes `config.json` (a dataclass) and `environment.txt`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()})
+    _write_json(
+        folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()}
+    )
     lines = [f"python {platform.python_version()}", f"machine {platform.machine()}", *map(package_version, PACKAGES)]
     (folder / "environment.txt").write_text("\n".join(lines) + "\n")
     return folder

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import jax.custom_batching
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from lgn.mass_matrix import MassMatrix, Pattern, _inverse
+from lgn.mass_matrix import MassMatrix, Pattern, inverse
 
+# Nodes from which a batch is solved one system after the other: a long one fills the cache by itself (measured).
+LONG = 2000
 SOLVED, INDEFINITE, SINGULAR, NOT_CONVERGED = range(4)
 
 
@@ -47,7 +52,7 @@ class Solution(NamedTuple):
             raise SingularMassMatrix(
                 f"the mass matrix d2L/dv dv {what}, worst at node {int(self.node)}, with pivots in the ratio "
                 f"{float(self.condition):.1e} and residual {float(self.residual):.1e}. Give the density a kinetic prior "
-                f"(MLPDensity(mass=1.0)) or a term 0.5 m v^2 on every node; a matrix that is not positive definite needs "
+                f"(MLPDensity(mass=1.0)) or a term 0.5 m v^2 on every node; a matrix that is not definite needs "
                 f"solver=lgn.Banded() or lgn.Dense()"
             )
         return self
@@ -71,7 +76,9 @@ class BlockDiagonal:
 
     def __call__(self, mass: MassMatrix, force: Float[Array, "node dim"]) -> Solution:
         if not mass.pattern.diagonal:
-            raise ValueError("BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()")
+            raise ValueError(
+                "BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()"
+            )
         blocks = mass.diagonal()
         value = _solve_blocks(blocks, force)
         pivots = lax.stop_gradient(blocks[..., 0] if mass.dim == 1 else jnp.linalg.eigvalsh(blocks))
@@ -89,23 +96,10 @@ class Banded:
         if mass.pattern.diagonal:
             return BlockDiagonal()(mass, force)
         order = mass.pattern.order
-        band = mass.band()
-        factors = _factor(lax.stop_gradient(band))
-        indefinite = jnp.any(factors[0] <= 0)
-
-        def solve(multiply, right):
-            first = _substitute(factors, right)
-
-            def refine(state):
-                x, _ = state
-                return x + _substitute(factors, right - multiply(x)), False
-
-            return lax.while_loop(lambda state: state[1], refine, (first, indefinite))[0]
-
-        right = force[order].reshape(-1)
-        found = lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True)
-        value = found.reshape(force.shape)[_inverse(order)]
-        pivots = factors[0]
+        natural = bool((order == np.arange(order.size)).all())
+        right = force if natural else force[order]
+        found, pivots = solve_band(mass.band(), right.reshape(-1))
+        value = found.reshape(force.shape) if natural else found.reshape(force.shape)[inverse(order)]
         return _report(mass, force, value, pivots, jnp.asarray(order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
 
 
@@ -130,9 +124,7 @@ class ConjugateGradient:
         def solve(multiply, right):
             return _conjugate_gradient(multiply, right, lambda r: _solve_blocks(blocks, r), tolerance, self.limit)
 
-        value, (count, curved) = lax.custom_linear_solve(
-            lambda x: mass @ x, force, solve, symmetric=True, has_aux=True
-        )
+        value, (count, curved) = lax.custom_linear_solve(lambda x: mass @ x, force, solve, symmetric=True, has_aux=True)
         pivots = blocks[..., 0] if mass.dim == 1 else jnp.linalg.eigvalsh(blocks)
         found = _report(mass, force, value, pivots, jnp.argmin(jnp.abs(pivots)) // mass.dim)
         stuck = curved | ~(found.residual <= 10 * tolerance)
@@ -154,6 +146,25 @@ def default_solver(pattern: Pattern, dim: int) -> Solver:
     banded = pattern.n_node * dim * (20 + width**2)
     iterative = 20 * sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
     return Banded() if banded <= 4 * iterative else ConjugateGradient()
+
+
+def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) -> tuple[Array, Array]:
+    """x of M x = right, and the pivots, for a symmetric M in lower band storage; its derivative is one more solve."""
+    factor, substitute = (
+        jax.custom_batching.sequential_vmap(f) if len(right) >= LONG else f for f in (_factor, _substitute)
+    )
+    factors = factor(lax.stop_gradient(band))
+    indefinite = jnp.any(factors[0] <= 0)
+
+    def solve(multiply, right):
+        def refine(state):
+            x, _ = state
+            return x + substitute(factors, right - multiply(x)), False
+
+        start = substitute(factors, right), indefinite
+        return lax.while_loop(lambda state: state[1], refine, start)[0]
+
+    return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), factors[0]
 
 
 def _report(mass, force, value, pivots, node) -> Solution:
@@ -183,11 +194,10 @@ def _factor(band):
     width = band.shape[0] - 1
 
     def step(update, column):
-        column = column + jnp.pad(update[:, :1], ((0, 1), (0, 0)))[:, 0]
+        column = column + jnp.pad(update[:, 0], (0, 1))
         below = column[1:]
         lower = below / column[0]
-        shifted = jnp.pad(update[1:, 1:], ((0, 1), (0, 1)))[:width, :width]
-        return shifted - lower[:, None] * below[None], (column[0], lower)
+        return jnp.pad(update[1:, 1:], ((0, 1), (0, 1))) - lower[:, None] * below[None], (column[0], lower)
 
     return lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
 

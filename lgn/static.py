@@ -15,7 +15,7 @@ class Static(Generic[T]):
     Two systems built twice on the same graph then share one compiled program and one tree structure.
     """
 
-    __slots__ = ("value", "_digest")
+    __slots__ = ("_digest", "value")
 
     def __init__(self, value: T):
         self.value = value

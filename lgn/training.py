@@ -1,7 +1,7 @@
 """Training: phases that each improve the parameters of a system, and `fit`, which runs them, keeps them and resumes.
 
-A phase is an object with `start(problem, x, key)`, `advance(problem, state)`, `finished(state)` and `parameters(state)`;
-its state is a NamedTuple of arrays. All that a run decides follows from that state, so that a killed run goes on to
+A phase is an object with `start(problem, x, key)`, `advance(problem, state)`, `finished(state)`, `done(state)`,
+`healthy(state)` and `parameters(state)`; its state is a NamedTuple of arrays. All that a run decides follows from that state, so that a killed run goes on to
 the same numbers.
 """
 
@@ -267,7 +267,7 @@ def fit(
     """Trains the `nnx.Param` of a system.
 
     With a folder, `metrics.csv` and checkpoints are kept there: the same call after a kill at any moment goes on from
-    the last checkpoint, to the same numbers as an undisturbed run. Same key, same csv. A progress bar shows on a terminal.
+    the last checkpoint, to the same numbers as an undisturbed run. Same key, same csv. A terminal shows a bar.
 
     Args:
         system: a Lagrangian, or anything with `acceleration` and `nnx.Param`.

@@ -28,7 +28,7 @@ class States(NamedTuple):
         for name, x in self._asdict().items():
             if np.ndim(x) != 3 or len(x) == 0 or np.shape(x) != np.shape(self.q):
                 raise ValueError(
-                    f"data: {name} has shape {np.shape(x)} and q {np.shape(self.q)}; expected (sample, node, dim) for all"
+                    f"data: {name} has shape {np.shape(x)} and q {np.shape(self.q)}; expected (sample, node, dim)"
                 )
             wrong = np.argwhere(~np.isfinite(np.asarray(x)))
             if wrong.size:
