@@ -7,7 +7,7 @@ wave: .venv/ready
 	$(BIN)/python experiments/wave.py
 
 wave-table: .venv/ready
-	$(BIN)/python experiments/wave.py --pure --seeds 5 --out runs/wave-table
+	$(BIN)/python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
 
 scaling: .venv/ready
 	$(BIN)/python experiments/scaling.py

@@ -107,12 +107,13 @@ def small_density():
 
 def compiled_call(quantity, method, n, seed):
     """A call without arguments, its seconds of compilation, the bytes it needs."""
-    structure, parameters = nnx.split(small_density())
+    structure, state = nnx.split(small_density())
+    parameters, unravel = ravel_pytree(state)
     q, v, target = (jnp.asarray(x) for x in np.random.default_rng(seed).normal(size=(3, n)))
     accelerate = METHODS[method](n)
 
     def acceleration(parameters, q, v, target):
-        return accelerate(nnx.merge(structure, parameters), q, v)
+        return accelerate(nnx.merge(structure, unravel(parameters)), q, v)
 
     def loss(parameters, q, v, target):
         return jnp.mean((acceleration(parameters, q, v, target) - target) ** 2)

@@ -1,12 +1,13 @@
 """Learns the density of the 1D wave equation on a ring of 10 nodes, runs it on 100 and on 10,000.
 
 Protocol: Cranmer et al. 2020, arXiv 2003.04630, section 5 and public code; metrics are explained in docs/results.md.
-The full table: python experiments/wave.py --pure --seeds 5 --out runs/wave-table
+The full table: python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
 """
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import jax
 import matplotlib
@@ -20,6 +21,7 @@ import lgn
 from lgn import diagnostics, plots, runs
 from lgn.systems import wave
 
+TITLES = {"prior": "kinetic prior", "pure": "pure MLP"}
 PUBLISHED = {"acceleration_l1_sum": 0.434}
 LIMITS = {
     "prior": {
@@ -37,8 +39,8 @@ class Config:
     """Folder for tables, pictures and checkpoints."""
     quick: bool = False
     """A short training, to see that everything runs."""
-    pure: bool = False
-    """Train also as published: an MLP alone, without kinetic prior."""
+    ways: tuple[Literal["prior", "pure"], ...] = ("prior",)
+    """prior: MLP beside a kinetic prior; pure: MLP alone, as published."""
     seeds: int = 1
     """How many seeds of each."""
     nodes_train: int = 10
@@ -57,9 +59,8 @@ def main(config: Config) -> dict:
     jax.config.update("jax_enable_x64", True)
     matplotlib.use("agg")
     folder = runs.begin(config.out, config)
-    ways = ["prior", "pure"] if config.pure else ["prior"]
     rows, shown = [], None
-    for way in ways:
+    for way in config.ways:
         for seed in range(config.seeds):
             fit, seconds = train(config, way, seed, folder / f"{way}-{seed}")
             motion, row = examine(config, fit.system)
@@ -70,7 +71,7 @@ def main(config: Config) -> dict:
     fit, system, motion = shown
     runs.keep_motion(folder, system, motion)
     draw(folder, fit, motion)
-    show(metrics, ways, folder)
+    show(metrics, config.ways, folder)
     return metrics
 
 
@@ -175,20 +176,20 @@ def draw(folder: Path, fit, motion) -> None:
         plots.animate_string(folder / "string.gif", motion.t[first], {"exact": exact[first], "learned": learned[first]})
 
 
-def show(metrics: dict, ways: list[str], folder: Path) -> None:
+def show(metrics: dict, ways: tuple[str, ...], folder: Path) -> None:
     """The table: published, asked, reached."""
     console = Console(width=110)
-    names = [name for name in metrics if not name.startswith("pure_") and not name.endswith("_worst")]
-    table = Table("metric", "published", "asked", "kinetic prior", *(["asked", "pure MLP"] if "pure" in ways else []))
+    prefixes = {way: "" if way == "prior" else f"{way}_" for way in ways}
+    first = prefixes[ways[0]]
+    names = [name for name in metrics if name.startswith(first) and not name.endswith("_worst")]
+    names = [name.removeprefix(first) for name in names if first or not name.startswith("pure_")]
+    table = Table("metric", "published", *(column for way in ways for column in ("asked", TITLES[way])))
     for name in names:
         cells = [name, _number(PUBLISHED.get(name))]
-        for way, prefix in (("prior", ""), ("pure", "pure_")):
-            if way in ways:
-                value = _number(metrics.get(prefix + name))
-                worst = metrics.get(f"{prefix}{name}_worst")
-                cells += [
-                    _number(LIMITS[way].get(name)), value if worst is None else f"{value} (worst {_number(worst)})",
-                ]  # fmt: skip
+        for way, prefix in prefixes.items():
+            worst = metrics.get(f"{prefix}{name}_worst")
+            value = _number(metrics[prefix + name])
+            cells += [_number(LIMITS[way].get(name)), value if worst is None else f"{value} (worst {_number(worst)})"]
         table.add_row(*cells)
     console.print(table)
     console.print(f"pictures: {folder}/space_time.png {folder}/energy.png {folder}/string.gif")

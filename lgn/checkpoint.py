@@ -139,8 +139,8 @@ class Checkpoints:
             )
         if found["job"] != {"identity": self._identity, "format": FORMAT}:
             raise CheckpointError(
-                f"{self._manager.directory.parent} holds another run (other data, parameters, key, phases or version of "
-                f"lgn); give another folder, or remove it"
+                f"{self._manager.directory.parent} holds another run: other data, parameters, key, phases or format; "
+                f"give another folder, or remove it"
             )
         return found["state"]
 

@@ -51,8 +51,8 @@ class Solution(NamedTuple):
             what = "is singular" if status == SINGULAR else "was not inverted: conjugate gradients did not converge"
             raise SingularMassMatrix(
                 f"the mass matrix d2L/dv dv {what}, worst at node {int(self.node)}, with pivots in the ratio "
-                f"{float(self.condition):.1e} and residual {float(self.residual):.1e}. Give the density a kinetic prior "
-                f"(MLPDensity(mass=1.0)) or a term 0.5 m v^2 on every node; a matrix that is not definite needs "
+                f"{float(self.condition):.1e} and residual {float(self.residual):.1e}. Give the density a kinetic "
+                f"prior (MLPDensity(mass=1.0)) or a term 0.5 m v^2 on every node; a matrix that is not definite needs "
                 f"solver=lgn.Banded() or lgn.Dense()"
             )
         return self
@@ -138,7 +138,7 @@ Solver = Dense | BlockDiagonal | Banded | ConjugateGradient
 def default_solver(pattern: Pattern, dim: int) -> Solver:
     """The cheapest solver by estimated cost, in units of one multiplication.
 
-    Banded: a sequential step a row, and its square of the width. Conjugate gradients: about 20 products with the blocks.
+    Banded: a sequential step a row and the square of the width. Conjugate gradients: some 20 products with the blocks.
     """
     if pattern.n_node == 1 or pattern.diagonal:
         return BlockDiagonal()
@@ -186,37 +186,56 @@ def _solve_blocks(blocks, right):
 
 
 def _factor(band):
-    """M = L D L^T by columns: pivots D (row,), and column j of L below the diagonal (row, width).
+    """M = L D L^T by columns: pivots D (row,), then for each diagonal below the main one its part of L, (row,).
 
-    The scan carries the update that earlier columns leave on the next `width` rows and columns; arrays keep the
-    row axis first and a batch last, and the loop is not unrolled (both measured).
+    The scan carries what earlier columns leave on the next `width` ones. Scalars are fastest while XLA keeps the whole
+    step in registers, up to width 3; beyond, one small matrix is (measured).
     """
-    width = band.shape[0] - 1
+    return _factor_by_scalars(band) if len(band) <= 4 else _factor_by_matrix(band)
 
+
+def _factor_by_scalars(band):
+    zero = jnp.zeros((), band.dtype)
+
+    def step(update, column):  # update[a][b] belongs to row j + a + b of column j + a
+        pivot, *below = (x + y for x, y in zip(column, (*update[0], zero), strict=True))
+        lower = [x / pivot for x in below]
+        shifted = [(*row, zero) for row in (*update[1:], ())]
+        update = tuple(
+            tuple(old - lower[a] * new for old, new in zip(row, below[a:], strict=True)) for a, row in enumerate(shifted)
+        )
+        return update, (pivot, *lower)
+
+    width = len(band) - 1
+    return lax.scan(step, tuple((zero,) * (width - a) for a in range(width)), tuple(band))[1]
+
+
+def _factor_by_matrix(band):
     def step(update, column):
         column = column + jnp.pad(update[:, 0], (0, 1))
         below = column[1:]
         lower = below / column[0]
         return jnp.pad(update[1:, 1:], ((0, 1), (0, 1))) - lower[:, None] * below[None], (column[0], lower)
 
-    return lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
+    width = len(band) - 1
+    pivots, lower = lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
+    return pivots, *lower.T
 
 
 def _substitute(factors, right):
-    """Solve L D L^T x = right; `ahead` holds the next contributions, one array each, which XLA keeps in registers."""
-    pivots, lower = factors
-    columns = [lower[:, k] for k in range(lower.shape[1])]
+    """Solve L D L^T x = right; scalars carry what the known entries add to the next ones."""
+    pivots, *columns = factors
     zeros = (jnp.zeros((), right.dtype),) * len(columns)
 
     def forward(ahead, row):
         value, *below = row
-        value = value + ahead[0] if ahead else value
+        value = value + ahead[0]
         return tuple(a - b * value for a, b in zip((*ahead[1:], 0.0), below, strict=True)), value
 
     def backward(known, row):
         value, *below = row
-        value = value - sum((b * x for b, x in zip(below, known, strict=True)), jnp.zeros_like(value))
-        return (value, *known)[: len(known)], value
+        value = value - sum(b * x for b, x in zip(below, known, strict=True))
+        return (value, *known[:-1]), value
 
     _, found = lax.scan(forward, zeros, (right, *columns))
     return lax.scan(backward, zeros, (found / pivots, *columns), reverse=True)[1]

@@ -1,8 +1,8 @@
 """Training: phases that each improve the parameters of a system, and `fit`, which runs them, keeps them and resumes.
 
 A phase is an object with `start(problem, x, key)`, `advance(problem, state)`, `finished(state)`, `done(state)`,
-`healthy(state)` and `parameters(state)`; its state is a NamedTuple of arrays. All that a run decides follows from that state, so that a killed run goes on to
-the same numbers.
+`healthy(state)` and `parameters(state)`; its state is a NamedTuple of arrays. All that a run decides follows from that
+state, so that a killed run goes on to the same numbers.
 """
 
 import csv
