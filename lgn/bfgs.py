@@ -42,7 +42,9 @@ class State(NamedTuple):
 def start(function: ValueAndGradient, x: np.ndarray) -> State:
     """At x, with the identity for the inverse Hessian."""
     value, gradient = function(x)
-    return _restart(State(x, value, gradient, np.zeros(()), np.zeros(()), np.array(0), np.array(1), np.array(0)))
+    return _restart(
+        State(x, np.asarray(value), gradient, np.zeros(()), np.zeros(()), np.array(0), np.array(1), np.array(0))
+    )
 
 
 def step(function: ValueAndGradient, state: State) -> State:

@@ -93,7 +93,7 @@ def rollout(command: Rollout) -> str | None:
     motion = lgn.rollout(system, state, np.linspace(start, start + command.time, command.frames))
     out = command.out or command.folder / "rollout"
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in motion._asdict().items()})
+    np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in motion._asdict().items()})  # type: ignore[arg-type]
     runs.keep_motion(out, system, motion)
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), dpi=110, layout="constrained")
     plots.space_time(axes[0], motion.t, motion.q[..., 0], "first degree of freedom")

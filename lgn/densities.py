@@ -114,9 +114,10 @@ class MLPDensity(nnx.Module):
 
         x = jax.vmap(self._inputs)(q, v, features)
         tangents = [*from_v, v.reshape(batch, width) @ from_q]
-        layers = []
-        for i, (kernel, bias) in enumerate(hidden):
-            if i > 0:
+        layers: list[tuple] = []
+        for kernel, bias in hidden:
+            if layers:
+                slope = layers[-1][2]
                 tangents = [(slope * tangent) @ kernel for tangent in tangents]
             x, slope, bend = _derivatives(self.activation, x @ kernel + bias)
             layers.append((kernel, tangents, slope, bend))

@@ -10,16 +10,15 @@ from lgn.trajectories import States, Trajectory
 
 def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time node dim"]) -> np.ndarray:
     """(time,) |found - exact| / |exact|, norms over nodes and degrees of freedom."""
-    found, exact = np.asarray(found), np.asarray(exact)
     if found.shape != exact.shape:
         raise ValueError(f"relative_l2: found has shape {found.shape} and exact {exact.shape}; expected the same")
-    return np.linalg.norm(found - exact, axis=(1, 2)) / np.linalg.norm(exact, axis=(1, 2))
+    difference = np.asarray(found) - np.asarray(exact)
+    return np.linalg.norm(difference, axis=(1, 2)) / np.linalg.norm(np.asarray(exact), axis=(1, 2))
 
 
 def drift(energy: Float[Array, " time"]) -> float:
     """Largest |E / E_0 - 1| over time."""
-    energy = np.asarray(energy)
-    return float(np.max(np.abs(energy / energy[0] - 1)))
+    return float(np.max(np.abs(np.asarray(energy) / float(energy[0]) - 1)))
 
 
 def momentum(system, trajectory: Trajectory) -> np.ndarray:

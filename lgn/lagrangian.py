@@ -163,7 +163,7 @@ class Lagrangian(nnx.Pytree):
         dim = getattr(self.terms[0].density, "dim", 1)
         names = [getattr(t.density, "__name__", type(t.density).__name__) for t in self.terms]
         try:
-            solver = self.solver_for(dim)
+            solver = str(self.solver_for(dim))
         except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
             solver = "chosen by the state's shape"
         clamped = int(clamped_nodes(self._graph.value).sum())

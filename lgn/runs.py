@@ -40,7 +40,7 @@ def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
     """The system and its last state, from which `continue_from` goes on."""
     save(folder / "system", system)
     last = {"t": trajectory.t[-1], "q": trajectory.q[-1], "v": trajectory.v[-1]}
-    np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})
+    np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
 
 
 def continue_from(folder: str | Path):

@@ -248,7 +248,7 @@ def default_phases(data: States) -> tuple[Phase, ...]:
     """Start regular; if the data hold more than 20,000 elements, Adam on minibatches of that size; then BFGS."""
     samples, elements_each = len(data.q), data.q.shape[1]
     batch = max(1, 20_000 // elements_each)
-    middle = ()
+    middle: tuple[Phase, ...] = ()
     if samples > batch:
         middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
     return (match(), *middle, QuasiNewton())
