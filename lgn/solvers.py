@@ -1,6 +1,5 @@
 """Solvers of M a = f. Each is a callable object, (mass, force) -> Solution; differentiated by one more solve."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
