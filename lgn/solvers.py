@@ -1,5 +1,6 @@
 """Solvers of M a = f. Each is a callable object, (mass, force) -> Solution; differentiated by one more solve."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -150,9 +151,10 @@ def default_solver(pattern: Pattern, dim: int) -> Solver:
 
 def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) -> tuple[Array, Array]:
     """x of M x = right, and the pivots, for a symmetric M in lower band storage; its derivative is one more solve."""
-    factor, substitute = (
-        jax.custom_batching.sequential_vmap(f) if len(right) >= LONG else f for f in (_factor, _substitute)
-    )
+    factor: Callable = _factor
+    substitute: Callable = _substitute
+    if len(right) >= LONG:
+        factor, substitute = (jax.custom_batching.sequential_vmap(function) for function in (factor, substitute))
     factors = factor(lax.stop_gradient(band))
     indefinite = jnp.any(factors[0] <= 0)
 
