@@ -99,7 +99,8 @@ class Banded:
         order = mass.pattern.order
         natural = bool((order == np.arange(order.size)).all())
         right = force if natural else force[order]
-        found, pivots = solve_band(mass.band(), right.reshape(-1))
+        found, inverses = solve_band(mass.band(), right.reshape(-1))
+        pivots = 1 / inverses
         value = found.reshape(force.shape) if natural else found.reshape(force.shape)[inverse(order)]
         return _report(mass, force, value, pivots, jnp.asarray(order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
 
@@ -150,23 +151,22 @@ def default_solver(pattern: Pattern, dim: int) -> Solver:
 
 
 def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) -> tuple[Array, Array]:
-    """x of M x = right, and the pivots, for a symmetric M in lower band storage; its derivative is one more solve."""
+    """x of M x = right and 1 / pivots, for a symmetric M in lower band storage; its derivative is one more solve."""
     factor: Callable = _factor
     substitute: Callable = _substitute
     if len(right) >= LONG:
         factor, substitute = (jax.custom_batching.sequential_vmap(function) for function in (factor, substitute))
-    factors = factor(lax.stop_gradient(band))
-    indefinite = jnp.any(factors[0] <= 0)
+    lowest, *factors = factor(lax.stop_gradient(band))
 
     def solve(multiply, right):
         def refine(state):
             x, _ = state
             return x + substitute(factors, right - multiply(x)), False
 
-        start = substitute(factors, right), indefinite
+        start = substitute(factors, right), lowest < 0
         return lax.while_loop(lambda state: state[1], refine, start)[0]
 
-    return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), 1 / factors[0]
+    return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), factors[0]
 
 
 def _report(mass, force, value, pivots, node) -> Solution:
@@ -188,15 +188,26 @@ def _solve_blocks(blocks, right):
 
 
 def _factor(band):
-    """M = L D L^T by columns: 1/D (row,), then for each diagonal below the main one its part of L, (row,).
+    """M = L D L^T by columns: the least entry of 1/D, all of 1/D (row,), then for each diagonal below the main one its
+    part of L, (row,).
 
     The scan carries what earlier columns leave on the next `width` ones. Scalars are fastest while XLA keeps the whole
-    step in registers, up to width 3; beyond, one small matrix is. To return D takes 4 times as long as 1/D (measured).
+    step in registers, up to width 3; beyond, one small matrix is. To return D takes 4 times as long as 1/D, and what
+    can be done within a scan is, for a vector operation beside it wakes a second thread (measured).
     """
-    return _factor_by_scalars(band) if len(band) <= 4 else _factor_by_matrix(band)
+    step, update, columns = _by_scalars(band) if len(band) <= 4 else _by_matrix(band)
+
+    def with_lowest(state, column):
+        update, lowest = state
+        update, (inverse, *lower) = step(update, column)
+        return (update, jnp.minimum(lowest, inverse)), (inverse, *lower)
+
+    (_, lowest), (inverses, *lower) = lax.scan(with_lowest, (update, jnp.asarray(jnp.inf, band.dtype)), columns)
+    return lowest, inverses, *(lower if len(band) <= 4 else lower[0].T)
 
 
-def _factor_by_scalars(band):
+def _by_scalars(band):
+    """Step, start and columns of the elimination."""
     zero = jnp.zeros((), band.dtype)
 
     def step(update, column):  # update[a][b] belongs to row j + a + b of column j + a
@@ -211,10 +222,12 @@ def _factor_by_scalars(band):
         return update, (inverse, *lower)
 
     width = len(band) - 1
-    return lax.scan(step, tuple((zero,) * (width - a) for a in range(width)), tuple(band))[1]
+    return step, tuple((zero,) * (width - a) for a in range(width)), tuple(band)
 
 
-def _factor_by_matrix(band):
+def _by_matrix(band):
+    """Step, start and columns of the elimination."""
+
     def step(update, column):
         column = column + jnp.pad(update[:, 0], (0, 1))
         below = column[1:]
@@ -223,8 +236,7 @@ def _factor_by_matrix(band):
         return jnp.pad(update[1:, 1:], ((0, 1), (0, 1))) - lower[:, None] * below[None], (inverse, lower)
 
     width = len(band) - 1
-    inverses, lower = lax.scan(step, jnp.zeros((width, width), band.dtype), band.T)[1]
-    return inverses, *lower.T
+    return step, jnp.zeros((width, width), band.dtype), band.T
 
 
 def _substitute(factors, right):
@@ -238,12 +250,12 @@ def _substitute(factors, right):
         return tuple(a - b * value for a, b in zip((*ahead[1:], 0.0), below, strict=True)), value
 
     def backward(known, row):
-        value, *below = row
-        value = value - sum(b * x for b, x in zip(below, known, strict=True))
+        value, inverse, *below = row
+        value = value * inverse - sum(b * x for b, x in zip(below, known, strict=True))
         return (value, *known[:-1]), value
 
     _, found = lax.scan(forward, zeros, (right, *columns))
-    return lax.scan(backward, zeros, (found * inverses, *columns), reverse=True)[1]
+    return lax.scan(backward, zeros, (found, inverses, *columns), reverse=True)[1]
 
 
 def _multiply_band(band, x):

@@ -2,10 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from flax import nnx
 
 import lgn
 from lgn import elements
+from lgn.densities import _softplus
 
 MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
 
@@ -68,12 +70,27 @@ def test_value_is_that_of_the_formula_in_numpy():
     np.testing.assert_allclose(density(q, v, {"k": features}), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("n", [2001, 3457])
+def test_expansion_of_one_element_is_that_of_many():
+    density = make(2, 2, (5, 4, 3))
+    many = density.expand(*batch(2, 2))
+    one = density.expand(*jax.tree.map(lambda x: x[2:3], batch(2, 2)))
+    for name, a, b in zip(one._fields, one, many, strict=True):
+        np.testing.assert_allclose(a[0], b[2], rtol=1e-13, atol=1e-15, err_msg=name)
+
+
+def test_softplus_of_the_closed_form_is_exact_to_rounding_and_has_the_logistic_slope():
+    z = np.concatenate([np.linspace(-40, 40, 1001), [0.0, -800.0, 800.0]])
+    value, slope = jax.jvp(_softplus, (jnp.asarray(z),), (jnp.ones(z.size),))
+    np.testing.assert_allclose(value, np.logaddexp(0, z), rtol=1e-14)
+    np.testing.assert_allclose(slope, scipy.special.expit(z), rtol=1e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("n", [elements.CHUNK + 1, elements.CHUNK + 3457])
 def test_pieces_of_a_long_batch_are_put_together_in_order(n):
     density = make(2, 1, (4,))
     q, v, features = batch(2, 1, elements=n)
     whole = jax.jit(jax.vmap(density))(q, v, features)
-    np.testing.assert_allclose(elements.values(density, q, v, features), whole, rtol=1e-13)
+    np.testing.assert_allclose(elements.values(density, q, v, features), whole, rtol=1e-13, atol=1e-15)
     mass = jax.jit(lambda *a: elements.expand(density, *a).mass)(q, v, features)
     np.testing.assert_allclose(mass, jax.jit(density.expand)(q, v, features).mass, atol=1e-13)
 
