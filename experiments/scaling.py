@@ -11,16 +11,13 @@ Times are medians of turns that the methods take. The fastest call is listed too
 threads suffer from any other work on the machine (300 ms in place of 13 ms at 100 nodes), which would flatter lgn.
 """
 
-import csv
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +35,7 @@ from rich.table import Table
 from rivals import GROWTH, METHODS
 
 import lgn
+from lgn import runs
 from lgn.mass_matrix import pattern
 from lgn.solvers import solve_band
 from lgn.static import Static
@@ -53,6 +51,7 @@ ASKED = {
     "speedup_asdex_10000": (">=", 2.5),
     "gradient_speedup_asdex_1000": (">=", 3),
     "banded_over_scipy_1": ("<=", 1),
+    "banded_over_scipy_1_one_core": ("<=", 1),
     "banded_over_scipy_32": ("<=", 1),
 }
 
@@ -162,19 +161,6 @@ def flop_floor(config, n=10_000) -> float:
     return t["lgn"][0] * 2 * inputs.size * 64 / t["product"][0] / (n * FLOP_PER_NODE)
 
 
-def flop_floor_one_core(config) -> float | None:
-    """The same in a process that has one core from its start, for XLA sizes its pool of threads once."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})  # the child inherits it
-    try:
-        command = [sys.executable, __file__, "--one-core", *(["--quick"] if config.quick else [])]
-        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
 def banded_over_scipy(config, batch, n=10_000) -> float:
     """lgn's band over scipy.linalg.solveh_banded, positive definite pentadiagonal systems."""
     random = np.random.default_rng(config.seed)
@@ -193,6 +179,23 @@ def banded_over_scipy(config, batch, n=10_000) -> float:
     assert chain.half_bandwidth == 2 and np.allclose(solve(*arguments)[0], by_scipy(), rtol=TOLERANCE)
     t = interleaved({"lgn": partial(solve, *arguments), "scipy": by_scipy}, config)
     return t["lgn"][0] / t["scipy"][0]
+
+
+ONE_CORE = {"flop_floor_ratio_10000": flop_floor, "banded_over_scipy_1": partial(banded_over_scipy, batch=1)}
+
+
+def one_core(config) -> dict[str, float | None]:
+    """The same in a process that has one core from its start, for XLA sizes its pool of threads once."""
+    if not hasattr(os, "sched_setaffinity"):
+        return {f"{name}_one_core": None for name in ONE_CORE}
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # the child inherits it
+    try:
+        command = [sys.executable, __file__, "--one-core", *(["--quick"] if config.quick else [])]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    finally:
+        os.sched_setaffinity(0, cores)
+    return {f"{name}_one_core": value for name, value in json.loads(printed.splitlines()[-1]).items()}
 
 
 def jit_eager_difference(config, n=20_000) -> float:
@@ -264,13 +267,12 @@ def main(config: Config) -> dict:
     trained = sizes[:2] if config.quick else sizes[:4]
     alone = {
         "flop_floor_ratio_10000": flop_floor,
-        "flop_floor_ratio_10000_one_core": flop_floor_one_core,
         "banded_over_scipy_1": partial(banded_over_scipy, batch=1),
         "banded_over_scipy_32": partial(banded_over_scipy, batch=32),
         "jit_eager_difference": jit_eager_difference,
     }
     with Progress() as progress:
-        task = progress.add_task("", total=len(sizes) + len(trained) + len(alone))
+        task = progress.add_task("", total=len(sizes) + len(trained) + len(alone) + 1)
 
         def step(description=None, advance=0):
             progress.update(task, description=description, advance=advance)
@@ -281,41 +283,21 @@ def main(config: Config) -> dict:
             step(name)
             metrics[name] = measure(config)
             step(advance=1)
-    write_config(config)
-    write_metrics(config.out, metrics, timings)
+        step("one core")
+        metrics |= one_core(config)
+        step(advance=1)
+    runs.begin(config.out, config, ["asdex"])
+    runs.write_metrics(config.out, metrics, [timing._asdict() for timing in timings])
     draw(timings, config.out / "scaling.png")
     show(metrics)
     return metrics
 
 
-# To be replaced by lgn.runs
-
-
-def write_config(config) -> None:
-    config.out.mkdir(parents=True, exist_ok=True)
-    chosen = {name: value for name, value in asdict(config).items() if name != "out"}
-    (config.out / "config.json").write_text(json.dumps(chosen, indent=2) + "\n")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    lines = [
-        f"python {platform.python_version()}",
-        f"cores {cores}",
-        f"OPENBLAS_NUM_THREADS {os.environ.get('OPENBLAS_NUM_THREADS')}",
-    ]
-    lines += [f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax", "numpy", "scipy", "asdex")]
-    (config.out / "environment.txt").write_text("\n".join(lines) + "\n")
-
-
-def write_metrics(out, metrics, timings) -> None:
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    with (out / "metrics.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([Timing._fields, *timings])
-
-
 if __name__ == "__main__":
-    one_core = "--one-core" in sys.argv  # the child of `flop_floor_one_core`
+    alone = "--one-core" in sys.argv  # the child of `one_core`
     chosen = tyro.cli(Config, args=[x for x in sys.argv[1:] if x != "--one-core"])
-    if one_core:
+    if alone:
         jax.config.update("jax_enable_x64", True)
-        print(flop_floor(chosen))
+        print(json.dumps({name: measure(chosen) for name, measure in ONE_CORE.items()}))
     else:
         main(chosen)

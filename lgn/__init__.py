@@ -19,7 +19,9 @@ _HOME = {
     "integrators": ["Adaptive", "ImplicitMidpoint", "rollout"],
     "checkpoint": ["save", "load", "CheckpointError"],
     "diagnostics": [],
-    "training": ["fit", "FitResult", "QuasiNewton", "Minibatch", "match", "acceleration_loss", "kinetic_energy"],
+    "problem": ["acceleration_loss"],
+    "phases": ["QuasiNewton", "Minibatch", "match", "kinetic_energy"],
+    "training": ["fit", "FitResult"],
     "plots": [],
     "runs": [],
 }  # fmt: skip

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,14 +17,16 @@ from lgn.trajectories import Trajectory
 PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "optimistix", "numpy", "scipy"]
 
 
-def begin(folder: str | Path, config) -> Path:
-    """Makes the folder and writes `config.json` (a dataclass) and `environment.txt`."""
+def begin(folder: str | Path, config, packages: Sequence[str] = ()) -> Path:
+    """Makes the folder and writes `config.json` (a dataclass) and `environment.txt`, with further packages."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(
         folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()}
     )
-    lines = [f"python {platform.python_version()}", f"machine {platform.machine()}", *map(package_version, PACKAGES)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"python {platform.python_version()}", f"machine {platform.machine()}, {cores} cores"]
+    lines += map(package_version, [*PACKAGES, *packages])
     (folder / "environment.txt").write_text("\n".join(lines) + "\n")
     return folder
 

@@ -22,6 +22,8 @@ ORDER = [
     "diagnostics",
     "bfgs",
     "checkpoint",
+    "problem",
+    "phases",
     "training",
     "plots",
     "runs",
