@@ -42,7 +42,7 @@ def _expand_one(density):
 
 
 def _in_chunks(batched, q, v, features):
-    """`CHUNK` at once, in a loop."""
+    """`CHUNK` at once, in a loop; a gradient computes each piece again rather than keep what is between (measured)."""
     n = len(q)
     chunks = -(-q.size // CHUNK)
     if chunks <= 2:
@@ -53,5 +53,5 @@ def _in_chunks(batched, q, v, features):
     def split(x):
         return jnp.concatenate([x, x[-1:].repeat(pad, 0)] if pad else [x]).reshape(chunks, size, *x.shape[1:])
 
-    out = jax.lax.map(lambda piece: batched(*piece), jax.tree.map(split, (q, v, features)))
+    out = jax.lax.map(jax.checkpoint(lambda piece: batched(*piece)), jax.tree.map(split, (q, v, features)))
     return jax.tree.map(lambda x: x.reshape(chunks * size, *x.shape[2:])[:n], out)
