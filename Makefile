@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: wave wave-table scaling test test-all check clean
+.PHONY: wave wave-table scaling scaling2d test test-all check clean
 
 wave: .venv/ready
 	$(BIN)/python experiments/wave.py
@@ -11,6 +11,9 @@ wave-table: .venv/ready
 
 scaling: .venv/ready
 	$(BIN)/python experiments/scaling.py
+
+scaling2d: .venv/ready
+	$(BIN)/python experiments/scaling2d.py
 
 test: .venv/ready-test
 	$(BIN)/python -m pytest

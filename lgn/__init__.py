@@ -7,16 +7,25 @@ __version__ = "0.1.0"
 # Names load their module when first used, so that `import lgn` and `lgn --help` are quick.
 _HOME = {
     "graphs": ["lattice", "from_edges", "single_node", "clamp"],
-    "stencils": ["Stencil", "node_stencil", "edge_stencil"],
+    "adjacency": ["from_adjacency", "nearest_neighbours", "within_radius"],
+    "networks": ["from_networkx", "to_networkx"],
+    "cells": [],
+    "meshes": ["from_mesh", "from_meshio"],
+    "stencils": ["Stencil", "node_stencil", "edge_stencil", "cell_stencil"],
     "densities": ["Expansion", "MLPDensity", "lecun_normal", "lnn_initializer", "small_output"],
+    "message_passing": [
+        "MessageDensity", "PairDensity", "both_states", "difference", "distance", "invariants",
+    ],
+    "continuum": ["Continuum", "FieldMLP"],
     "mass_matrix": ["MassMatrix"],
     "solvers": [
         "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
+        "estimated_costs",
     ],
     "lagrangian": ["Lagrangian"],
     "trajectories": ["States", "Trajectory"],
     "systems": [],
-    "integrators": ["Adaptive", "ImplicitMidpoint", "rollout"],
+    "integrators": ["Adaptive", "ImplicitMidpoint", "Verlet", "rollout"],
     "checkpoint": ["save", "load", "CheckpointError"],
     "diagnostics": [],
     "problem": ["acceleration_loss"],

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib
+import inspect
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -163,6 +164,7 @@ def _describe(system) -> tuple[dict, dict]:
         "n_edge": graph.n_edge,
         "nodes": {name: np.asarray(x) for name, x in graph.nodes.items()},
         "edges": {name: np.asarray(x) for name, x in graph.edges.items()},
+        "globals": {name: x for name, x in graph.globals.items() if isinstance(x, np.ndarray)},
         "stencils": {
             f"{kind}{i}": {
                 "index": t.stencil.index,
@@ -177,9 +179,10 @@ def _describe(system) -> tuple[dict, dict]:
     }
     description = {
         "format": FORMAT,
-        "globals": graph.globals,
+        "globals": {name: x for name, x in graph.globals.items() if not isinstance(x, np.ndarray)},
         "densities": {kind: [_describe_object(t.density) for t in members] for kind, members in terms.items()},
         "solver": None if system.solver is None else _describe_object(system.solver),
+        "motion": _describe_object(system.motion),
         "force": "array" if isinstance(system.external, jax.Array) else _describe_object(system.external),
     }
     return {key: value for key, value in arrays.items() if not isinstance(value, dict) or value}, description
@@ -189,7 +192,7 @@ def _build(arrays, description) -> Lagrangian:
     graph = jraph.GraphsTuple(
         nodes=_features(arrays.get("nodes", {})),
         edges=_features(arrays.get("edges", {})),
-        globals=description["globals"],
+        globals={**description["globals"], **{k: np.asarray(x) for k, x in arrays.get("globals", {}).items()}},
         **{name: arrays[name] for name in ("senders", "receivers", "n_node", "n_edge")},
     )
 
@@ -207,6 +210,7 @@ def _build(arrays, description) -> Lagrangian:
         terms("terms"),
         dissipation=terms("dissipation"),
         force=force,
+        motion=_build_object(description.get("motion")),
         solver=_build_object(description["solver"]),
     )
     leaves = arrays.get("leaves", {})
@@ -239,7 +243,10 @@ def _build_object(value):
         return nnx.Param(jnp.asarray(value["param"]))
     if "module" in value:
         config = {k: _build_object(x) for k, x in value["config"].items()}
-        return _find(value["module"])(**config, rngs=nnx.Rngs(0))
+        kind = _find(value["module"])
+        taken = inspect.signature(kind.__init__).parameters.values()  # that of the class is its metaclass's: (*args)
+        random = {"rngs": nnx.Rngs(0)} if any(p.name == "rngs" or p.kind is p.VAR_KEYWORD for p in taken) else {}
+        return kind(**config, **random)
     if "object" in value:
         return _find(value["object"])(**value["fields"])
     return _find(value["function"])

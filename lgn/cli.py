@@ -31,7 +31,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Info:
-    """Tell versions and devices; with a folder, also the system in it and its solver."""
+    """Tell versions, devices and which solver graphs meet; with a folder, the system in it and its solver."""
 
     folder: tyro.conf.Positional[Path | None] = None
 
@@ -107,7 +107,7 @@ def rollout(command: Rollout) -> str | None:
 
 
 def info(command: Info) -> str | None:
-    """Prints versions and devices, and the system of a folder."""
+    """Prints versions and devices, and the system of a folder or a table of graphs with their solvers."""
     _use_float64()
     import jax
 
@@ -117,14 +117,66 @@ def info(command: Info) -> str | None:
     for package in runs.PACKAGES:
         print(runs.package_version(package))
     print("devices", ", ".join(str(device) for device in jax.devices()))
-    if command.folder is not None:
-        try:
-            system = lgn.load(command.folder / "system")
-        except lgn.CheckpointError as error:
-            return f"lgn info: {error}"
-        print(system)
-        print("parameters", sum(x.size for x in jax.tree.leaves(system)))
+    if command.folder is None:
+        print("\n".join(["", *solver_table()]))
+        return None
+    try:
+        system = lgn.load(command.folder / "system")
+    except lgn.CheckpointError as error:
+        return f"lgn info: {error}"
+    print(system)
+    print("parameters", sum(x.size for x in jax.tree.leaves(system)))
     return None
+
+
+def solver_table() -> list[str]:
+    """Lines: for graphs of several kinds, the estimated cost of each solver and the one that is chosen."""
+    import numpy as np
+
+    import lgn
+    from lgn.mass_matrix import pattern
+    from lgn.static import Static
+
+    parent = np.arange(999) // 2  # of nodes 1 to 999
+    random = np.random.default_rng(0).permutation(1000)
+    graphs = {
+        "single node": lgn.single_node(),
+        "chain of 1000": lgn.lattice((1000,), periodic=False),
+        "ring of 1000": lgn.lattice((1000,)),
+        "strip of 4 x 1000": lgn.lattice((4, 1000), periodic=False),
+        "lattice of 64 x 64": lgn.lattice((64, 64)),
+        "lattice of 16 x 16 x 16": lgn.lattice((16, 16, 16)),
+        "binary tree of 1000": lgn.from_edges(1000, np.r_[parent, 1:1000], np.r_[1:1000, parent]),
+        "ring with random chords": _with_chords(1000, random),
+    }
+    lines = [
+        "Solver of M a = f where a density reads the velocities of a node and its neighbours: the one of the least",
+        "estimated cost, in multiplications a node. A density that reads only v[0] gives BlockDiagonal on every graph.",
+        "",
+        f"{'graph':<24} {'half-bandwidth':>14} {'Banded':>10} {'ConjugateGradient':>18}  solver",
+    ]
+    for name, graph in graphs.items():
+        n_node = int(graph.n_node[0])
+        joined = pattern(n_node, Static(lgn.node_stencil(graph).index))
+        costs = {type(solver).__name__: cost for solver, cost in lgn.estimated_costs(joined, 1).items()}
+        banded, iterative = (
+            f"{costs[solver] / n_node:.0f}" if solver in costs else "" for solver in ("Banded", "ConjugateGradient")
+        )
+        lines.append(
+            f"{name:<24} {joined.half_bandwidth:>14} {banded:>10} {iterative:>18}  {min(costs, key=lambda k: costs[k])}"
+        )
+    return lines
+
+
+def _with_chords(n_node: int, ends):
+    """A ring whose nodes are also joined in random pairs."""
+    import numpy as np
+
+    import lgn
+
+    ring = np.stack([np.arange(n_node), np.roll(np.arange(n_node), -1)])
+    pairs = np.unique(np.sort(np.concatenate([ring, ends.reshape(2, -1)], 1), 0), axis=1)
+    return lgn.from_edges(n_node, np.r_[pairs[0], pairs[1]], np.r_[pairs[1], pairs[0]])
 
 
 def _use_float64() -> None:

@@ -46,6 +46,8 @@ class MLPDensity(nnx.Module):
         v_scale: the same for v.
         features: names of the features that are inputs too.
         feature_size: how many numbers these features are together.
+        relative: whether q enters as differences to slot 0: then a shift of all nodes moves nothing, and total
+            momentum is conserved exactly.
         initializer: (layer, layers) -> nnx initialiser of its kernel; default `small_output`, see `lnn_initializer`.
         rngs: random streams.
 
@@ -72,30 +74,28 @@ class MLPDensity(nnx.Module):
         v_scale: float | Sequence[float] = 1.0,
         features: Sequence[str] = (),
         feature_size: int = 0,
+        relative: bool = False,
         initializer: Initializer | None = None,
         rngs: nnx.Rngs,
     ):
+        if relative and slots < 2:
+            raise ValueError(
+                f"MLPDensity: relative=True with slots={slots}: no slot to compare with; use relative=False"
+            )
         if min(slots, dim, len(hidden), *hidden) < 1:
             raise ValueError(f"MLPDensity: slots={slots}, dim={dim}, hidden={tuple(hidden)}; each must be at least 1")
         if bool(features) != bool(feature_size):
             raise ValueError(f"MLPDensity: features={tuple(features)} with feature_size={feature_size}; give both")
-        _check_smooth(activation)
+        check_smooth(activation)
         self.slots, self.dim, self.hidden, self.activation = slots, dim, tuple(hidden), activation
-        self.mass, self.features, self.feature_size = mass, tuple(features), feature_size
-        self.q_scale, self.v_scale = _scale("q_scale", q_scale, dim), _scale("v_scale", v_scale, dim)
-        sizes = (2 * slots * dim + feature_size, *hidden, 1)
-        kernel_init = initializer or small_output
-        self.layers = nnx.List(
-            nnx.Linear(a, b, kernel_init=kernel_init(i, len(hidden) + 1), param_dtype=jnp.result_type(float), rngs=rngs)
-            for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
-        )
+        self.mass, self.features, self.feature_size, self.relative = mass, tuple(features), feature_size, relative
+        self.q_scale, self.v_scale = scale_of("q_scale", q_scale, dim), scale_of("v_scale", v_scale, dim)
+        sizes = ((2 * slots - relative) * dim + feature_size, *hidden, 1)
+        self.layers = dense_layers(sizes, initializer or small_output, rngs)
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
-        x = self._inputs(q, v, features)
-        *hidden, (kernel, bias) = self._weights(q.dtype)
-        for inner_kernel, inner_bias in hidden:
-            x = self.activation(x @ inner_kernel + inner_bias)
-        return (x @ kernel + bias)[0] + 0.5 * self._prior_mass(v.dtype) * jnp.sum(v[0] ** 2)
+        value = perceptron(self.layers, self.activation, self._inputs(q, v, features))[0]
+        return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
 
     def expand(self, q, v, features) -> Expansion:
         """The `Expansion` of a batch of elements, in closed form.
@@ -107,10 +107,9 @@ class MLPDensity(nnx.Module):
         and (d2l/dv dq) v is the same with the right J_l replaced by (dz_l/dq) v. One product with each kernel
         forward, one back and one a tangent: half of what forward-over-reverse differentiation takes.
         """
-        *hidden, (output, _) = self._weights(q.dtype)
+        *hidden, (output, _) = weights(self.layers, q.dtype)
         batch, width = len(q), self.slots * self.dim
-        scale = jnp.concatenate([jnp.tile(jnp.asarray(s, q.dtype), self.slots) for s in (self.q_scale, self.v_scale)])
-        from_q, from_v = jnp.split(hidden[0][0][: 2 * width] / scale[:, None], 2)
+        from_q, from_v = self._from_state(hidden[0][0])
         velocity = v.reshape(batch, width)
 
         x = jax.vmap(self._inputs)(q, v, features)
@@ -123,7 +122,7 @@ class MLPDensity(nnx.Module):
             x, slope, bend = _derivatives(self.activation, x @ kernel + bias)
             layers.append((kernel, basis, along, slope, bend))
 
-        prior = self._prior_mass(q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
+        prior = prior_mass(self.mass, q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
         mass, convection = jnp.diag(prior), jnp.zeros((), q.dtype)
         sensitivity = output[:, 0]
         for kernel, basis, along, slope, bend in reversed(layers):
@@ -144,19 +143,51 @@ class MLPDensity(nnx.Module):
     def config(self) -> dict:
         """Arguments that make a density of this shape again."""
         names = ("slots", "dim", "hidden", "activation", "mass", "q_scale", "v_scale", "features", "feature_size")
-        return {name: getattr(self, name) for name in names}
-
-    def _weights(self, dtype):
-        return [(layer.kernel[...].astype(dtype), layer.bias[...].astype(dtype)) for layer in self.layers]
-
-    def _prior_mass(self, dtype):
-        mass = self.mass[...] if isinstance(self.mass, nnx.Variable) else self.mass or 0.0
-        return jnp.asarray(mass, dtype)
+        return {name: getattr(self, name) for name in (*names, "relative")}
 
     def _inputs(self, q, v, features):
         named = [jnp.ravel(features[name]).astype(q.dtype) for name in self.features]
+        if self.relative:
+            q = q[1:] - q[0]
         scaled = [jnp.ravel(x / jnp.asarray(s, x.dtype)) for x, s in ((q, self.q_scale), (v, self.v_scale))]
         return jnp.concatenate([*scaled, *named])
+
+    def _from_state(self, kernel):
+        """Rows of the first kernel that q and v meet, (slot dof, unit) each, with scales and differences taken in."""
+        by_slot = kernel[: len(kernel) - self.feature_size].reshape(-1, self.dim, kernel.shape[1])
+        q_rows, v_rows = by_slot[: -self.slots], by_slot[-self.slots :]
+        q_rows = q_rows / jnp.asarray(self.q_scale, kernel.dtype)[:, None]
+        v_rows = v_rows / jnp.asarray(self.v_scale, kernel.dtype)[:, None]
+        if self.relative:
+            q_rows = jnp.concatenate([-q_rows.sum(0, keepdims=True), q_rows])
+        return q_rows.reshape(-1, kernel.shape[1]), v_rows.reshape(-1, kernel.shape[1])
+
+
+def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs) -> nnx.List:
+    """Affine layers from sizes[0] inputs to sizes[-1] outputs, in the default floating dtype."""
+    count, dtype = len(sizes) - 1, jnp.result_type(float)
+    return nnx.List(
+        nnx.Linear(a, b, kernel_init=initializer(i, count), param_dtype=dtype, rngs=rngs)
+        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+    )
+
+
+def weights(layers: nnx.List, dtype) -> list[tuple[Array, Array]]:
+    """Kernel and bias of each layer."""
+    return [(layer.kernel[...].astype(dtype), layer.bias[...].astype(dtype)) for layer in layers]
+
+
+def perceptron(layers: nnx.List, activation, x: Float[Array, " input"]) -> Float[Array, " output"]:
+    """Affine layers with an activation between each two."""
+    *hidden, (kernel, bias) = weights(layers, x.dtype)
+    for inner_kernel, inner_bias in hidden:
+        x = activation(x @ inner_kernel + inner_bias)
+    return x @ kernel + bias
+
+
+def prior_mass(mass, dtype) -> Array:
+    """The kinetic prior as an array: given, learned or none."""
+    return jnp.asarray(mass[...] if isinstance(mass, nnx.Variable) else mass or 0.0, dtype)
 
 
 def small_output(layer: int, layers: int) -> nnx.Initializer:
@@ -190,20 +221,21 @@ def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
     return initialise
 
 
-def _scale(name, value, dim) -> tuple[float, ...]:
+def scale_of(name: str, value, dim: int) -> tuple[float, ...]:
+    """One positive scale for each degree of freedom."""
     values = np.broadcast_to(value, (dim,)) if np.ndim(value) == 0 else np.asarray(value)
     if values.shape != (dim,) or not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError(f"MLPDensity: {name}={value}; give a positive number, or one for each of {dim} dof")
+        raise ValueError(f"{name}={value}; give a positive number, or one for each of {dim} dof")
     return tuple(float(x) for x in values)
 
 
-def _check_smooth(activation) -> None:
-    """A piecewise linear activation has no curvature: its mass matrix would be zero."""
+def check_smooth(activation) -> None:
+    """Raises ValueError: a piecewise linear activation has no curvature: its mass matrix would be zero."""
     second = jax.vmap(jax.grad(jax.grad(activation)))(jnp.linspace(-1.05, 1.05, 8))
     if not (jnp.isfinite(second).all() and jnp.any(jnp.abs(second) > 1e-6)):
         name = getattr(activation, "__name__", activation)
         raise ValueError(
-            f"MLPDensity: activation={name} has no second derivative, so that the mass matrix would be zero; "
+            f"activation={name} has no second derivative, so that the mass matrix would be zero; "
             f"use softplus, tanh, swish or another smooth function"
         )
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lgn.graphs import clamped_nodes
 from lgn.trajectories import States, Trajectory
 
 
@@ -24,6 +25,47 @@ def drift(energy: Float[Array, " time"]) -> float:
 def momentum(system, trajectory: Trajectory) -> np.ndarray:
     """(time, dim) total canonical momentum; constant where L does not change when all nodes shift together."""
     return np.asarray(jax.lax.map(lambda state: jnp.sum(system.momentum(*state), 0), (trajectory.q, trajectory.v)))
+
+
+def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Small oscillations about a rest at q: K x = omega^2 M x, for the slowest modes.
+
+    Args:
+        system: a Lagrangian; clamped nodes do not take part.
+        q: configuration in which nothing moves.
+        count: how many.
+
+    Returns:
+        omega (count,), ascending, negative where the rest is unstable and the mode grows at the rate |omega|; and the
+        modes (count, node, dim).
+
+    Raises:
+        ValueError: a node is pushed away from q, so that it is no rest.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def string(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * (q[2, 0] - q[0, 0]) ** 2
+        >>> L = lgn.Lagrangian(lgn.clamp(lgn.lattice((9,), periodic=False), [0, 8]), string)
+        >>> lgn.diagnostics.eigenfrequencies(L, jnp.zeros((9, 1)), 2)[0].round(3).tolist()
+        [0.39, 0.765]
+    """
+    from scipy.sparse.linalg import eigsh
+
+    free = np.repeat(~clamped_nodes(system.graph), q.shape[1])
+    rest = jnp.zeros_like(q)
+    stiffness = system.stiffness_matrix(q)[free][:, free]
+    mass = system.mass_matrix(q, rest)[free][:, free]
+    push = np.where(free, np.abs(np.ravel(system.force(q, rest))), 0)
+    stiff = np.abs(stiffness.diagonal())
+    if push.max() > 1e-3 * stiff.max():
+        node = push.argmax() // q.shape[1]
+        raise ValueError(f"eigenfrequencies: node {node} is pushed with {push.max():.1e}, so that q is no rest")
+    scale = stiff.mean() / mass.diagonal().mean()
+    start = np.random.default_rng(0).normal(size=free.sum())
+    square, found = eigsh(stiffness.tocsc(), count, mass.tocsc(), sigma=-1e-6 * scale, v0=start)  # K may be singular
+    modes = np.zeros((count, free.size))
+    modes[:, free] = found.T
+    return np.sign(square) * np.sqrt(np.abs(square)), modes.reshape(count, *q.shape)
 
 
 def acceleration_errors(system, states: States) -> dict[str, float]:

@@ -23,6 +23,11 @@ def forces(density: Density, q, v, features) -> jax.Array:
     return _in_chunks(jax.vmap(jax.grad(density)), q, v, features)
 
 
+def stiffness(density: Density, q, v, features) -> jax.Array:
+    """(element, slot, dim, slot, dim) -d2l/dq dq on each element."""
+    return _in_chunks(jax.vmap(lambda q, v, features: -jax.hessian(density)(q, v, features)), q, v, features)
+
+
 def expand(density: Density, q, v, features) -> Expansion:
     """The `Expansion` of any density; a density that has an `expand` of its own, in closed form, is asked for that."""
     return _in_chunks(getattr(density, "expand", None) or jax.vmap(_expand_one(density)), q, v, features)

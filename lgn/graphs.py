@@ -3,33 +3,40 @@
 Names that lgn reads:
   nodes: `position` (node, space), `measure` (node,), `clamped` (node,) bool
   edges: `offset` (edge, space) = sender - receiver, `slot` (edge,) = place of the sender in the receiver's stencil
-  globals: `slots` = neighbours that a node of the lattice has where no end is near
+  globals: `slots` = neighbours that a node of the lattice has where no end is near,
+    `cells` (cell, corner) = nodes at the corners of each cell of a mesh
 Every other node or edge feature is the user's and reaches the density by its own name.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import jax.numpy as jnp
 import jraph
 import numpy as np
 
 GEOMETRY = {"position", "measure", "clamped", "offset", "slot"}
+RESERVED = GEOMETRY | {"mask", "shape", "shape_gradient"}  # what lgn itself tells a density
 
 
 def lattice(
     shape: Sequence[int],
     spacing: float | Sequence[float] = 1.0,
     periodic: bool | Sequence[bool] = True,
+    diagonals: bool = False,
 ) -> jraph.GraphsTuple:
     """Regular grid in any number of dimensions, each node joined to its 2 neighbours along each axis.
 
     Neighbours stand in the fixed order -x, +x, -y, +y, ...; nodes are numbered in C order.
-    The node measure is the product of the spacings.
+    The node measure is the product of the spacings. With diagonals a node has 3^d - 1 neighbours (9-point stencils in
+    2D, 27-point in 3D): after those along the axes come pairs -o, +o, where the first non-zero step of o is positive,
+    ordered by the number of axes that o moves along, then lexicographically; in 2D o = (1, -1), (1, 1).
 
     Args:
         shape: nodes along each axis.
         spacing: distance between neighbours, one number or one for each axis.
         periodic: whether the ends of an axis are joined, one bool or one for each axis.
+        diagonals: whether neighbours across corners are joined too.
 
     Returns:
         A graph with nodes `position`, `measure` and edges `offset`, `slot`.
@@ -42,6 +49,8 @@ def lattice(
         >>> ring = lgn.lattice((100,), spacing=0.1, periodic=True)
         >>> int(ring.n_node[0]), int(ring.n_edge[0])
         (100, 200)
+        >>> lgn.node_stencil(lgn.lattice((4, 5), diagonals=True)).slots
+        9
     """
     shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
     space = len(shape)
@@ -60,18 +69,16 @@ def lattice(
 
     nodes = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     coordinates = np.indices(shape).reshape(space, -1).T
+    directions = _directions(space, diagonals)
     senders, receivers, offsets, slots = [], [], [], []
-    for axis in range(space):
-        for side, direction in enumerate((-1, 1)):
-            neighbours = np.roll(nodes, -direction, axis=axis).ravel()
-            place = coordinates[:, axis] + direction
-            present = np.full(nodes.size, True) if wraps[axis] else (place >= 0) & (place < shape[axis])
-            senders.append(neighbours[present])
-            receivers.append(nodes.ravel()[present])
-            offset = np.zeros(space)
-            offset[axis] = direction * steps[axis]
-            offsets.append(np.broadcast_to(offset, (present.sum(), space)))
-            slots.append(np.full(present.sum(), 2 * axis + side + 1))
+    for slot, direction in enumerate(directions, start=1):
+        neighbours = np.roll(nodes, -direction, axis=tuple(range(space))).ravel()
+        place = coordinates + direction
+        present = (np.array(wraps) | ((place >= 0) & (place < shape))).all(1)
+        senders.append(neighbours[present])
+        receivers.append(nodes.ravel()[present])
+        offsets.append(np.broadcast_to(direction * np.asarray(steps), (present.sum(), space)))
+        slots.append(np.full(present.sum(), slot))
     return _graph(
         nodes.size,
         np.concatenate(senders),
@@ -81,7 +88,7 @@ def lattice(
             "measure": np.full(nodes.size, np.prod(steps)),
         },
         edges={"offset": np.concatenate(offsets), "slot": np.concatenate(slots)},
-        constants={"slots": 2 * space},
+        constants={"slots": len(directions)},
     )
 
 
@@ -95,6 +102,9 @@ def from_edges(
 ) -> jraph.GraphsTuple:
     """Any undirected graph, given as directed edges, each in both directions.
 
+    A graph may have several components: no element reaches from one to another, so that each moves as if it were
+    alone, while energy and momentum are summed over all of them.
+
     Args:
         n_node: number of nodes.
         senders: (edge,) node that is read.
@@ -104,8 +114,8 @@ def from_edges(
         node_features: name to (node, ...) array, passed on to the density.
 
     Raises:
-        ValueError: indices out of range, self-loops, repeated edges, an edge without its reverse, an isolated node,
-            features or positions of the wrong length or not finite.
+        ValueError: no node, indices out of range, self-loops, repeated edges, an edge without its reverse, an isolated
+            node, features or positions of the wrong length or not finite.
 
     Example:
         >>> import lgn
@@ -113,6 +123,8 @@ def from_edges(
         >>> int(triangle.n_edge[0])
         6
     """
+    if n_node < 1:
+        raise ValueError(f"from_edges: n_node={n_node}; give at least one node")
     senders = _indices("senders", senders, n_node)
     receivers = _indices("receivers", receivers, n_node)
     if senders.shape != receivers.shape:
@@ -123,11 +135,7 @@ def from_edges(
     nodes = _features("node_features", node_features, n_node)
     edges = _features("edge_features", edge_features, senders.size)
     if positions is not None:
-        place = np.asarray(positions, dtype=float)
-        if place.ndim != 2 or len(place) != n_node:
-            raise ValueError(f"from_edges: positions has shape {place.shape}; expected (node, space) = ({n_node}, ...)")
-        if not np.isfinite(place).all():
-            raise ValueError(f"from_edges: positions of node {np.argwhere(~np.isfinite(place))[0, 0]} are not finite")
+        place = places("positions", positions, n_node)
         nodes["position"] = place
         edges["offset"] = place[senders] - place[receivers]
     return _graph(n_node, senders, receivers, nodes, edges)
@@ -169,6 +177,29 @@ def clamp(graph: jraph.GraphsTuple, node_indices: Sequence[int] | np.ndarray) ->
     return graph._replace(nodes={**graph.nodes, "clamped": clamped})
 
 
+def from_pairs(n_node, pairs, positions=None, edge_features=None, node_features=None) -> jraph.GraphsTuple:
+    """`from_edges` of undirected edges, (pair, 2), each given once; both directions carry its features."""
+    i, j = pairs.T
+    twice = {name: np.concatenate([x, x]) for name, x in (edge_features or {}).items()}
+    return from_edges(n_node, np.concatenate([i, j]), np.concatenate([j, i]), positions, twice, node_features)
+
+
+def distinct(pairs, n_node) -> np.ndarray:
+    """Undirected edges (pair, 2), each once, smaller number first; sorted."""
+    low, high = np.sort(pairs, 1).astype(np.int64).T
+    return np.stack(np.divmod(np.unique(low * n_node + high), n_node), 1)
+
+
+def places(name, values, count=None) -> np.ndarray:
+    """(node, space) finite coordinates, checked."""
+    place = np.asarray(values, dtype=float)
+    if place.ndim != 2 or len(place) != (len(place) if count is None else count) or not place.size:
+        raise ValueError(f"{name} has shape {place.shape}; expected (node, space) = ({count or 'node'}, ...)")
+    if not np.isfinite(place).all():
+        raise ValueError(f"{name} of node {np.argwhere(~np.isfinite(place))[0, 0]} are not finite")
+    return place
+
+
 def node_count(graph: jraph.GraphsTuple) -> int:
     """Number of nodes of all the graphs in the tuple."""
     return int(np.sum(graph.n_node))
@@ -189,6 +220,15 @@ def _graph(n_node, senders, receivers, nodes, edges, constants=None) -> jraph.Gr
         n_node=np.array([n_node]),
         n_edge=np.array([senders.size]),
     )
+
+
+def _directions(space, diagonals) -> np.ndarray:
+    """(slot, space) steps to the neighbours on a lattice: pairs of -o and +o, those along the axes first."""
+    steps = [o for o in product((-1, 0, 1), repeat=space) if next((s for s in o if s), -1) > 0]
+    along_axes = list(np.eye(space, dtype=int))
+    across = sorted((o for o in steps if np.count_nonzero(o) > 1), key=lambda o: (np.count_nonzero(o), o))
+    positive = np.array(along_axes + (across if diagonals else []))
+    return np.stack([-positive, positive], 1).reshape(-1, space)
 
 
 def _per_axis(name, value, space, kind) -> tuple:
@@ -212,7 +252,7 @@ def _indices(name, values, n_node) -> np.ndarray:
 
 def _features(name, features, count) -> dict:
     for key, value in (features or {}).items():
-        if key in GEOMETRY | {"mask"}:
+        if key in RESERVED:
             raise ValueError(f"{name} holds {key!r}, a name that lgn gives itself; rename the feature")
         if np.ndim(value) < 1 or np.shape(value)[0] != count:
             raise ValueError(f"{name}[{key!r}] has shape {np.shape(value)}; expected ({count}, ...)")

@@ -40,7 +40,11 @@ class Pattern:
     @cached_property
     def order(self) -> np.ndarray:
         """(node,) the numbering of least half-bandwidth among three: as given, a ring folded flat (0, n-1, 1, n-2,
-        ..., which exactly doubles the width of an open chain), and reverse Cuthill-McKee."""
+        ..., which exactly doubles the width of an open chain), and reverse Cuthill-McKee.
+
+        The last is that of the graph that joins slot 0 to the other slots. The pattern itself, where these are joined
+        to each other too, gives about the same width for 5 times the time, and on large stencils GBs (measured).
+        """
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import reverse_cuthill_mckee
 
@@ -48,9 +52,10 @@ class Pattern:
         natural = np.arange(n)
         folded = np.empty(n, int)
         folded[0::2], folded[1::2] = natural[: (n + 1) // 2], natural[: (n - 1) // 2 : -1][: n // 2]
-        rows, columns = self._node_pairs
-        graph = coo_matrix((np.ones(rows.size), (rows, columns)), shape=(n, n)).tocsr()
-        candidates = [natural, folded, np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=True))]
+        rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in self.indices])
+        columns = np.concatenate([index.ravel() for index in self.indices])
+        graph = coo_matrix((np.ones(rows.size, bool), (rows, columns)), shape=(n, n)).tocsr()
+        candidates = [natural, folded, np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=False))]
         return min(candidates, key=self._width)
 
     @cached_property
@@ -73,11 +78,6 @@ class Pattern:
                 start += rows.size
             self._entries[dim] = np.concatenate(sources), np.concatenate(targets)
         return self._entries[dim]
-
-    @cached_property
-    def _node_pairs(self):
-        pairs = [np.broadcast_arrays(i[:, :, None], i[:, None, :]) for i in self.indices]
-        return np.concatenate([r.ravel() for r, _ in pairs]), np.concatenate([c.ravel() for _, c in pairs])
 
     def _width(self, order) -> int:
         place = inverse(order)

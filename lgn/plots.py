@@ -18,6 +18,43 @@ def space_time(ax, t, field, title: str = "", limit: float | None = None, label:
     return ax
 
 
+def field(ax, values, title: str = "", limit: float | None = None, bar: bool = True):
+    """Colour map of a field (x, y) on a square lattice, symmetric about zero."""
+    limit = limit or float(np.abs(values).max())
+    image = ax.imshow(np.asarray(values).T, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.set(title=title, xlabel="node", ylabel="node")
+    if bar:
+        ax.figure.colorbar(image, ax=ax, label="q", shrink=0.85)
+    return ax
+
+
+def network(ax, points, ends, values, title: str = "", limit: float | None = None, bar: bool = True):
+    """Nodes at points (node, 2) coloured by their value, joined by edges (edge, 2)."""
+    from matplotlib.collections import LineCollection
+
+    limit = limit or float(np.abs(values).max())
+    ax.add_collection(LineCollection(np.asarray(points)[ends], colors="#cccccc", linewidths=0.6, zorder=1))
+    style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "edgecolors": "#555555", "linewidths": 0.4}
+    nodes = ax.scatter(*np.asarray(points).T, c=np.asarray(values), s=30, zorder=2, **style)
+    ax.set(title=title, xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+    if bar:
+        ax.figure.colorbar(nodes, ax=ax, label="q", shrink=0.85)
+    return ax
+
+
+def mesh(ax, points, cells, values, title: str = "", limit: float | None = None, bar: bool = True):
+    """Field on a mesh of triangles (cell, 3) with vertices at points (node, 2), symmetric about zero."""
+    limit = limit or float(np.abs(values).max())
+    style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "shading": "gouraud"}
+    field = ax.tripcolor(*np.asarray(points).T, np.asarray(values), triangles=cells, **style)
+    ax.triplot(*np.asarray(points).T, cells, color="#00000030", lw=0.3)
+    ax.set(title=title, aspect="equal", xlabel="x", ylabel="y")
+    if bar:
+        ax.figure.colorbar(field, ax=ax, label="q", shrink=0.85)
+    return ax
+
+
 def energy(ax, t, energies: dict[str, np.ndarray], title: str = "energy"):
     """|E / E_0 - 1| against time on a logarithmic axis, one line a name."""
     for name, values in energies.items():
@@ -48,6 +85,21 @@ def history(ax, rows, title: str = "training"):
     ax.set(title=title, xlabel="iteration", ylabel="relative error on the training data")
     ax.legend(frameon=False)
     return ax
+
+
+def animate_colours(path: str | Path, artist, t, values: np.ndarray) -> Path:
+    """Gif of the picture of an artist (image, points or triangles) whose colours are values[i] at t[i]."""
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
+    def draw(i):
+        artist.set_array(np.asarray(values[i]))
+        artist.axes.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
+        return [artist]
+
+    FuncAnimation(artist.figure, draw, len(t)).save(path, PillowWriter(fps=15))
+    plt.close(artist.figure)
+    return Path(path)
 
 
 def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: int = 120) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import jraph
 import numpy as np
 
+from lgn import cells
 from lgn.graphs import node_count
 
 
@@ -20,7 +21,8 @@ class Stencil:
         index: (element, slot) node that a slot reads.
         mask: (element, slot) 1.0 where the slot is filled.
         edge: (element, slot) edge between the slot's node (sender) and slot 0 (receiver), -1 where there is none.
-        geometry: `offset` (element, slot, space) and `measure` (element,), where the graph has them.
+        geometry: `offset` (element, slot, space) and `measure` (element,), where the graph has them; on cells also
+            `shape` (element, slot) and `shape_gradient` (element, slot, space).
     """
 
     index: np.ndarray
@@ -100,6 +102,87 @@ def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
     edge = np.stack([np.full_like(kept, -1), kept], 1)
     step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))[kept]
     return _stencil(index, edge, np.stack([np.zeros_like(step), step], 1), np.linalg.norm(step, axis=1))
+
+
+def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
+    """One element for each quadrature point of each cell; its slots are the corners of the cell.
+
+    A field is u(x) = sum over slots of N_s(x) u_s within a cell, so that a density l(u, grad u, du/dt) of the
+    continuum reads, with N = features["shape"] and G = features["shape_gradient"],
+
+        N @ q (dim,),    q.T @ G (dim, space),    N @ v (dim,),
+
+    and features["measure"] * l sums to the integral of l. Integrals over the domain of products of two linear shape
+    functions, or of their gradients, are exact on simplices; so are those of multilinear ones on parallelograms.
+
+    Cells are those of a mesh, or the segments, squares and boxes between the nodes of a lattice in up to 3 dimensions,
+    across its periodic ends too. Corners stand counterclockwise, in the order of `lgn.cells`. Edge features of the
+    graph are zero here, for a corner is not an edge.
+
+    Args:
+        graph: from `from_mesh`, `from_meshio` or `lattice`.
+
+    Returns:
+        A stencil with geometry `shape` (element, slot), `shape_gradient` (element, slot, space) in 1 / length,
+        `measure` (element,), quadrature weight times Jacobian, and `offset` (element, slot, space) from slot 0.
+
+    Raises:
+        ValueError: a graph that has no cells.
+
+    Example:
+        >>> import lgn
+        >>> stencil = lgn.cell_stencil(lgn.lattice((4, 5), spacing=0.1))
+        >>> stencil.index.shape, round(float(stencil.geometry["measure"].sum()), 12)
+        ((80, 4), 0.2)
+    """
+    if "cells" in graph.globals:
+        index = np.asarray(graph.globals["cells"])
+        offset = graph.nodes["position"][index] - graph.nodes["position"][index[:, :1]]
+    elif "slots" in graph.globals:
+        index, offset = _lattice_cells(graph)
+    else:
+        raise ValueError(
+            "cell_stencil: the graph has no cells; build it with lgn.from_mesh(points, cells) or lgn.lattice, or use "
+            "node_stencil or edge_stencil"
+        )
+    rule = cells.quadrature(offset)
+    cell, point = np.indices(rule.measure.shape).reshape(2, -1)
+    index = index[cell]
+    return Stencil(
+        index=index.astype(np.int32),
+        mask=np.ones(index.shape),
+        edge=np.full(index.shape, -1, np.int32),
+        geometry={
+            "offset": offset[cell],
+            "measure": rule.measure[cell, point],
+            "shape": rule.shape[point],
+            "shape_gradient": rule.shape_gradient[cell, point],
+        },
+    )
+
+
+def _lattice_cells(graph) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (cell, slot) of the cells of a lattice, and their offsets from slot 0: found by walking along edges in
+    the positive directions, so that a cell across a periodic end has the shape of the others."""
+    reach = _edge_table(graph)
+    start = np.arange(len(reach))
+    space = graph.edges["offset"].shape[1]
+    if space > 3:
+        raise ValueError(f"cell_stencil: the lattice has {space} dimensions; cells have 1 to 3: use node_stencil")
+    nodes, places = [], []
+    for corner in cells.cube_corners(space):
+        node, away = start, np.zeros((len(start), space))
+        for axis in np.flatnonzero(corner):
+            edge = np.where(node >= 0, reach[node, 2 * axis + 1], -1)
+            node = np.where(edge >= 0, graph.senders[edge], -1)
+            away = away + graph.edges["offset"][edge]
+        nodes.append(node)
+        places.append(away)
+    index, offset = np.stack(nodes, 1), np.stack(places, 1)
+    whole = (index >= 0).all(1)
+    if not whole.any():
+        raise ValueError("cell_stencil: the lattice has an axis of one node, so no cells; leave that axis out")
+    return index[whole], offset[whole]
 
 
 def _stencil(index, edge, offset, measure) -> Stencil:

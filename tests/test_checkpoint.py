@@ -38,6 +38,32 @@ def test_round_trip(tmp_path):
     assert repr(loaded) == repr(system)
 
 
+def on_a_mesh():
+    points = [[0, 0], [1, 0], [1, 1], [0, 1], [0.4, 0.6]]
+    graph = lgn.from_mesh(points, [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
+    density = lgn.Continuum(lgn.FieldMLP(dim=1, space=2, rngs=nnx.Rngs(0)))
+    return lgn.Lagrangian(graph, [(density, lgn.cell_stencil)])
+
+
+def of_two_terms():
+    ends = [0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2]
+    graph = lgn.from_edges(3, *ends, edge_features={"stiffness": np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0])})
+    known = {"features": ("stiffness",), "feature_size": 1}
+    nodes = lgn.MessageDensity(2, pairing=lgn.invariants, rngs=nnx.Rngs(0), **known)
+    edges = lgn.PairDensity(2, pairing=lgn.distance, rngs=nnx.Rngs(1), **known)
+    return lgn.Lagrangian(graph, [(nodes, lgn.node_stencil), (edges, lgn.edge_stencil)])
+
+
+@pytest.mark.parametrize(("build", "shape"), [(on_a_mesh, (5, 1)), (of_two_terms, (3, 2))])
+def test_learned_densities_and_meshes_come_back(build, shape, tmp_path):
+    system = build()
+    lgn.save(tmp_path / "a", system)
+    loaded = lgn.load(tmp_path / "a")
+    assert jax.tree.structure(loaded) == jax.tree.structure(system)
+    q, v = jax.random.normal(jax.random.key(0), (2, *shape))
+    np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
+
+
 def test_saving_twice_replaces(tmp_path):
     system = make()
     lgn.save(tmp_path / "a", system)

@@ -35,6 +35,7 @@ CASES = [
     (jax.nn.tanh, 1, 2, (5, 4), "none", {"v_scale": (3.0, 0.5)}, {}),
     (jax.nn.swish, 3, 1, (5, 4, 3), "number", {"q_scale": 2.0}, {"features": ("k",), "feature_size": 3}),
     (jax.nn.swish, 2, 1, (5, 4), "parameter", {}, {}),
+    (jax.nn.softplus, 3, 2, (5, 4), "number", {"q_scale": (0.5, 3.0)}, {"relative": True}),
 ]
 
 
@@ -68,6 +69,14 @@ def test_value_is_that_of_the_formula_in_numpy():
         x = np.log1p(np.exp(x @ kernel + bias))
     expected = (x @ last[0] + last[1])[0] + 0.5 * 1.7 * (v[0] @ v[0])
     np.testing.assert_allclose(density(q, v, {"k": features}), expected, rtol=1e-13)
+
+
+def test_relative_density_does_not_see_a_shift():
+    density = make(3, 2, (5, 4), relative=True)
+    q, v, features = batch(3, 2)
+    found, shifted = (jax.vmap(density)(x, v, features) for x in (q, q + jnp.array([3.0, -2.0])))
+    np.testing.assert_allclose(found, shifted, rtol=1e-13)
+    np.testing.assert_allclose(density.expand(q, v, features).force.sum(1), 0, atol=1e-14)
 
 
 def test_expansion_of_one_element_is_that_of_many():

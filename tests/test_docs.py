@@ -18,8 +18,9 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-def test_tutorial(capsys):
-    exec(compile("\n".join(blocks("docs/tutorial.md")), "tutorial", "exec"), {})
+@pytest.mark.parametrize("name", ["tutorial", "adjacency", "mesh"])
+def test_document(name, capsys):
+    exec(compile("\n".join(blocks(f"docs/{name}.md")), name, "exec"), {})
 
 
 def test_readme(capsys, tmp_path, monkeypatch):

@@ -1,3 +1,5 @@
+import functools
+
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
@@ -75,6 +77,23 @@ def test_node_stencil_reads_every_node_within_hops_once_nearest_first(n, seed, h
         assert (row[mask == 0] == node).all()
 
 
+@given(st.integers(2, 9), st.integers(0, 10**6), st.integers(0, 3))
+def test_node_stencils_of_a_relabelled_graph_are_the_relabelled_stencils(n, seed, hops):
+    seeded = np.random.default_rng(seed)
+    A = np.triu(seeded.random((n, n)) * (seeded.random((n, n)) < 0.3), 1) + np.eye(n, k=1)
+    A, order = A + A.T, seeded.permutation(n)
+
+    def read(A):
+        graph = lgn.from_adjacency(A)
+        stencil = lgn.node_stencil(graph, hops)
+        weight = np.append(np.asarray(graph.edges["weight"]), 0.0)[stencil.edge]
+        rows = zip(stencil.index.tolist(), weight.tolist(), stencil.mask > 0, strict=True)
+        return [{i: w for i, w, filled in zip(*row, strict=True) if filled} for row in rows]
+
+    before, after = read(A), read(A[order][:, order])
+    assert [{int(order[i]): w for i, w in row.items()} for row in after] == [before[i] for i in order]
+
+
 def test_edge_names_the_edge_from_slot_to_slot_0():
     graph = from_networkx(nx.petersen_graph())
     stencil = lgn.node_stencil(graph, hops=2)
@@ -103,6 +122,92 @@ def test_edge_stencil_of_an_irregular_graph_has_each_edge_once_smaller_number_fi
     G = nx.petersen_graph()
     stencil = lgn.edge_stencil(from_networkx(G))
     assert stencil.index.tolist() == sorted(sorted(edge) for edge in G.edges)
+
+
+def test_edge_stencil_with_diagonals_has_each_edge_once():
+    grid = lgn.lattice((4, 5), periodic=(False, True), diagonals=True)
+    stencil = lgn.edge_stencil(grid)
+    pairs = {frozenset(pair) for pair in zip(grid.senders.tolist(), grid.receivers.tolist(), strict=True)}
+    assert sorted(map(sorted, stencil.index.tolist())) == sorted(map(sorted, pairs))
+    first = stencil.geometry["offset"][:, 1]
+    assert (np.where(first[:, 0] == 0, first[:, 1], first[:, 0]) > 0).all()
+
+
+def test_hops_2_with_diagonals_reads_the_box_of_5_by_5():
+    stencil = lgn.node_stencil(lgn.lattice((7, 7), diagonals=True), hops=2)
+    assert stencil.slots == 25 and all(len(set(row)) == 25 for row in stencil.index.tolist())
+    assert abs(stencil.geometry["offset"]).max() == 2
+
+
+# Cells: their matrices against textbook ones. (On meshes against scikit-fem: test_meshes.py.)
+
+
+def cell_matrices(graph):
+    """Mass and stiffness matrix, dense, assembled from the geometry of the cells."""
+    stencil = lgn.cell_stencil(graph)
+    g = stencil.geometry
+    mass, stiffness = np.zeros((2, int(graph.n_node[0]), int(graph.n_node[0])))
+    at = stencil.index[:, :, None], stencil.index[:, None]
+    np.add.at(mass, at, np.einsum("es,et,e->est", g["shape"], g["shape"], g["measure"]))
+    np.add.at(stiffness, at, np.einsum("esi,eti,e->est", g["shape_gradient"], g["shape_gradient"], g["measure"]))
+    return mass, stiffness
+
+
+def segments(n, h, periodic):
+    """Mass and stiffness of linear elements on n nodes: h/6 [1 4 1] and 1/h [-1 2 -1], ends halved where open."""
+    ends = np.eye(n, k=n - 1) + np.eye(n, k=1 - n) if periodic else np.zeros((n, n))
+    neighbours = np.eye(n, k=1) + np.eye(n, k=-1) + ends
+    count = np.diag(neighbours.sum(1))
+    return h / 6 * (2 * count + neighbours), (count - neighbours) / h
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("shape", [(6,), (4, 5), (3, 4, 5)])
+def test_cells_of_a_lattice_are_products_of_segments(shape, periodic):
+    h = (0.5, 0.2, 0.7)[: len(shape)]
+    mass, stiffness = cell_matrices(lgn.lattice(shape, spacing=h, periodic=periodic))
+    axes = [segments(n, step, periodic) for n, step in zip(shape, h, strict=True)]
+    kron = lambda factors: functools.reduce(np.kron, factors)  # noqa: E731
+    along = [kron([K if a == b else M for b, (M, K) in enumerate(axes)]) for a in range(len(shape))]
+    np.testing.assert_allclose(mass, kron([M for M, _ in axes]), atol=1e-14)
+    np.testing.assert_allclose(stiffness, sum(along), atol=1e-13)
+
+
+def test_cells_of_a_lattice_do_not_see_its_diagonals_and_clamps():
+    plain = lgn.cell_stencil(lgn.lattice((4, 5), periodic=(True, False)))
+    other = lgn.cell_stencil(lgn.clamp(lgn.lattice((4, 5), periodic=(True, False), diagonals=True), [0]))
+    np.testing.assert_array_equal(other.index, plain.index)
+    assert plain.index.shape == (4 * 4 * 4, 4)
+
+
+def test_a_cell_across_the_seam_has_the_shape_of_the_others():
+    stencil = lgn.cell_stencil(lgn.lattice((4, 3), spacing=(0.5, 0.2)))
+    for name in ("offset", "measure", "shape_gradient"):
+        by_cell = stencil.geometry[name].reshape(12, 4, -1)
+        np.testing.assert_array_equal(by_cell, np.broadcast_to(by_cell[:1], by_cell.shape))
+    corners = np.array([[0, 0], [0.5, 0], [0.5, 0.2], [0, 0.2]])
+    np.testing.assert_allclose(stencil.geometry["offset"][-1], corners, atol=1e-15)
+    assert stencil.index[-1].tolist() == [11, 2, 0, 9]  # C order: node = 3 x + y
+
+
+def test_cells_have_no_padding_and_no_edges():
+    stencil = lgn.cell_stencil(lgn.lattice((4,), periodic=False))
+    assert stencil.index.tolist() == [[0, 1], [0, 1], [1, 2], [1, 2], [2, 3], [2, 3]]
+    assert stencil.mask.all() and (stencil.edge == -1).all()
+
+
+NO_CELLS = {
+    "graph without cells": (lambda: from_networkx(nx.petersen_graph()), "no cells.*lgn.from_mesh.*lgn.lattice"),
+    "lattice of one node across": (lambda: lgn.lattice((5, 1), periodic=(True, False)), "axis of one node"),
+    "lattice of four dimensions": (lambda: lgn.lattice((3, 3, 3, 3)), "4 dimensions.*1 to 3"),
+}
+
+
+@pytest.mark.parametrize("name", NO_CELLS)
+def test_a_graph_without_cells_is_refused(name):
+    build, message = NO_CELLS[name]
+    with pytest.raises(ValueError, match=message):
+        lgn.cell_stencil(build())
 
 
 # What reaches a density: compared with a sum over the edges of the graph, in plain numpy.

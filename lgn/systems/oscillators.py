@@ -1,0 +1,60 @@
+"""Oscillators on a graph: pendulums of any mass, coupled by springs that harden.
+
+    m_i q_tt = -sin q_i - sum over neighbours k_ij (d + d^3),  d = q_i - q_j
+
+Masses are node attributes `mass`, stiffnesses edge attributes `stiffness` of a networkx graph.
+"""
+
+import jax
+import jax.numpy as jnp
+import networkx
+import numpy as np
+
+from lgn.trajectories import States
+
+AMPLITUDE = 0.5
+
+
+def network(graph: networkx.Graph, seed: int) -> networkx.Graph:
+    """The graph with masses and stiffnesses, independent and uniform between 0.5 and 2."""
+    random = np.random.default_rng(seed)
+    for node in graph:
+        graph.nodes[node]["mass"] = random.uniform(0.5, 2)
+    for edge in graph.edges:
+        graph.edges[edge]["stiffness"] = random.uniform(0.5, 2)
+    return graph
+
+
+def tables(graph: networkx.Graph):
+    """masses (node,), ends (edge, 2) as places in the order of nodes, stiffnesses (edge,)."""
+    place = {node: i for i, node in enumerate(graph)}
+    ends = np.array([(place[a], place[b]) for a, b in graph.edges])
+    masses = np.array([graph.nodes[node]["mass"] for node in graph])
+    return masses, ends, np.array([graph.edges[edge]["stiffness"] for edge in graph.edges])
+
+
+def acceleration(graph: networkx.Graph, q: np.ndarray) -> np.ndarray:
+    """Of q (..., node, 1)."""
+    masses, ends, stiffness = tables(graph)
+    q = np.moveaxis(np.asarray(q)[..., 0], -1, 0)
+    stretch = q[ends[:, 0]] - q[ends[:, 1]]
+    pull = stiffness.reshape(-1, *[1] * (q.ndim - 1)) * (stretch + stretch**3)
+    force = -np.sin(q)
+    np.add.at(force, ends[:, 0], -pull)
+    np.add.at(force, ends[:, 1], pull)
+    return np.moveaxis(force / masses.reshape(-1, *[1] * (q.ndim - 1)), 0, -1)[..., None]
+
+
+def energy(graph: networkx.Graph, q, v) -> np.ndarray:
+    """sum of m v^2 / 2 + 1 - cos q over nodes and k (d^2 / 2 + d^4 / 4) over edges; q and v are (..., node, 1)."""
+    masses, ends, stiffness = tables(graph)
+    q, v = np.asarray(q)[..., 0], np.asarray(v)[..., 0]
+    stretch = q[..., ends[:, 0]] - q[..., ends[:, 1]]
+    spring = np.sum(stiffness * (stretch**2 / 2 + stretch**4 / 4), -1)
+    return np.sum(0.5 * masses * v**2 + 1 - np.cos(q), -1) + spring
+
+
+def sample(key: jax.Array, count: int, graph: networkx.Graph) -> States:
+    """States of independent normal q and v, with exact accelerations."""
+    q, v = AMPLITUDE * jax.random.normal(key, (2, count, len(graph), 1))
+    return States(q, v, jnp.asarray(acceleration(graph, np.asarray(q))))

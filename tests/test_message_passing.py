@@ -1,0 +1,139 @@
+"""Densities that do not care about order: their symmetries, on graphs of any shape."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lgn
+
+
+def strong(layer, layers):
+    """Kernels of order one everywhere, so that the network matters beside the prior."""
+    return nnx.initializers.variance_scaling(0.5, "fan_in", "normal")
+
+
+def message(dim=2, **named):
+    return lgn.MessageDensity(dim, 5, (6,), initializer=strong, rngs=nnx.Rngs(1), **named)
+
+
+def pair(dim=2, **named):
+    return lgn.PairDensity(dim, (6, 5), initializer=strong, rngs=nnx.Rngs(2), **named)
+
+
+FEATURED = {"features": ("charge", "weight"), "feature_size": 2}
+
+
+@st.composite
+def graphs(draw):
+    """A connected random graph of 2 to 9 nodes: a tree and some more edges."""
+    n = draw(st.integers(2, 9))
+    parents = [draw(st.integers(0, i - 1)) for i in range(1, n)]
+    extra = draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=6))
+    pairs = {tuple(sorted(x)) for x in [*zip(range(1, n), parents, strict=True), *extra] if x[0] != x[1]}
+    return n, np.array(sorted(pairs)), draw(st.permutations(range(n))), draw(st.integers(0, 2**31))
+
+
+def systems(n, pairs, charge, weight):
+    senders, receivers = np.concatenate([pairs, pairs[:, ::-1]]).T
+    edges, nodes = {"weight": np.tile(weight, 2)}, {"charge": charge}
+    graph = lgn.from_edges(n, senders, receivers, edge_features=edges, node_features=nodes)
+    kinetic = lgn.MLPDensity(1, 2, (4,), features=("charge",), feature_size=1, rngs=nnx.Rngs(0))
+    edge_terms = [
+        (kinetic, lambda graph: lgn.node_stencil(graph, hops=0)),
+        (pair(features=("weight",), feature_size=1), lgn.edge_stencil),
+    ]
+    return lgn.Lagrangian(graph, message(**FEATURED)), lgn.Lagrangian(graph, edge_terms)
+
+
+@settings(max_examples=6, deadline=None)
+@given(graphs())
+def test_relabelling_the_nodes_relabels_the_motion(case):
+    n, pairs, order, seed = case
+    order, random = np.array(order), np.random.default_rng(seed)
+    charge, weight = random.uniform(0.5, 2, n), random.uniform(0.5, 2, len(pairs))
+    q, v = random.normal(size=(2, n, 2))
+    place = np.argsort(order)  # node i becomes place[i]
+    shuffle = random.permutation(len(pairs))
+    flipped = np.where(random.integers(2, size=(len(pairs), 1)), place[pairs], place[pairs][:, ::-1])[shuffle]
+    given_order = systems(n, pairs, charge, weight)
+    renamed = systems(n, flipped, charge[order], weight[shuffle])
+    for a, b in zip(given_order, renamed, strict=True):
+        expected = np.asarray(jax.jit(a.acceleration)(q, v))[order]
+        np.testing.assert_allclose(jax.jit(b.acceleration)(q[order], v[order]), expected, rtol=1e-8, atol=1e-9)
+
+
+def test_padding_adds_nothing_and_slots_may_change_places():
+    density, random = message(**FEATURED), np.random.default_rng(0)
+    q, v = random.normal(size=(2, 4, 2))
+    features = {"mask": np.array([1.0, 1, 1, 0]), "charge": random.normal(size=4), "weight": random.normal(size=4)}
+    value = density(q, v, features)
+    q[3], features["charge"][3] = 7.0, -5.0
+    np.testing.assert_allclose(density(q, v, features), value, rtol=1e-14)
+    swap = np.array([0, 2, 1, 3])
+    other = density(q[swap], v[swap], {name: x[swap] for name, x in features.items()})
+    np.testing.assert_allclose(other, value, rtol=1e-13)
+
+
+@pytest.mark.parametrize("pairing", [lgn.invariants, lgn.distance])
+@pytest.mark.parametrize("make", [message, pair])
+def test_rotation_and_shift_of_space_change_nothing(make, pairing):
+    density, random = make(3, pairing=pairing), np.random.default_rng(1)
+    q, v = random.normal(size=(2, 2, 3))
+    rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]
+    turned = density(q @ rotation.T + [1.0, 2, 3], v @ rotation.T, {"mask": np.ones(2)})
+    np.testing.assert_allclose(turned, density(q, v, {"mask": np.ones(2)}), rtol=1e-12)
+
+
+def test_both_states_sees_a_rotation():
+    density, random = message(3), np.random.default_rng(1)
+    q, v = random.normal(size=(2, 2, 3))
+    assert abs(density(-q, v, {"mask": np.ones(2)}) - density(q, v, {"mask": np.ones(2)})) > 1e-3
+
+
+def test_differences_conserve_momentum_and_leave_the_mass_matrix_diagonal():
+    def kinetic(q, v, features):
+        return 0.5 * v[0, 0] ** 2
+
+    alone = lgn.node_stencil(lgn.lattice((6,)), hops=0)
+    L = lgn.Lagrangian(lgn.lattice((6,)), [(kinetic, alone), (pair(1), lgn.edge_stencil)])
+    q, v = np.random.default_rng(2).normal(size=(2, 6, 1))
+    assert isinstance(L.solver_for(1), lgn.BlockDiagonal)
+    assert np.abs(L.force(q, v)).max() > 1e-2
+    assert abs(np.sum(L.force(q, v))) < 1e-14
+
+
+def test_message_density_has_the_dense_equation_of_motion():
+    star = lgn.from_edges(4, [0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
+    L = lgn.Lagrangian(star, message())
+    q, v = np.random.default_rng(3).normal(size=(2, 4, 2))
+
+    @jax.jit
+    def dense(q, v):
+        def total(q, v):
+            return L(q.reshape(4, 2), v.reshape(4, 2))
+
+        mass, mixed = jax.hessian(total, 1)(q, v), jax.jacfwd(jax.grad(total, 1))(q, v)
+        return jnp.linalg.solve(mass, jax.grad(total)(q, v) - mixed @ v)
+
+    found = jax.jit(L.acceleration)(q, v)
+    np.testing.assert_allclose(found.ravel(), dense(q.ravel(), v.ravel()), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "wrong, message_text",
+    [
+        (lambda: lgn.MessageDensity(0, rngs=nnx.Rngs(0)), "at least 1"),
+        (lambda: lgn.PairDensity(1, (), rngs=nnx.Rngs(0)), "at least 1"),
+        (lambda: lgn.PairDensity(1, features=("k",), rngs=nnx.Rngs(0)), "give both"),
+        (lambda: lgn.MessageDensity(1, q_scale=-1.0, rngs=nnx.Rngs(0)), "q_scale=-1.0; give a positive number"),
+        (lambda: lgn.MessageDensity(1, activation=jax.nn.relu, rngs=nnx.Rngs(0)), "no second derivative"),
+        (lambda: lgn.PairDensity(1, pairing=lambda q0, v0, q1, v1: jnp.sum(q0), rngs=nnx.Rngs(0)), "expected a vector"),
+    ],
+)
+def test_bad_input(wrong, message_text):
+    with pytest.raises(ValueError, match=message_text):
+        wrong()
