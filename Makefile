@@ -1,13 +1,22 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: wave wave-table scaling scaling2d test test-all check clean
+.PHONY: wave wave-table membrane mesh custom-graph scaling scaling2d test test-all check clean
 
 wave: .venv/ready
 	$(BIN)/python experiments/wave.py
 
 wave-table: .venv/ready
 	$(BIN)/python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
+
+membrane: .venv/ready
+	$(BIN)/python experiments/membrane.py
+
+mesh: .venv/ready-test
+	$(BIN)/python experiments/mesh.py
+
+custom-graph: .venv/ready
+	$(BIN)/python experiments/custom_graph.py
 
 scaling: .venv/ready
 	$(BIN)/python experiments/scaling.py

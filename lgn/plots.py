@@ -48,7 +48,7 @@ def mesh(ax, points, cells, values, title: str = "", limit: float | None = None,
     limit = limit or float(np.abs(values).max())
     style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "shading": "gouraud"}
     field = ax.tripcolor(*np.asarray(points).T, np.asarray(values), triangles=cells, **style)
-    ax.triplot(*np.asarray(points).T, cells, color="#00000030", lw=0.3)
+    ax.triplot(*np.asarray(points).T, cells, color="#00000018", lw=0.3)
     ax.set(title=title, aspect="equal", xlabel="x", ylabel="y")
     if bar:
         ax.figure.colorbar(field, ax=ax, label="q", shrink=0.85)

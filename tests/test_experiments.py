@@ -1,0 +1,31 @@
+"""Short runs of the experiments: they finish and leave what they promise."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+METRICS = {
+    "membrane": {"eigenfrequency_rel_max", "energy_drift_true"},
+    "mesh": {"eigenfrequency_rel_max", "energy_drift_true"},
+    "custom_graph": {"acceleration_rel_rms", "energy_drift_true"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METRICS)
+def test_quick_run_leaves_its_folder(name, tmp_path, monkeypatch):
+    pytest.importorskip("skfem")
+    monkeypatch.setattr(sys, "path", [str(EXPERIMENTS), *sys.path])
+    place = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
+    module = importlib.util.module_from_spec(place)
+    monkeypatch.setitem(sys.modules, name, module)
+    place.loader.exec_module(module)
+    metrics = module.main(module.Config(out=tmp_path / "run", quick=True))
+    assert METRICS[name] <= set(metrics) and metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"config.json", "environment.txt", "metrics.csv", "energy.png", "system", "state.npz"} <= left
+    assert any(path.endswith(".gif") for path in left)
