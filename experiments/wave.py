@@ -40,7 +40,7 @@ class Config:
     quick: bool = False
     """A short training, to see that everything runs."""
     ways: tuple[Literal["prior", "pure"], ...] = ("prior",)
-    """prior: MLP beside a kinetic prior; pure: MLP alone, as published."""
+    """prior: MLP of differences beside a kinetic prior; pure: MLP alone, as published."""
     seeds: int = 1
     """How many seeds of each."""
     nodes_train: int = 10
@@ -83,6 +83,7 @@ def train(config: Config, way: str, seed: int, folder: Path):
         1,
         small,
         mass=1.0 if way == "prior" else None,
+        relative=way == "prior",
         initializer=lgn.small_output if way == "prior" else lgn.lecun_normal,
         rngs=nnx.Rngs(seed),
     )
