@@ -50,7 +50,7 @@ class Config:
     end: float = 149.5
     steps: int = 5000
     """Iterations of BFGS with the kinetic prior."""
-    pure_steps: int = 1500
+    pure_steps: int = 4000
     """Iterations of BFGS for the MLP alone."""
 
 
