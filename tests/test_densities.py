@@ -71,6 +71,11 @@ def test_value_is_that_of_the_formula_in_numpy():
     np.testing.assert_allclose(density(q, v, {"k": features}), expected, rtol=1e-13)
 
 
+def test_relative_density_needs_another_slot():
+    with pytest.raises(ValueError, match="no slot to compare with"):
+        make(1, 1, relative=True)
+
+
 def test_relative_density_does_not_see_a_shift():
     density = make(3, 2, (5, 4), relative=True)
     q, v, features = batch(3, 2)

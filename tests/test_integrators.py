@@ -22,11 +22,13 @@ PENDULUM = lgn.Lagrangian(lgn.single_node(), pendulum)
 START = (jnp.array([[2.0]]), jnp.array([[0.0]]))
 
 
-def pendulum_by_scipy(end):
+def pendulum_by_scipy(end, friction=0.0):
     from scipy.integrate import solve_ivp
 
-    found = solve_ivp(lambda t, y: [y[1], -np.sin(y[0])], (0, end), [2.0, 0.0], rtol=1e-12, atol=1e-12)
-    return found.y[0, -1]
+    def rate(t, y):
+        return [y[1], -np.sin(y[0]) - friction * y[1]]
+
+    return solve_ivp(rate, (0, end), [2.0, 0.0], rtol=1e-12, atol=1e-12).y[0, -1]
 
 
 def test_adaptive_agrees_with_scipy():
@@ -34,11 +36,17 @@ def test_adaptive_agrees_with_scipy():
     assert motion.q[-1, 0, 0] == pytest.approx(pendulum_by_scipy(20.0), abs=1e-8)
 
 
-def test_implicit_midpoint_is_of_order_2():
-    exact = pendulum_by_scipy(2.0)
+@pytest.mark.parametrize("friction", [0.0, 0.3])
+@pytest.mark.parametrize("integrator", [lgn.ImplicitMidpoint, lgn.Verlet])
+def test_fixed_steps_are_of_order_2(integrator, friction):
+    def rub(q, v, features):
+        return 0.5 * friction * v[0, 0] ** 2
+
+    damped = lgn.Lagrangian(lgn.single_node(), pendulum, dissipation=rub)
+    exact = pendulum_by_scipy(2.0, friction)
     errors = [
-        abs(float(lgn.rollout(PENDULUM, START, [0.0, 2.0], lgn.ImplicitMidpoint(dt)).q[-1, 0, 0]) - exact)
-        for dt in (0.1, 0.05, 0.025)
+        abs(float(lgn.rollout(damped, START, [0.0, 2.0], integrator(dt)).q[-1, 0, 0]) - exact)
+        for dt in (0.05, 0.025, 0.0125)
     ]
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     np.testing.assert_allclose(orders, 2.0, atol=0.05)
@@ -51,6 +59,16 @@ def test_implicit_midpoint_keeps_a_quadratic_energy_and_is_time_reversible():
     assert diagnostics.drift(there.energy) < 1e-10
     back = lgn.rollout(L, (there.q[-1], -there.v[-1]), [0.0, 50.0], lgn.ImplicitMidpoint(0.1))
     np.testing.assert_allclose(back.q[-1], q, atol=1e-8)
+
+
+def test_verlet_keeps_the_energy_of_a_string_within_bounds():
+    """For a linear oscillator the modified energy q^2 (1 - (omega dt / 2)^2) + ... is exact: no drift, however long."""
+    L = lgn.Lagrangian(lgn.lattice((12,)), string)
+    q, v = jax.random.normal(jax.random.key(0), (2, 12, 1))
+    dt = 0.2
+    energy = lgn.rollout(L, (q, v), np.linspace(0, 2000, 401), lgn.Verlet(dt)).energy
+    change = np.abs(energy / energy[0] - 1)
+    assert change[200:].max() < 1.1 * change[:200].max() < 2 * (2 * np.sqrt(wave.STIFFNESS) * dt / 2) ** 2
 
 
 def test_ring_follows_the_fourier_solution_and_keeps_momentum():
