@@ -1,10 +1,9 @@
 """Lagrangian: a density summed over a graph, and the motion that follows from it."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import jraph
 import numpy as np
@@ -17,9 +16,8 @@ from lgn.graphs import GEOMETRY, clamped_nodes, node_count
 from lgn.mass_matrix import MassMatrix, pattern
 from lgn.solvers import Solution, Solver, default_solver
 from lgn.static import Static
-from lgn.stencils import Stencil, node_stencil
+from lgn.terms import Terms, hold, terms_on
 
-Terms = Density | Sequence[tuple[Density, Stencil | Callable[[jraph.GraphsTuple], Stencil]]]
 State = Float[Array, "node dim"]
 
 
@@ -77,10 +75,10 @@ class Lagrangian(nnx.Pytree):
         self.features = nnx.data(
             tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in (graph.nodes, graph.edges))
         )
-        self.terms = nnx.List(_terms("density", graph, density))
-        self.dissipation = nnx.List(_terms("dissipation", graph, dissipation))
-        self.external = _hold(jnp.asarray(force) if isinstance(force, np.ndarray) else force)
-        self.motion = _hold(motion)
+        self.terms = nnx.List(terms_on(graph, density, "density"))
+        self.dissipation = nnx.List(terms_on(graph, dissipation, "dissipation"))
+        self.external = hold(jnp.asarray(force) if isinstance(force, np.ndarray) else force)
+        self.motion = hold(motion)
         self.solver = solver
         self._takes_time = callable(force) and _takes_time(force)
 
@@ -152,7 +150,7 @@ class Lagrangian(nnx.Pytree):
         stencils, blocks = [], []
         for term in self.terms:
             index, local = term.stencil.index, term.gather(self.features, q, v)
-            if not _reads_velocity(term.density, *local):
+            if not term.reads_velocity(*local):
                 f = f.at[index].add(elements.forces(term.density, *local))
                 continue
             expansion = elements.expand(term.density, *local)
@@ -209,7 +207,7 @@ class Lagrangian(nnx.Pytree):
 
     def __repr__(self) -> str:
         dim = getattr(self.terms[0].density, "dim", 1)
-        names = [getattr(t.density, "__name__", type(t.density).__name__) for t in self.terms]
+        names = [term.name for term in self.terms]
         try:
             solver = str(self.solver_for(dim))
         except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
@@ -300,77 +298,8 @@ class Lagrangian(nnx.Pytree):
             term.check(q)
 
 
-class Term(nnx.Pytree):
-    """A density on a stencil."""
-
-    def __init__(self, density: Density, stencil: Stencil):
-        self.density = _hold(density)
-        self._stencil = Static(stencil)
-        self.table = Static(stencil.index)
-
-    @property
-    def stencil(self) -> Stencil:
-        return self._stencil.value
-
-    def gather(self, features, q, v):
-        """q, v and the dict of features, local to each element: (element, slot, ...)."""
-        stencil = self.stencil
-        nodes, edges = features
-        local = {name: x.astype(q.dtype)[stencil.index] for name, x in nodes.items()}
-        for name, x in edges.items():
-            local[name] = jnp.concatenate([x, jnp.zeros_like(x[:1])]).astype(q.dtype)[stencil.edge]  # -1 reads the 0
-        constant = {"mask": stencil.mask, **stencil.geometry}
-        local |= {name: jnp.asarray(x, q.dtype) for name, x in constant.items()}
-        return q[stencil.index], v[stencil.index], local
-
-    def check(self, q) -> None:
-        """Raises ValueError where density and stencil or state do not fit."""
-        slots, dim = self.stencil.slots, q.shape[1]
-        name = getattr(self.density, "__name__", type(self.density).__name__)
-        expected = (getattr(self.density, "slots", slots), getattr(self.density, "dim", dim))
-        if expected != (slots, dim):
-            raise ValueError(
-                f"density {name} was made for (slots, dim) = {expected}, but its stencil has {slots} slots and the "
-                f"state {dim} degrees of freedom a node; make it with slots={slots}, dim={dim}"
-            )
-
-
-def _terms(name, graph, density) -> list[Term]:
-    if density is None:
-        return []
-    pairs = [(density, node_stencil)] if callable(density) else list(density)
-    terms = []
-    for pair in pairs:
-        if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[0])):
-            raise ValueError(f"{name}: {pair!r} is not a term; give a density or a list of (density, stencil)")
-        stencil = pair[1] if isinstance(pair[1], Stencil) else pair[1](graph)
-        terms.append(Term(pair[0], stencil))
-    return terms
-
-
-def _hold(value):
-    """Attribute of a pytree: data where it holds arrays (module, array, Partial), else part of the structure."""
-    arrays = any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(value))
-    return nnx.data(value) if arrays else value
-
-
 def _takes_time(force) -> bool:
     count = len(inspect.signature(force).parameters)
     if count not in (2, 3):
         raise ValueError(f"force takes {count} arguments; expected force(q, v) or force(q, v, t)")
     return count == 3
-
-
-def _reads_velocity(density, q, v, features) -> bool:
-    """Whether the density's value depends on v: followed through its jaxpr, never guessed from numbers."""
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (q, v, features))
-    program = jax.make_jaxpr(lambda v, q, features: density(q, v, features))(one[1], one[0], one[2]).jaxpr
-    shapes = [var.aval.shape for var in program.outvars]
-    if shapes != [()]:
-        name = getattr(density, "__name__", type(density).__name__)
-        raise ValueError(f"density {name} returns shape {shapes}; expected one scalar: index or sum its result")
-    dependent = {program.invars[0]}
-    for equation in program.eqns:
-        if any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in equation.invars):
-            dependent.update(equation.outvars)
-    return any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in program.outvars)

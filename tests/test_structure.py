@@ -18,6 +18,7 @@ ORDER = [
     "densities",
     "message_passing",
     "continuum",
+    "terms",
     "elements",
     "mass_matrix",
     "solvers",
