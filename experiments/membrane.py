@@ -35,7 +35,7 @@ class Config:
     side: int = 256
     """Nodes along each side of the drum."""
     states: int = 20
-    steps: int = 800
+    steps: int = 2000
     """Iterations of BFGS."""
     periods: float = 20.0
     """Of the lowest mode."""
