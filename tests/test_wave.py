@@ -29,7 +29,7 @@ def test_folder_is_complete(folder):
 def test_metrics_tell_what_was_learned(folder):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["acceleration_l1_sum"] < 1.0  # 96 before training; the published model has 0.434
-    assert metrics["parameters"] == 6 * 24 + 24 + 24 * 24 + 24 + 24 + 1
+    assert metrics["parameters"] == 5 * 24 + 24 + 24 * 24 + 24 + 24 + 1
     assert (metrics["nodes_train"], metrics["nodes_test"]) == (10, 100)
     assert metrics["energy_drift_learned"] < 1e-6  # what the system conserves is its own energy, trained or not
     assert metrics["large_residual_max"] < 1e-12
@@ -47,7 +47,7 @@ def test_rollout_goes_on_where_the_experiment_ended(folder):
 def test_info_tells_versions_and_solver(folder):
     command = [sys.executable, "-m", "lgn.cli", "info", str(folder)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "jax " in said and "solver=Banded()" in said and "parameters 793" in said
+    assert "jax " in said and "solver=Banded()" in said and "parameters 769" in said
 
 
 @pytest.mark.parametrize(
