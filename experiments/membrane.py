@@ -39,7 +39,7 @@ class Config:
     """Iterations of BFGS."""
     periods: float = 20.0
     """Of the lowest mode."""
-    dt: float = 0.5
+    dt: float = 0.4
 
 
 def main(config: Config) -> dict:
