@@ -29,9 +29,8 @@ import scipy.linalg
 import tyro
 from flax import nnx
 from jax.flatten_util import ravel_pytree
-from rich.console import Console
+from report import show
 from rich.progress import Progress
-from rich.table import Table
 from rivals import GROWTH, METHODS
 
 import lgn
@@ -232,18 +231,6 @@ def speedups(timings) -> dict[str, float | None]:
     }
 
 
-def show(metrics) -> None:
-    table = Table("metric", "asked", "reached", title="ring, MLP 6-64-64-1, float64")
-    for name, value in metrics.items():
-        sign, bound = ASKED.get(name, ("", ""))
-        reached = "skipped" if value is None else f"{value:.3g}"
-        if sign and value is not None:
-            met = value >= bound if sign == ">=" else value <= bound
-            reached = f"[{'green' if met else 'red'}]{reached}"
-        table.add_row(name, f"{sign} {bound}", reached)
-    Console().print(table)
-
-
 def draw(timings, path) -> None:
     """Seconds against nodes."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharey=True)
@@ -289,7 +276,7 @@ def main(config: Config) -> dict:
     runs.begin(config.out, config, ["asdex"])
     runs.write_metrics(config.out, metrics, [timing._asdict() for timing in timings])
     draw(timings, config.out / "scaling.png")
-    show(metrics)
+    show("ring, MLP 6-64-64-1, float64", metrics, ASKED, config.out)
     return metrics
 
 

@@ -275,7 +275,9 @@ class Lagrangian(nnx.Pytree):
         free = self._free
         if free.all():
             return mass, f
-        f = jnp.where(free, f - mass @ jnp.where(free, 0.0, imposed), imposed)
+        if self.motion is not None:  # else nothing is imposed, and a product with zeros costs as much as any
+            f = f - mass @ jnp.where(free, 0.0, imposed)
+        f = jnp.where(free, f, imposed)
         blocks = [
             block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
             for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
