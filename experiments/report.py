@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,19 @@ def show(title: str, metrics: dict, asked: dict, folder: Path, published: dict |
     console = Console(width=110)
     console.print(table)
     console.print("pictures:", *sorted(str(path) for path in folder.iterdir() if path.suffix in (".png", ".gif")))
+
+
+def summary(rows: list[dict], prefix: str = "") -> dict:
+    """Median over the rows of each number, and `_worst`, the largest, where there is more than one row."""
+    metrics = {}
+    for name, first in rows[0].items():
+        values = [row[name] for row in rows]
+        if name == "seed":
+            continue
+        metrics[prefix + name] = float(np.median(values)) if isinstance(first, float) else first
+        if len(rows) > 1 and isinstance(first, float):
+            metrics[f"{prefix}{name}_worst"] = float(np.max(values))
+    return metrics
 
 
 def demand(asked) -> tuple[str, float | None]:

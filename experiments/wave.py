@@ -4,7 +4,6 @@ Protocol: Cranmer et al. 2020, arXiv 2003.04630, section 5 and public code; metr
 The full table: python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ import matplotlib
 import numpy as np
 import tyro
 from flax import nnx
+from report import number, summary
 from rich.console import Console
 from rich.table import Table
 
@@ -62,11 +62,11 @@ def main(config: Config) -> dict:
     rows, shown = [], None
     for way in config.ways:
         for seed in range(config.seeds):
-            fit, seconds = train(config, way, seed, folder / f"{way}-{seed}")
+            fit = train(config, way, seed, folder / f"{way}-{seed}")
             motion, row = examine(config, fit.system)
-            rows.append({"way": way, "seed": seed, "train_seconds": seconds, **row})
+            rows.append({"way": way, "seed": seed, "train_seconds": fit.seconds, **row})
             shown = shown or (fit, *motion)
-    metrics = summary(rows)
+    metrics = by_way(rows)
     runs.write_metrics(folder, metrics, rows)
     fit, system, motion = shown
     runs.keep_motion(folder, system, motion)
@@ -76,7 +76,7 @@ def main(config: Config) -> dict:
 
 
 def train(config: Config, way: str, seed: int, folder: Path):
-    """The trained system and the seconds that it took."""
+    """The trained system."""
     small = {"prior": (24, 24), "pure": (32, 32)}[way]
     density = lgn.MLPDensity(
         3,
@@ -92,9 +92,7 @@ def train(config: Config, way: str, seed: int, folder: Path):
     steps = 100 if config.quick else {"prior": config.steps, "pure": config.pure_steps}[way]
     phases = [lgn.match(), lgn.QuasiNewton(steps)]
     data = wave.sample(data_key, config.states, config.nodes_train)
-    start = time.perf_counter()
-    fit = lgn.fit(system, data, key=fit_key, phases=phases, folder=folder)
-    return fit, time.perf_counter() - start
+    return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder)
 
 
 def examine(config: Config, trained: lgn.Lagrangian):
@@ -135,19 +133,12 @@ def roll(density, n_node: int, ts):
     )
 
 
-def summary(rows: list[dict]) -> dict:
+def by_way(rows: list[dict]) -> dict:
     """Median over seeds of each way, and `_worst` where there is more than one; the pure MLP's carry `pure_`."""
     metrics = {}
     for way in dict.fromkeys(row["way"] for row in rows):
-        prefix = "" if way == "prior" else f"{way}_"
-        members = [row for row in rows if row["way"] == way]
-        for name in members[0]:
-            if name in ("way", "seed"):
-                continue
-            values = [row[name] for row in members]
-            metrics[prefix + name] = float(np.median(values)) if isinstance(values[0], float) else values[0]
-            if len(members) > 1 and isinstance(values[0], float):
-                metrics[f"{prefix}{name}_worst"] = float(np.max(values))
+        members = [{name: value for name, value in row.items() if name != "way"} for row in rows if row["way"] == way]
+        metrics |= summary(members, "" if way == "prior" else f"{way}_")
     return metrics
 
 
@@ -186,18 +177,14 @@ def show(metrics: dict, ways: tuple[str, ...], folder: Path) -> None:
     names = [name.removeprefix(first) for name in names if first or not name.startswith("pure_")]
     table = Table("metric", "published", *(column for way in ways for column in ("asked", TITLES[way])))
     for name in names:
-        cells = [name, _number(PUBLISHED.get(name))]
+        cells = [name, number(PUBLISHED.get(name))]
         for way, prefix in prefixes.items():
             worst = metrics.get(f"{prefix}{name}_worst")
-            value = _number(metrics[prefix + name])
-            cells += [_number(LIMITS[way].get(name)), value if worst is None else f"{value} (worst {_number(worst)})"]
+            value = number(metrics[prefix + name])
+            cells += [number(LIMITS[way].get(name)), value if worst is None else f"{value} (worst {number(worst)})"]
         table.add_row(*cells)
     console.print(table)
     console.print(f"pictures: {folder}/space_time.png {folder}/energy.png {folder}/string.gif")
-
-
-def _number(value) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

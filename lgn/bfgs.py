@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg.blas import dsymv, dsyr2
 from scipy.optimize import line_search
 
+TRIES = 6
 ValueAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
@@ -25,8 +26,8 @@ class State(NamedTuple):
         inverse: (p, p) inverse Hessian estimate, its upper triangle.
         previous: f before the last step, which sizes the next trial step.
         step: iterations done.
-        fresh: 1 while `inverse` is the identity.
-        stuck: 1 when a search along the steepest descent found nothing either.
+        fresh: 0, or while `inverse` is the identity which trial along the steepest descent comes next.
+        stuck: 1 when none of these found anything either.
     """
 
     x: np.ndarray
@@ -48,42 +49,19 @@ def start(function: ValueAndGradient, x: np.ndarray) -> State:
 
 
 def step(function: ValueAndGradient, state: State) -> State:
-    """One iteration; a failed line search starts again from the steepest descent, once.
+    """One iteration. Where no point meets Wolfe's conditions the lowest that was seen is taken, if the curvature on the
+    way there is positive; else the iteration starts again from the steepest descent, with shorter and shorter trials.
 
     The inverse Hessian is updated in place, for a copy of it costs more than all the rest: `state` is used up.
     """
-    cache: dict[bytes, tuple[float, np.ndarray]] = {}
-
-    def evaluate(x):
-        key = x.tobytes()
-        if key not in cache:
-            cache.clear()
-            cache[key] = function(x)
-        return cache[key]
-
-    x, gradient = state.x, state.gradient
     inverse = np.asfortranarray(state.inverse)  # as BLAS stores it: no copy, but after a restore
-    direction = -dsymv(1.0, inverse, gradient)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # a failed search is handled below
-        length, *_ = line_search(
-            lambda x: evaluate(x)[0],
-            lambda x: evaluate(x)[1],
-            x,
-            direction,
-            gradient,
-            float(state.value),
-            float(state.previous),
-            c2=0.9,
-            maxiter=20,
-        )
-    moved = None if length is None else length * direction
-    value, following = (np.nan, gradient) if moved is None else evaluate(x + moved)
-    change = following - gradient
-    if moved is None or not (np.isfinite(value) and np.isfinite(following).all() and moved @ change > 0):
-        return state._replace(stuck=np.array(1)) if state.fresh else _restart(state)
-
+    moved, value, following = _search(function, state, -dsymv(1.0, inverse, state.gradient))
+    change = following - state.gradient
     curvature = moved @ change
+    if not curvature > 0:
+        tries = int(state.fresh)
+        return state._replace(stuck=np.array(1)) if tries == TRIES else _restart(state, tries)
+
     if state.fresh:
         inverse = inverse * (curvature / (change @ change))  # the size of the Hessian along the first step
     image = dsymv(1.0, inverse, change)
@@ -91,10 +69,48 @@ def step(function: ValueAndGradient, state: State) -> State:
     partner = ((1 + change @ image / curvature) / 2 * moved - image) / curvature
     inverse = dsyr2(1.0, moved, partner, a=inverse, overwrite_a=True)
     return State(
-        x + moved, np.asarray(value), following, inverse, state.value, state.step + 1, np.array(0), np.array(0)
+        state.x + moved, np.asarray(value), following, inverse, state.value, state.step + 1, np.array(0), np.array(0)
     )
 
 
-def _restart(state: State) -> State:
-    guess = state.value + np.linalg.norm(state.gradient) / 2
-    return state._replace(inverse=np.eye(state.x.size, order="F"), previous=np.asarray(guess), fresh=np.array(1))
+def _search(function, state, direction):
+    """(step, value, gradient) that the line search ends with; no step where it saw nothing lower and finite."""
+    seen: dict[bytes, tuple[float, np.ndarray]] = {}
+
+    def evaluate(x):
+        key = x.tobytes()
+        if key not in seen:
+            seen[key] = function(x)
+        return seen[key]
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # a failed search is handled below
+        length, *_ = line_search(
+            lambda x: evaluate(x)[0],
+            lambda x: evaluate(x)[1],
+            state.x,
+            direction,
+            state.gradient,
+            float(state.value),
+            float(state.previous),
+            c2=0.9,
+            maxiter=20,
+        )
+    lower = [(value, key) for key, (value, _) in seen.items() if value < state.value]
+    if length is not None:
+        x = state.x + length * direction
+    elif lower:
+        x = np.frombuffer(min(lower)[1])
+    else:
+        return np.zeros_like(state.x), state.value, state.gradient
+    value, gradient = evaluate(x)
+    good = np.isfinite(value) and np.isfinite(gradient).all()
+    return (x - state.x if good else np.zeros_like(x)), value, gradient
+
+
+def _restart(state: State, tries: int = 0) -> State:
+    """From the identity; the first trial lowers f by half the gradient's length to first order, each later one by
+    a hundredth of that before."""
+    guess = state.value + np.linalg.norm(state.gradient) / 2 * 0.01**tries
+    fresh = np.array(tries + 1)
+    return state._replace(inverse=np.eye(state.x.size, order="F"), previous=np.asarray(guess), fresh=fresh)

@@ -17,6 +17,7 @@ import jraph
 import numpy as np
 from flax import nnx
 
+from lgn.baselines import Baseline
 from lgn.graphs import GEOMETRY
 from lgn.lagrangian import Lagrangian
 from lgn.stencils import Stencil
@@ -28,7 +29,7 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be written or read; the message says why."""
 
 
-def save(path: str | Path, system: Lagrangian) -> None:
+def save(path: str | Path, system: Lagrangian | Baseline) -> None:
     """Writes a system: its graph, terms, solver and parameters.
 
     Densities, forces and activations are written by name, so they must be importable; a learned density of your own
@@ -36,7 +37,7 @@ def save(path: str | Path, system: Lagrangian) -> None:
 
     Args:
         path: folder, made or replaced.
-        system: a Lagrangian.
+        system: a Lagrangian or a baseline.
 
     Raises:
         CheckpointError: a function that cannot be found again by name (a lambda, a local function).
@@ -53,6 +54,7 @@ def save(path: str | Path, system: Lagrangian) -> None:
     import orbax.checkpoint as ocp
 
     arrays, description = _describe(system)
+    arrays, description["empty"] = _without_empty(arrays)
     with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
         writer.save(
             Path(path).absolute(),
@@ -61,7 +63,7 @@ def save(path: str | Path, system: Lagrangian) -> None:
         )
 
 
-def load(path: str | Path) -> Lagrangian:
+def load(path: str | Path) -> Lagrangian | Baseline:
     """Reads what `save` wrote.
 
     Raises:
@@ -89,7 +91,7 @@ def load(path: str | Path) -> Lagrangian:
             f"load: {path} has format {description.get('format')} and this lgn reads {FORMAT}; "
             f"load it with the version that wrote it"
         )
-    return _build(arrays, description)
+    return _build(_with_empty(arrays, description.get("empty", {})), description)
 
 
 class Checkpoints:
@@ -154,7 +156,23 @@ def fingerprint(arrays: Sequence, names: Sequence[str]) -> str:
     return content.hexdigest()
 
 
+def _without_empty(arrays):
+    """The tree with a placeholder for each array without entries, which orbax cannot write, and their shapes."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(arrays)
+    empty = {jax.tree_util.keystr(path): [list(x.shape), str(x.dtype)] for path, x in leaves if not np.size(x)}
+    return structure.unflatten([x if np.size(x) else np.zeros(1) for _, x in leaves]), empty
+
+
+def _with_empty(arrays, empty):
+    leaves, structure = jax.tree_util.tree_flatten_with_path(arrays)
+    named = [(jax.tree_util.keystr(path), x) for path, x in leaves]
+    return structure.unflatten([np.zeros(*empty[name]) if name in empty else x for name, x in named])
+
+
 def _describe(system) -> tuple[dict, dict]:
+    if isinstance(system, Baseline):
+        arrays, description = _describe(system.frame)
+        return {**arrays, "leaves": _leaves(system)}, {**description, "law": _describe_object(system.law)}
     graph = system.graph
     terms = {"terms": system.terms, "dissipation": system.dissipation}
     arrays = {
@@ -164,7 +182,7 @@ def _describe(system) -> tuple[dict, dict]:
         "n_edge": graph.n_edge,
         "nodes": {name: np.asarray(x) for name, x in graph.nodes.items()},
         "edges": {name: np.asarray(x) for name, x in graph.edges.items()},
-        "globals": {name: x for name, x in graph.globals.items() if isinstance(x, np.ndarray)},
+        "globals": {name: np.asarray(x) for name, x in graph.globals.items() if not isinstance(x, int)},
         "stencils": {
             f"{kind}{i}": {
                 "index": t.stencil.index,
@@ -175,24 +193,29 @@ def _describe(system) -> tuple[dict, dict]:
             for kind, members in terms.items()
             for i, t in enumerate(members)
         },
-        "leaves": {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(system))},
+        "leaves": _leaves(system),
     }
     description = {
         "format": FORMAT,
-        "globals": {name: x for name, x in graph.globals.items() if not isinstance(x, np.ndarray)},
+        "globals": {name: x for name, x in graph.globals.items() if isinstance(x, int)},
         "densities": {kind: [_describe_object(t.density) for t in members] for kind, members in terms.items()},
         "solver": None if system.solver is None else _describe_object(system.solver),
         "motion": _describe_object(system.motion),
         "force": "array" if isinstance(system.external, jax.Array) else _describe_object(system.external),
+        "control": "array" if isinstance(system.control, jax.Array) else _describe_object(system.control),
     }
     return {key: value for key, value in arrays.items() if not isinstance(value, dict) or value}, description
 
 
-def _build(arrays, description) -> Lagrangian:
+def _leaves(system) -> dict:
+    return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(system))}
+
+
+def _build(arrays, description) -> Lagrangian | Baseline:
     graph = jraph.GraphsTuple(
         nodes=_features(arrays.get("nodes", {})),
         edges=_features(arrays.get("edges", {})),
-        globals={**description["globals"], **{k: np.asarray(x) for k, x in arrays.get("globals", {}).items()}},
+        globals={**description["globals"], **_features(arrays.get("globals", {}))},
         **{name: arrays[name] for name in ("senders", "receivers", "n_node", "n_edge")},
     )
 
@@ -204,15 +227,21 @@ def _build(arrays, description) -> Lagrangian:
             pairs.append((_build_object(density), stencil))
         return pairs or None
 
-    force = jnp.zeros(()) if description["force"] == "array" else _build_object(description["force"])
-    template = Lagrangian(
+    force, control = (
+        jnp.zeros(()) if description.get(name) == "array" else _build_object(description.get(name))
+        for name in ("force", "control")
+    )
+    template: Lagrangian | Baseline = Lagrangian(
         graph,
         terms("terms"),
         dissipation=terms("dissipation"),
         force=force,
+        control=control,
         motion=_build_object(description.get("motion")),
         solver=_build_object(description["solver"]),
     )
+    if "law" in description:
+        template = Baseline(graph, _build_object(description["law"]))
     leaves = arrays.get("leaves", {})
     return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(leaves[str(i)]) for i in range(len(leaves))])
 

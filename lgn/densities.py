@@ -46,8 +46,10 @@ class MLPDensity(nnx.Module):
         v_scale: the same for v.
         features: names of the features that are inputs too.
         feature_size: how many numbers these features are together.
+        feature_scale: their typical size, one number or one for each of them.
         relative: whether q enters as differences to slot 0: then a shift of all nodes moves nothing, and total
             momentum is conserved exactly.
+        angles: degrees of freedom that are angles: they enter as sine and cosine, unscaled, so that l has period 2 pi.
         initializer: (layer, layers) -> nnx initialiser of its kernel; default `small_output`, see `lnn_initializer`.
         rngs: random streams.
 
@@ -74,7 +76,9 @@ class MLPDensity(nnx.Module):
         v_scale: float | Sequence[float] = 1.0,
         features: Sequence[str] = (),
         feature_size: int = 0,
+        feature_scale: float | Sequence[float] = 1.0,
         relative: bool = False,
+        angles: Sequence[int] = (),
         initializer: Initializer | None = None,
         rngs: nnx.Rngs,
     ):
@@ -90,7 +94,10 @@ class MLPDensity(nnx.Module):
         self.slots, self.dim, self.hidden, self.activation = slots, dim, tuple(hidden), activation
         self.mass, self.features, self.feature_size, self.relative = mass, tuple(features), feature_size, relative
         self.q_scale, self.v_scale = scale_of("q_scale", q_scale, dim), scale_of("v_scale", v_scale, dim)
-        sizes = ((2 * slots - relative) * dim + feature_size, *hidden, 1)
+        self.feature_scale = scale_of("feature_scale", feature_scale, max(1, feature_size))
+        self.angles = angles_of(angles, dim)
+        self._places = (slots - relative) * (dim + len(self.angles))  # inputs that q makes
+        sizes = (self._places + slots * dim + feature_size, *hidden, 1)
         self.layers = dense_layers(sizes, initializer or small_output, rngs)
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
@@ -109,11 +116,13 @@ class MLPDensity(nnx.Module):
         """
         *hidden, (output, _) = weights(self.layers, q.dtype)
         batch, width = len(q), self.slots * self.dim
-        from_q, from_v = self._from_state(hidden[0][0])
+        from_place, from_v = self._split(hidden[0][0])
         velocity = v.reshape(batch, width)
+        _, shift = jax.jvp(jax.vmap(self._place), (q,), (v,))
+        _, pull_back = jax.vjp(jax.vmap(self._place), q)
 
         x = jax.vmap(self._inputs)(q, v, features)
-        basis, along = from_v[None], velocity @ from_q  # dz/dv, at first the same for all elements, and (dz/dq) v
+        basis, along = from_v[None], shift @ from_place  # dz/dv, at first the same for all elements, and (dz/dq) v
         layers: list[tuple] = []
         for kernel, bias in hidden:
             if layers:
@@ -134,7 +143,7 @@ class MLPDensity(nnx.Module):
 
         nodal = (batch, self.slots, self.dim)
         return Expansion(
-            force=(first @ from_q.T).reshape(nodal),
+            force=pull_back(first @ from_place.T)[0],
             momentum=(first @ from_v.T + prior * velocity).reshape(nodal),
             mass=mass.reshape(*nodal, self.slots, self.dim),
             convection=convection.reshape(nodal),
@@ -143,24 +152,22 @@ class MLPDensity(nnx.Module):
     def config(self) -> dict:
         """Arguments that make a density of this shape again."""
         names = ("slots", "dim", "hidden", "activation", "mass", "q_scale", "v_scale", "features", "feature_size")
-        return {name: getattr(self, name) for name in (*names, "relative")}
+        return {name: getattr(self, name) for name in (*names, "feature_scale", "relative", "angles")}
 
     def _inputs(self, q, v, features):
         named = [jnp.ravel(features[name]).astype(q.dtype) for name in self.features]
-        if self.relative:
-            q = q[1:] - q[0]
-        scaled = [jnp.ravel(x / jnp.asarray(s, x.dtype)) for x, s in ((q, self.q_scale), (v, self.v_scale))]
-        return jnp.concatenate([*scaled, *named])
+        known = [jnp.concatenate(named) / jnp.asarray(self.feature_scale, q.dtype)] if named else []
+        return jnp.concatenate([self._place(q), jnp.ravel(v / jnp.asarray(self.v_scale, v.dtype)), *known])
 
-    def _from_state(self, kernel):
-        """Rows of the first kernel that q and v meet, (slot dof, unit) each, with scales and differences taken in."""
-        by_slot = kernel[: len(kernel) - self.feature_size].reshape(-1, self.dim, kernel.shape[1])
-        q_rows, v_rows = by_slot[: -self.slots], by_slot[-self.slots :]
-        q_rows = q_rows / jnp.asarray(self.q_scale, kernel.dtype)[:, None]
-        v_rows = v_rows / jnp.asarray(self.v_scale, kernel.dtype)[:, None]
-        if self.relative:
-            q_rows = jnp.concatenate([-q_rows.sum(0, keepdims=True), q_rows])
-        return q_rows.reshape(-1, kernel.shape[1]), v_rows.reshape(-1, kernel.shape[1])
+    def _place(self, q):
+        """What the network sees of q."""
+        return jnp.ravel(coordinates(q[1:] - q[0] if self.relative else q, self.q_scale, self.angles))
+
+    def _split(self, kernel):
+        """Rows of the first kernel that `_place` meets, and those that v meets, with its scale taken in."""
+        rows = kernel[self._places : self._places + self.slots * self.dim].reshape(self.slots, self.dim, -1)
+        v_rows = rows / jnp.asarray(self.v_scale, kernel.dtype)[:, None]
+        return kernel[: self._places], v_rows.reshape(-1, kernel.shape[1])
 
 
 def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs) -> nnx.List:
@@ -225,8 +232,25 @@ def scale_of(name: str, value, dim: int) -> tuple[float, ...]:
     """One positive scale for each degree of freedom."""
     values = np.broadcast_to(value, (dim,)) if np.ndim(value) == 0 else np.asarray(value)
     if values.shape != (dim,) or not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError(f"{name}={value}; give a positive number, or one for each of {dim} dof")
+        raise ValueError(f"{name}={value}; give a positive number, or one for each of {dim}")
     return tuple(float(x) for x in values)
+
+
+def angles_of(angles, dim: int) -> tuple[int, ...]:
+    """The degrees of freedom that are angles, ascending."""
+    given = tuple(int(i) for i in angles)
+    if len(set(given)) != len(given) or not set(given) <= set(range(dim)):
+        raise ValueError(f"angles={angles}; give distinct degrees of freedom out of 0 to {dim - 1}")
+    return tuple(sorted(given))
+
+
+def coordinates(q: Float[Array, "slot dim"], scale, angles: tuple[int, ...]) -> Float[Array, "slot coordinate"]:
+    """q over its scale, and in the place of each angle its cosine, with the sines of the angles at the end."""
+    if not angles:
+        return q / jnp.asarray(scale, q.dtype)
+    turning = np.isin(np.arange(q.shape[1]), angles)
+    straight = jnp.where(turning, jnp.cos(q), q / jnp.asarray(scale, q.dtype))
+    return jnp.concatenate([straight, jnp.sin(q[:, np.array(angles)])], 1)
 
 
 def check_smooth(activation) -> None:

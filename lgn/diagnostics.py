@@ -1,11 +1,14 @@
 """Diagnostics: numbers that say whether a motion can be trusted."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from lgn.graphs import clamped_nodes
+from lgn.losses import on_samples
 from lgn.trajectories import States, Trajectory
 
 
@@ -68,6 +71,29 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
     return np.sign(square) * np.sqrt(np.abs(square)), modes.reshape(count, *q.shape)
 
 
+def parts(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample node dim"]) -> tuple:
+    """What is conservative and what is friction: accelerations (sample, node, dim) that sum to that of the system.
+
+    Returns:
+        M^-1 (f + dR/dv), which holds the external force too, and -M^-1 dR/dv.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> friction = lgn.PositiveForm(slots=1, dim=1, size=0.5)
+        >>> L = lgn.Lagrangian(lgn.single_node(), lgn.kinetic_energy, dissipation=friction)
+        >>> [x.round(6).item() for x in lgn.diagnostics.parts(L, jnp.zeros((1, 1, 1)), jnp.ones((1, 1, 1)))]
+        [0.0, -0.5]
+    """
+
+    def split(state):
+        mass, f = system.equation(*state)
+        friction = system.friction(*state)
+        return system.response(mass, f - friction).value, system.response(mass, friction).value
+
+    found = jax.jit(jax.vmap(split))((q, v))
+    return tuple(np.asarray(x) for x in found)
+
+
 def acceleration_errors(system, states: States) -> dict[str, float]:
     """Errors of the acceleration on fresh states.
 
@@ -75,7 +101,7 @@ def acceleration_errors(system, states: States) -> dict[str, float]:
         `acceleration_l1_sum`: mean over states of the sum over nodes of |error|, the metric of Cranmer et al.;
         `acceleration_rel_rms`: root mean square error over root mean square acceleration.
     """
-    found = jax.jit(lambda system, states: jax.vmap(system.acceleration)(states.q, states.v))(system, states)
+    found = jax.jit(partial(on_samples, lambda system, *state: system.acceleration(*state)))(system, states)
     error = np.asarray(found - states.a)
     return {
         "acceleration_l1_sum": float(np.abs(error).sum((1, 2)).mean()),

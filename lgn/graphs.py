@@ -5,7 +5,7 @@ Names that lgn reads:
   edges: `offset` (edge, space) = sender - receiver, `slot` (edge,) = place of the sender in the receiver's stencil
   globals: `slots` = neighbours that a node of the lattice has where no end is near,
     `cells` (cell, corner) = nodes at the corners of each cell of a mesh
-Every other node or edge feature is the user's and reaches the density by its own name.
+Every other feature of nodes, edges or the whole graph is the user's and reaches the density by its own name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
-GEOMETRY = {"position", "measure", "clamped", "offset", "slot"}
-RESERVED = GEOMETRY | {"mask", "shape", "shape_gradient"}  # what lgn itself tells a density
+GEOMETRY = {"position", "measure", "clamped", "offset", "slot", "slots", "cells"}
+RESERVED = GEOMETRY | {"mask", "shape", "shape_gradient", "time", "control"}  # what lgn itself tells a density
 
 
 def lattice(
@@ -141,19 +141,66 @@ def from_edges(
     return _graph(n_node, senders, receivers, nodes, edges)
 
 
-def single_node(node_features: Mapping[str, np.ndarray] | None = None) -> jraph.GraphsTuple:
+def single_node(node_features: Mapping[str, np.ndarray] | None = None, count: int = 1) -> jraph.GraphsTuple:
     """The graph of one node and no edge: a plain mechanical system of `dim` degrees of freedom.
 
     Args:
-        node_features: name to (1, ...) array, passed on to the density.
+        node_features: name to (count, ...) array, passed on to the density.
+        count: how many such systems stand side by side, each a node that no edge joins to another; with
+            `node_features` each may have masses and lengths of its own.
+
+    Raises:
+        ValueError: a count below 1, features of the wrong length or not finite.
 
     Example:
         >>> import lgn
         >>> int(lgn.single_node().n_node[0])
         1
+        >>> lgn.single_node({"g": [1.6, 9.8]}, count=2).nodes["g"].tolist()
+        [1.6, 9.8]
     """
+    if count < 1:
+        raise ValueError(f"single_node: count={count}; give at least one node")
     nothing = np.zeros(0, int)
-    return _graph(1, nothing, nothing, _features("node_features", node_features, 1), {})
+    return _graph(count, nothing, nothing, _features("node_features", node_features, count), {})
+
+
+def with_features(
+    graph: jraph.GraphsTuple,
+    node_features: Mapping[str, np.ndarray] | None = None,
+    edge_features: Mapping[str, np.ndarray] | None = None,
+    graph_features: Mapping[str, np.ndarray] | None = None,
+) -> jraph.GraphsTuple:
+    """The same graph with more features, or other values of those that it has.
+
+    Args:
+        graph: any graph.
+        node_features: name to (node, ...) array, gathered to the slots of a stencil.
+        edge_features: name to (edge, ...) array, gathered to the slots that an edge joins to slot 0.
+        graph_features: name to array of any shape, the same for every element: gravity, a temperature.
+
+    Raises:
+        ValueError: a name that lgn gives itself, a name that is another kind's already, features of the wrong length
+            or not finite.
+
+    Example:
+        >>> import lgn
+        >>> graph = lgn.with_features(lgn.lattice((5,)), graph_features={"gravity": 9.8})
+        >>> float(graph.globals["gravity"])
+        9.8
+    """
+    whole = {name: np.asarray(x)[None] for name, x in (graph_features or {}).items()}
+    kinds = {
+        "nodes": _features("node_features", node_features, node_count(graph)),
+        "edges": _features("edge_features", edge_features, graph.senders.size),
+        "globals": {name: x[0] for name, x in _features("graph_features", whole, 1).items()},
+    }
+    grown = graph._replace(**{kind: {**getattr(graph, kind), **found} for kind, found in kinds.items()})
+    names = [name for kind in kinds for name in getattr(grown, kind) if name not in GEOMETRY]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"with_features: {twice[0]!r} would be a feature of two kinds; rename one of them")
+    return grown
 
 
 def clamp(graph: jraph.GraphsTuple, node_indices: Sequence[int] | np.ndarray) -> jraph.GraphsTuple:

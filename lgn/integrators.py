@@ -1,4 +1,4 @@
-"""Integrators: from an acceleration to a trajectory. Adaptive steps are diffrax's, implicit steps optimistix's."""
+"""Integrators: from an acceleration to a trajectory. Adaptive steps are diffrax's, implicit ones in `steps`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lgn.steps import fixed_point, follow, prepend
 from lgn.trajectories import Trajectory
+from lgn.variational import Variational
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Adaptive:
         import diffrax
 
         def field(t, state, system):
-            return state[1], system.acceleration(*state, t)
+            return system.rate(*state, t)
 
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
@@ -64,29 +66,16 @@ class ImplicitMidpoint:
 
     def __call__(self, system, q, v, ts):
         """q and v at ts, (time, node, dim)."""
-        import optimistix
-
-        steps = _steps_between(ts, self.dt)
-        solver = optimistix.FixedPointIteration(rtol=self.tolerance, atol=self.tolerance)
 
         def step(state, t, dt):
-            def image(guess, _):
+            def image(guess):
                 middle = jax.tree.map(lambda a, b: (a + b) / 2, state, guess)
-                rate = middle[1], system.acceleration(*middle, t + dt / 2)
-                return jax.tree.map(lambda x, r: x + dt * r, state, rate)
+                return jax.tree.map(lambda x, r: x + dt * r, state, system.rate(*middle, t + dt / 2))
 
-            guess = jax.tree.map(lambda x, r: x + dt * r, state, (state[1], system.acceleration(*state, t)))
-            found = optimistix.fixed_point(image, solver, guess, max_steps=self.limit, throw=False)
-            good = found.result == optimistix.RESULTS.successful
-            return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), found.value)
+            guess = jax.tree.map(lambda x, r: x + dt * r, state, system.rate(*state, t))
+            return fixed_point(image, guess, self.tolerance, self.limit)
 
-        def interval(state, ends):
-            t, dt = ends[0], (ends[1] - ends[0]) / steps
-            state = lax.scan(lambda s, i: (step(s, t + i * dt, dt), None), state, jnp.arange(steps))[0]
-            return state, state
-
-        _, later = lax.scan(interval, (q, v), (ts[:-1], ts[1:]))
-        return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), (q, v), later)
+        return prepend((q, v), follow(step, (q, v), ts, self.dt, look=lambda state, t: state))
 
 
 @dataclass(frozen=True)
@@ -104,31 +93,18 @@ class Verlet:
 
     def __call__(self, system, q, v, ts):
         """q and v at ts, (time, node, dim)."""
-        steps = _steps_between(ts, self.dt)
 
-        def interval(state, ends):
-            t, dt = ends[0], (ends[1] - ends[0]) / steps
-
-            def step(i, state):
-                q, v, a = state
-                q, guess = q + dt * v + 0.5 * dt**2 * a, v + dt * a
-                following = system.acceleration(q, guess, t + (i + 1) * dt)
-                return q, v + 0.5 * dt * (a + following), following
-
-            state = lax.fori_loop(0, steps, step, state)
-            return state, state[:2]
+        def step(state, t, dt):
+            q, v, a = state
+            q, guess = q + dt * v + 0.5 * dt**2 * a, v + dt * a
+            following = system.acceleration(q, guess, t + dt)
+            return q, v + 0.5 * dt * (a + following), following
 
         start = q, v, system.acceleration(q, v, ts[0])
-        _, later = lax.scan(interval, start, (ts[:-1], ts[1:]))
-        return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), (q, v), later)
+        return prepend((q, v), follow(step, start, ts, self.dt, look=lambda state, t: state[:2]))
 
 
-def _steps_between(ts, dt: float) -> int:
-    """Equal steps in each interval of ts, so that none is longer than dt."""
-    return max(1, int(np.ceil(max(np.diff(np.asarray(ts)), default=0.0) / dt - 1e-9)))
-
-
-Integrator = Adaptive | ImplicitMidpoint | Verlet
+Integrator = Adaptive | ImplicitMidpoint | Verlet | Variational
 
 
 def rollout(system, state0, ts, integrator: Integrator | None = None) -> Trajectory:
@@ -137,8 +113,9 @@ def rollout(system, state0, ts, integrator: Integrator | None = None) -> Traject
     Memory grows with the number of ts, not with the number of steps.
 
     Args:
-        system: a Lagrangian, or anything with `acceleration`, `energy` and `solve` of (q, v, t); if it has a
-            `check_start`, that is asked about the state.
+        system: a Lagrangian, or, unless by `Variational`, anything with `rate` (and for `Verlet` `acceleration`),
+            `energy` and `solve` of (q, v, t), as the baselines have; if it has a `check_start`, that is asked about the
+            state.
         state0: (q, v), each (node, dim), at ts[0].
         ts: (time,) increasing.
         integrator: `Adaptive()` by default.

@@ -34,7 +34,9 @@ class Lagrangian(nnx.Pytree):
         density: one density on the node stencil, or a list of (density, stencil) terms, where a stencil is a table
             or a function of the graph: `[(kinetic, lgn.node_stencil), (potential, lgn.edge_stencil)]`.
         dissipation: Rayleigh function R(q, v, features) in the same two forms; adds -dR/dv to the force.
-        force: F, an array (node, dim), or a function F(q, v) or F(q, v, t) of the whole state.
+        force: F, an array (node, dim), or a function F(q, v), F(q, v, t) or F(q, v, t, u) of the whole state, the time
+            and the control; a dissipation reads them as features["time"] and features["control"].
+        control: u, an array, or a function u(t) that returns one.
         motion: g(t), (node, dim), the place of the clamped nodes at time t; its other rows are not used. A jax function
             with two derivatives; a state must start with q = g and v = g' there, see `check_start`.
         solver: of M a = f; by default the cheapest for the pattern of M, see `default_solver`.
@@ -61,6 +63,7 @@ class Lagrangian(nnx.Pytree):
         *,
         dissipation: Terms | None = None,
         force: Array | Callable[..., State] | None = None,
+        control: Array | Callable[[Array], Array] | None = None,
         motion: Callable[[Array], State] | None = None,
         solver: Solver | None = None,
     ):
@@ -68,25 +71,54 @@ class Lagrangian(nnx.Pytree):
             raise ValueError(
                 "motion is given, but no node is clamped; hold those that it moves: lgn.clamp(graph, nodes)"
             )
-        geometry = [
-            {k: np.asarray(x) for k, x in named.items() if k in GEOMETRY} for named in (graph.nodes, graph.edges)
-        ]
-        self._graph = Static(graph._replace(nodes=geometry[0], edges=geometry[1]))
-        self.features = nnx.data(
-            tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in (graph.nodes, graph.edges))
-        )
+        kinds = (graph.nodes, graph.edges, graph.globals)
+        nodes, edges, whole = (_geometry(named) for named in kinds)
+        self._graph = Static(graph._replace(nodes=nodes, edges=edges, globals=whole))
+        self.features = nnx.data(tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in kinds))
         self.terms = nnx.List(terms_on(graph, density, "density"))
         self.dissipation = nnx.List(terms_on(graph, dissipation, "dissipation"))
         self.external = hold(jnp.asarray(force) if isinstance(force, np.ndarray) else force)
+        self.control = hold(control if control is None or callable(control) else jnp.asarray(control))
         self.motion = hold(motion)
         self.solver = solver
-        self._takes_time = callable(force) and _takes_time(force)
+        self._force_arguments = _count_arguments(force) if callable(force) else 0
+        if self._force_arguments == 4 and control is None:
+            raise ValueError("force(q, v, t, u) reads the control u, but control is None; give control=u(t)")
 
     @property
     def graph(self) -> jraph.GraphsTuple:
-        nodes, edges = self.features
+        nodes, edges, whole = self.features
         frame = self._graph.value
-        return frame._replace(nodes={**frame.nodes, **nodes}, edges={**frame.edges, **edges})
+        return frame._replace(
+            nodes={**frame.nodes, **nodes}, edges={**frame.edges, **edges}, globals={**frame.globals, **whole}
+        )
+
+    def given(self, **values: Array) -> "Lagrangian":
+        """The same system with other values of its node, edge or graph features, or of `control`.
+
+        Raises:
+            ValueError: a name that the graph does not have.
+
+        Example:
+            >>> import jax.numpy as jnp, lgn
+            >>> def ball(q, v, features): return 0.5 * v[0, 0] ** 2 - features["g"] * q[0, 0]
+            >>> L = lgn.Lagrangian(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}), ball)
+            >>> L.given(g=1.6).acceleration(jnp.zeros((1, 1)), jnp.zeros((1, 1))).item()
+            -1.6
+        """
+        other = jax.tree.map(lambda x: x, self)
+        if "control" in values:
+            other.control = nnx.data(jnp.asarray(values.pop("control")))
+        known = sorted(name for named in self.features for name in named)
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(
+                f"given: {unknown[0]!r} is not a feature of the graph, which has {known or 'none'}; give it to the "
+                f"graph first: lgn.with_features(graph, ...)"
+            )
+        other.features = nnx.data(
+            tuple({k: jnp.asarray(values.get(k, x)) for k, x in named.items()} for named in self.features)
+        )
+        return other
 
     @property
     def density(self) -> Density | list[Density]:
@@ -96,11 +128,11 @@ class Lagrangian(nnx.Pytree):
 
     def __call__(self, q: State, v: State) -> Float[Array, ""]:
         """L(q, v)."""
-        return self._sum(self.terms, q, v)
+        return self._sum(self.terms, self.features, q, v)
 
     def momentum(self, q: State, v: State) -> State:
         """p = dL/dv."""
-        return self._velocity_gradient(self.terms, q, v)
+        return self._velocity_gradient(self.terms, self.features, q, v)
 
     def energy(self, q: State, v: State) -> Float[Array, ""]:
         """E = v . p - L."""
@@ -125,12 +157,16 @@ class Lagrangian(nnx.Pytree):
             [[12.0]]
         """
         mass, f = self.equation(q, v, t)
-        a = self._solve(mass, f, q, t).value
+        a = self.response(mass, f, self._imposed(q, t)[2]).value
         return jnp.where(self._free, 0.0, mass @ a - f)
 
     def force(self, q: State, v: State, t: float = 0.0) -> State:
         """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
         return self.equation(q, v, t)[1]
+
+    def friction(self, q: State, v: State, t: float = 0.0) -> State:
+        """-dR/dv."""
+        return -self._velocity_gradient(self.dissipation, self._features_at(t)[0], q, v)
 
     def mass_matrix(self, q: State, v: State):
         """M as scipy.sparse CSR, outside of transformations; rows by node, then degree of freedom."""
@@ -138,30 +174,24 @@ class Lagrangian(nnx.Pytree):
 
     def stiffness_matrix(self, q: State):
         """-d2L/dq dq of the nodes at rest at q, as scipy.sparse CSR; rows by node, then degree of freedom."""
-        self._check(q, q)
+        self.check(q, q)
         local = [(term, term.gather(self.features, q, jnp.zeros_like(q))) for term in self.terms]
         blocks = tuple(elements.stiffness(term.density, *arguments) for term, arguments in local)
         return MassMatrix(pattern(len(q), *(term.table for term in self.terms)), blocks, q.shape[1]).sparse()
 
     def equation(self, q: State, v: State, t: float = 0.0) -> tuple[MassMatrix, State]:
         """M and f of M a = f, each element visited once."""
-        self._check(q, v)
-        f = self._applied(q, v, t)
-        stencils, blocks = [], []
-        for term in self.terms:
-            index, local = term.stencil.index, term.gather(self.features, q, v)
-            if not term.reads_velocity(*local):
-                f = f.at[index].add(elements.forces(term.density, *local))
-                continue
-            expansion = elements.expand(term.density, *local)
-            f = f.at[index].add(expansion.force - expansion.convection)
-            stencils.append(term.table)
-            blocks.append(expansion.mass)
-        return MassMatrix(pattern(len(q), *stencils), tuple(blocks), q.shape[1]), f
+        mass, (f,) = self._assemble(q, v, lambda local: (local.force - local.convection,))
+        return mass, f + self._applied(q, v, t)
+
+    def impulses(self, q: State, v: State, t: float = 0.0) -> tuple[MassMatrix, State, State]:
+        """M, p = dL/dv and dL/dq - dR/dv + F: what dp/dt = dL/dq - dR/dv + F needs in a discrete time."""
+        mass, (push, momentum) = self._assemble(q, v, lambda local: (local.force, local.momentum))
+        return mass, momentum, push + self._applied(q, v, t)
 
     def solve(self, q: State, v: State, t: float = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
-        return self._solve(*self.equation(q, v, t), q, t)
+        return self.response(*self.equation(q, v, t), self._imposed(q, t)[2])
 
     def acceleration(self, q: State, v: State, t: float = 0.0) -> State:
         """a of M a = f, (node, dim).
@@ -175,13 +205,19 @@ class Lagrangian(nnx.Pytree):
             solution.check()
         return solution.value
 
+    def rate(self, q: State, v: State, t: float = 0.0) -> tuple[State, State]:
+        """dq/dt = v and dv/dt = a: what integrators follow."""
+        return v, self.acceleration(q, v, t)
+
     def check_start(self, q: State, v: State, t: float = 0.0) -> None:
         """Whether a motion may start here; outside of transformations.
 
         Raises:
-            ValueError: a clamped node that is not at rest, or with `motion` = g: not at g(t) with velocity g'(t).
+            ValueError: a clamped node that is not at rest, or with `motion` = g: not at g(t) with velocity g'(t);
+                a dissipation that is negative there, or gives energy.
         """
-        self._check(q, v)
+        self.check(q, v)
+        self._check_dissipation(q, v, t)
         place, velocity, _ = self._imposed(q, t)
         for name, source, x, expected in (("q", "g", q, place), ("v", "g'", v, velocity)):
             found, needed = np.asarray(x), np.asarray(expected)
@@ -197,12 +233,24 @@ class Lagrangian(nnx.Pytree):
                     f"({nodes.size} such nodes); set {name} of the clamped nodes to that"
                 )
 
+    def _check_dissipation(self, q, v, t):
+        """R >= 0 and v . dR/dv >= 0 at this state and at one that moves in every degree of freedom."""
+        for velocity in (v, jnp.cos(1.0 + jnp.arange(v.size, dtype=v.dtype)).reshape(v.shape)):
+            features = self._features_at(t)[0]
+            found = float(self._sum(self.dissipation, features, q, velocity))
+            taken = float(jnp.sum(velocity * self._velocity_gradient(self.dissipation, features, q, velocity)))
+            if min(found, taken) < 0:
+                raise ValueError(
+                    f"dissipation: R = {found:.3g} and v . dR/dv = {taken:.3g} at v = {np.ravel(velocity)[:4]}; "
+                    f"neither may be negative, for friction cannot give energy; lgn.PositiveForm never is"
+                )
+
     def solver_for(self, dim: int) -> Solver:
         """The solver that states of `dim` degrees of freedom a node will meet."""
         if self.solver is not None:
             return self.solver
         state = jax.ShapeDtypeStruct((node_count(self._graph.value), dim), jnp.result_type(float))
-        mass = jax.eval_shape(lambda q, v: self._hold_clamped(*self.equation(q, v), imposed=v)[0], state, state)
+        mass = jax.eval_shape(lambda q, v: self._hold_clamped(*self.equation(q, v), None)[0], state, state)
         return default_solver(mass.pattern, dim)
 
     def __repr__(self) -> str:
@@ -224,38 +272,65 @@ class Lagrangian(nnx.Pytree):
     def _free(self) -> np.ndarray:
         return ~clamped_nodes(self._graph.value)[:, None]
 
-    def _sum(self, terms, q, v):
-        self._check(q, v)
-        return sum(jnp.sum(elements.values(term.density, *term.gather(self.features, q, v))) for term in terms)
+    def _sum(self, terms, features, q, v):
+        self.check(q, v)
+        return sum(jnp.sum(elements.values(term.density, *term.gather(features, q, v))) for term in terms)
 
-    def _velocity_gradient(self, terms, q, v):
-        self._check(q, v)
+    def _velocity_gradient(self, terms, features, q, v):
+        self.check(q, v)
         out = jnp.zeros_like(v)
         for term in terms:
-            out = out.at[term.stencil.index].add(elements.momenta(term.density, *term.gather(self.features, q, v)))
+            out = out.at[term.stencil.index].add(elements.momenta(term.density, *term.gather(features, q, v)))
         return out
+
+    def _assemble(self, q, v, parts):
+        """M, and the nodal sums of the (element, slot, dim) arrays that `parts` takes from an `Expansion`."""
+        self.check(q, v)
+        sums: tuple | None = None
+        stencils, blocks = [], []
+        for term in self.terms:
+            index, local = term.stencil.index, term.gather(self.features, q, v)
+            if term.reads_velocity(*local):
+                expansion = elements.expand(term.density, *local)
+                stencils.append(term.table)
+                blocks.append(expansion.mass)
+            else:
+                force = elements.forces(term.density, *local)
+                expansion = elements.Expansion(force, *3 * (jnp.zeros((), q.dtype),))
+            sums = sums or tuple(jnp.zeros_like(q) for _ in parts(expansion))
+            sums = tuple(x.at[index].add(part) for x, part in zip(sums, parts(expansion), strict=True))
+        return MassMatrix(pattern(len(q), *stencils), tuple(blocks), q.shape[1]), sums
 
     def _applied(self, q, v, t):
         """F - dR/dv."""
-        applied = -self._velocity_gradient(self.dissipation, q, v)
+        applied = self.friction(q, v, t)
         if self.external is None:
             return applied
         if not callable(self.external):
             return applied + self.external.astype(q.dtype)
-        return applied + (self.external(q, v, t) if self._takes_time else self.external(q, v))
+        return applied + self.external(*(q, v, t, self._features_at(t)[1])[: self._force_arguments])
 
-    def _solve(self, mass, f, q, t) -> Solution:
+    def _features_at(self, t):
+        """Features with `time` and `control`, and the control itself."""
+        control = self.control(t) if callable(self.control) else self.control
+        nodes, edges, whole = self.features
+        moment = {"time": t} if control is None else {"time": t, "control": control}
+        return (nodes, edges, {**whole, **moment}), control
+
+    def response(self, mass: MassMatrix, f: State, imposed: State | None = None) -> Solution:
+        """a of M a = f for any f, clamped nodes at rest or with the accelerations that are imposed on them."""
         if not mass.blocks:
             raise ValueError(
                 "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
             )
-        mass, f = self._hold_clamped(mass, f, self._imposed(q, t)[2])
+        mass, f = self._hold_clamped(mass, f, imposed)
         return (self.solver or default_solver(mass.pattern, mass.dim))(mass, f)
 
     def _imposed(self, q, t):
-        """Place, velocity and acceleration that the clamps impose on their nodes, each (node, dim)."""
+        """Place, velocity and acceleration that the clamps impose on their nodes, each (node, dim); no acceleration
+        where they are at rest."""
         if self.motion is None:
-            return q, jnp.zeros_like(q), jnp.zeros_like(q)
+            return q, jnp.zeros_like(q), None
         t = jnp.asarray(t, q.dtype)
 
         def place(t):
@@ -275,9 +350,10 @@ class Lagrangian(nnx.Pytree):
         free = self._free
         if free.all():
             return mass, f
-        if self.motion is not None:  # else nothing is imposed, and a product with zeros costs as much as any
-            f = f - mass @ jnp.where(free, 0.0, imposed)
-        f = jnp.where(free, f, imposed)
+        if imposed is None:
+            f = jnp.where(free, f, 0.0)
+        else:
+            f = jnp.where(free, f - mass @ jnp.where(free, 0.0, imposed), imposed)
         blocks = [
             block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
             for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
@@ -287,7 +363,8 @@ class Lagrangian(nnx.Pytree):
         extended = pattern(mass.pattern.n_node, *mass.pattern.tables, Static(held))
         return MassMatrix(extended, (*blocks, unit), mass.dim), f
 
-    def _check(self, q, v):
+    def check(self, q: State, v: State) -> None:
+        """Raises ValueError where q and v are no state of this graph, or fit no stencil."""
         n_node = node_count(self._graph.value)
         for name, x in (("q", q), ("v", v)):
             if np.ndim(x) != 2 or len(x) != n_node:
@@ -300,8 +377,12 @@ class Lagrangian(nnx.Pytree):
             term.check(q)
 
 
-def _takes_time(force) -> bool:
+def _count_arguments(force) -> int:
     count = len(inspect.signature(force).parameters)
-    if count not in (2, 3):
-        raise ValueError(f"force takes {count} arguments; expected force(q, v) or force(q, v, t)")
-    return count == 3
+    if count not in (2, 3, 4):
+        raise ValueError(f"force takes {count} arguments; expected force(q, v), force(q, v, t) or force(q, v, t, u)")
+    return count
+
+
+def _geometry(named) -> dict:
+    return {name: x if isinstance(x, int) else np.asarray(x) for name, x in named.items() if name in GEOMETRY}

@@ -63,6 +63,15 @@ class Pattern:
         """Largest distance of two joined nodes in `order`."""
         return self._width(self.order)
 
+    @cached_property
+    def repeats(self) -> tuple[tuple[np.ndarray, ...], ...]:
+        """For each term (element, slot s, slot t) where two slots read one node: an unfilled one reads slot 0 again."""
+        apart = [~np.eye(index.shape[1], dtype=bool) for index in self.indices]
+        return tuple(
+            np.nonzero((index[:, :, None] == index[:, None, :]) & other)
+            for index, other in zip(self.indices, apart, strict=True)
+        )
+
     def band_entries(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Which entries of the flattened element blocks go where in flattened lower band storage (diagonal, column)."""
         if dim not in self._entries:
@@ -114,9 +123,10 @@ class MassMatrix(nnx.Pytree):
     def diagonal(self) -> Float[Array, "node dim dim"]:
         """The dim x dim block of each node."""
         out = jnp.zeros((self.pattern.n_node, self.dim, self.dim), self._dtype)
-        for index, block in zip(self.pattern.indices, self.blocks, strict=True):
-            same = index[:, :, None] == index[:, None, :]  # an unfilled slot reads slot 0 once more
-            out = out.at[index].add(jnp.einsum("esitj,est->esij", block, same.astype(block.dtype)))
+        for index, block, twice in zip(self.pattern.indices, self.blocks, self.pattern.repeats, strict=True):
+            out = out.at[index].add(jnp.einsum("esisj->esij", block))
+            element, s, t = twice
+            out = out.at[index[element, s]].add(block[element, s, :, t, :])
         return out
 
     def band(self) -> Float[Array, "diagonal row"]:

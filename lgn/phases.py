@@ -16,8 +16,9 @@ import optax
 
 from lgn import bfgs, elements
 from lgn.densities import Density
-from lgn.problem import Loss, Problem
-from lgn.trajectories import States
+from lgn.losses import Data, Loss
+from lgn.problem import Problem
+from lgn.trajectories import Windows
 
 
 class Row(NamedTuple):
@@ -155,21 +156,29 @@ class Minibatch:
 Phase = QuasiNewton | Minibatch
 
 
-def default_phases(data: States) -> tuple[Phase, ...]:
-    """Start regular; if the data hold more than 20,000 elements, Adam on minibatches of that size; then BFGS."""
+def default_phases(system, data: Data) -> tuple[Phase, ...]:
+    """Start regular, where the system has a density; if the data hold more than 20,000 elements, Adam on minibatches of
+    that size; then BFGS."""
     samples, elements_each = len(data.q), data.q.shape[1]
     batch = max(1, 20_000 // elements_each)
     middle: tuple[Phase, ...] = ()
     if samples > batch:
         middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
-    return (match(), *middle, QuasiNewton())
+    first = (match(),) if hasattr(system, "terms") else ()
+    return (*first, *middle, QuasiNewton())
 
 
 def _mismatch(target, system, data):
     """Mean squared difference of the expansions of the first term and of `target`, relative to those of `target`."""
     term = system.terms[0]
-    local = jax.vmap(lambda q, v: term.gather(system.features, q, v))(data.q, data.v)
+    states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
+    local = jax.vmap(lambda q, v: term.gather(system.features, q, v))(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))
     difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))
     return difference / sum(jnp.mean(a**2) for a in wanted)
+
+
+def _middle(q, dt):
+    """A state of a piece of trajectory, from its first two positions."""
+    return (q[0] + q[1]) / 2, (q[1] - q[0]) / dt

@@ -87,6 +87,15 @@ def history(ax, rows, title: str = "training"):
     return ax
 
 
+def phase(ax, q, v, title: str = "", label: str = "", style: str = "-"):
+    """Phase portrait: one degree of freedom q (time,) and its velocity."""
+    ax.plot(np.asarray(q), np.asarray(v), style, lw=1.2, label=label or None)
+    ax.set(title=title, xlabel="q", ylabel="v")
+    if label:
+        ax.legend(frameon=False)
+    return ax
+
+
 def animate_colours(path: str | Path, artist, t, values: np.ndarray) -> Path:
     """Gif of the picture of an artist (image, points or triangles) whose colours are values[i] at t[i]."""
     import matplotlib.pyplot as plt
@@ -126,5 +135,31 @@ def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: i
         return list(lines.values())
 
     FuncAnimation(figure, draw, picked).save(path, PillowWriter(fps=20))
+    plt.close(figure)
+    return Path(path)
+
+
+def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frames: int = 120) -> Path:
+    """Gif of chains of rods of length 1, with angles (time, rod) from the vertical, one chain a name."""
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
+    rods = max(angles.shape[1] for angles in motions.values())
+    figure, ax = plt.subplots(figsize=(4, 4.2), dpi=90, layout="constrained")
+    styles = ["o-", "o--", "o:"]
+    lines = {name: ax.plot([], [], styles[i % 3], label=name, lw=3 - i, ms=8)[0] for i, name in enumerate(motions)}
+    reach = 1.1 * rods
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    ax.legend(loc="upper right", frameon=False, ncols=len(lines))
+    picked = np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int)
+
+    def draw(i):
+        for name, line in lines.items():
+            bends = np.stack([np.sin(motions[name][i]), -np.cos(motions[name][i])])
+            line.set_data(*np.concatenate([np.zeros((2, 1)), np.cumsum(bends, 1)], 1))
+        ax.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
+        return list(lines.values())
+
+    FuncAnimation(figure, draw, picked).save(path, PillowWriter(fps=15))
     plt.close(figure)
     return Path(path)

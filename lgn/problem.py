@@ -1,8 +1,5 @@
 """Problem: a system, data and a loss, as functions of one flat vector of parameters."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,21 +9,14 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from lgn import bfgs
+from lgn.losses import Data, Loss, acceleration_loss, on_samples
 from lgn.trajectories import States
-
-Loss = Callable[[Any, States], jax.Array]
-
-
-def acceleration_loss(system, data: States) -> jax.Array:
-    """Mean squared error of the acceleration relative to its mean square."""
-    error = jax.vmap(system.acceleration)(data.q, data.v) - data.a
-    return jnp.mean(error**2) / jnp.mean(data.a**2)
 
 
 class Problem:
     """A system whose `nnx.Param` are free, data, and a loss: functions of one flat vector x."""
 
-    def __init__(self, system, data: States, loss: Loss = acceleration_loss):
+    def __init__(self, system, data: Data, loss: Loss = acceleration_loss):
         self.data, self.loss = data, loss
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
         x, self._unravel = ravel_pytree(parameters)
@@ -75,7 +65,11 @@ class Problem:
         system = self.system_at(jnp.asarray(x))
         if not hasattr(system, "solve"):
             return "the loss is not finite"
-        found = jax.jit(jax.vmap(system.solve))(self.data.q, self.data.v)
+        if not isinstance(self.data, States):
+            return (
+                "the loss is not finite; a motion that leaves the data, or a mass matrix that turns singular on its way"
+            )
+        found = jax.jit(lambda data: on_samples(lambda system, *state: system.solve(*state), system, data))(self.data)
         worst = int(np.argmax(np.where(np.isnan(found.condition), np.inf, found.condition)))
         return (
             f"the loss or its gradient is not finite; the worst mass matrix is that of sample {worst} at node "

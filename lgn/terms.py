@@ -1,6 +1,7 @@
 """Terms: a density on a stencil of a graph; a Lagrangian is a sum of them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.extend
@@ -14,6 +15,24 @@ from lgn.static import Static
 from lgn.stencils import Stencil, node_stencil
 
 Terms = Density | Sequence[tuple[Density, Stencil | Callable[[jraph.GraphsTuple], Stencil]]]
+
+
+class Features(dict):
+    """What an element knows beside q and v; a name that it lacks is an error that says which there are."""
+
+    def __missing__(self, name):
+        known = ", ".join(sorted(self))
+        raise ValueError(
+            f"a density reads the feature {name!r}, but its elements know only {known}; give it to the graph: "
+            f"lgn.with_features(graph, ...). `time` and `control` are known to dissipation and force alone"
+        )
+
+
+jax.tree_util.register_pytree_node(
+    Features,
+    lambda known: (tuple(known[name] for name in sorted(known)), tuple(sorted(known))),
+    lambda names, values: Features(zip(names, values, strict=True)),
+)
 
 
 class Term(nnx.Pytree):
@@ -34,14 +53,26 @@ class Term(nnx.Pytree):
         return getattr(self.density, "__name__", type(self.density).__name__)
 
     def gather(self, features, q, v):
-        """q, v and the dict of features, local to each element: (element, slot, ...)."""
-        stencil = self.stencil
-        nodes, edges = features
-        local = {name: x.astype(q.dtype)[stencil.index] for name, x in nodes.items()}
-        for name, x in edges.items():
-            local[name] = jnp.concatenate([x, jnp.zeros_like(x[:1])]).astype(q.dtype)[stencil.edge]  # -1 reads the 0
-        constant = {"mask": stencil.mask, **stencil.geometry}
-        local |= {name: jnp.asarray(x, q.dtype) for name, x in constant.items()}
+        """q, v and the features, local to each element: (element, slot, ...); those of the graph (element, ...).
+
+        What the density does not read is zero, so that tables which nobody asks for are not part of the program."""
+        stencil, dtype = self.stencil, q.dtype
+        nodes, edges, whole = features
+        slots, count = stencil.slots, len(stencil.index)
+        sources: dict = {name: ((slots, *x.shape[1:]), partial(_at_nodes, stencil, x)) for name, x in nodes.items()}
+        sources |= {name: ((slots, *x.shape[1:]), partial(_at_edges, stencil, x)) for name, x in edges.items()}
+        sources |= {name: (jnp.shape(x), partial(_everywhere, stencil, x)) for name, x in whole.items()}
+        tables = {"mask": stencil.mask, **stencil.geometry}
+        sources |= {name: (x.shape[1:], partial(jnp.asarray, x)) for name, x in tables.items()}
+        one = jax.ShapeDtypeStruct((slots, q.shape[1]), dtype)
+        known = Features({name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, _) in sources.items()})
+        read = self._reads(one, one, known)[2]
+        local = Features(
+            {
+                name: values().astype(dtype) if read[name] else jnp.zeros((count, *shape), dtype)
+                for name, (shape, values) in sources.items()
+            }
+        )
         return q[stencil.index], v[stencil.index], local
 
     def check(self, q) -> None:
@@ -59,17 +90,38 @@ class Term(nnx.Pytree):
 
         Takes what `gather` gives. Raises ValueError where the density is not scalar."""
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (q, v, features))
-        program = jax.make_jaxpr(lambda v, q, features: self.density(q, v, features))(one[1], one[0], one[2]).jaxpr
+        return self._reads(*one)[1]
+
+    def _reads(self, q, v, features):
+        """Which of q, v and the features the density's value depends on, as bools in their places."""
+        program = jax.make_jaxpr(lambda q, v, features: self.density(q, v, features))(q, v, features).jaxpr
         shapes = [var.aval.shape for var in program.outvars]
         if shapes != [()]:
             raise ValueError(
                 f"density {self.name} returns shape {shapes}; expected one scalar: index or sum its result"
             )
-        dependent = {program.invars[0]}
-        for equation in program.eqns:
-            if any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in equation.invars):
-                dependent.update(equation.outvars)
-        return any(not isinstance(x, jax.extend.core.Literal) and x in dependent for x in program.outvars)
+        needed = _variables(program.outvars)
+        for equation in reversed(program.eqns):
+            if needed & _variables(equation.outvars):
+                needed |= _variables(equation.invars)
+        structure = jax.tree.structure((q, v, features))
+        return jax.tree.unflatten(structure, [var in needed for var in program.invars])
+
+
+def _variables(places) -> set:
+    return {x for x in places if not isinstance(x, jax.extend.core.Literal)}
+
+
+def _at_nodes(stencil, x):
+    return x[stencil.index]
+
+
+def _at_edges(stencil, x):
+    return jnp.concatenate([x, jnp.zeros_like(x[:1])])[stencil.edge]  # -1 reads the 0
+
+
+def _everywhere(stencil, x):
+    return jnp.broadcast_to(x, (len(stencil.index), *jnp.shape(x)))
 
 
 def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list[Term]:

@@ -1,6 +1,7 @@
 """Training: `fit` runs phases one after the other, keeps them and resumes."""
 
 import csv
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.checkpoint import Checkpoints, fingerprint
+from lgn.losses import Data, Loss, acceleration_loss
 from lgn.phases import Phase, Row, default_phases
-from lgn.problem import Loss, Problem, acceleration_loss
-from lgn.trajectories import States
+from lgn.problem import Problem
 
 
 class FitResult(NamedTuple):
@@ -23,16 +24,18 @@ class FitResult(NamedTuple):
         system: with the trained parameters.
         history: one `Row` for each recorded step.
         stopped: empty, or why training ended early.
+        seconds: of training, those before an interruption included.
     """
 
     system: Any
     history: list[Row]
     stopped: str
+    seconds: float
 
 
 def fit(
     system,
-    data: States,
+    data: Data,
     *,
     key: jax.Array,
     phases: Sequence[Phase] | None = None,
@@ -46,10 +49,10 @@ def fit(
     the last checkpoint, to the same numbers as an undisturbed run. Same key, same csv. A terminal shows a bar.
 
     Args:
-        system: a Lagrangian, or anything with `acceleration` and `nnx.Param`.
-        data: states with their accelerations.
+        system: a Lagrangian, or anything with what the loss asks for and `nnx.Param`.
+        data: `States` with their accelerations, or `Windows`, pieces of trajectories, as the loss wants them.
         key: of jax.random.
-        phases: run one after the other; by default `default_phases(data)`.
+        phases: run one after the other; by default `default_phases(system, data)`.
         loss: (system, data) -> scalar > 0.
         folder: where to keep the run.
         checkpoint_seconds: least time between two checkpoints.
@@ -71,13 +74,14 @@ def fit(
         >>> len(result.history)
         5
     """
-    data = States(*(jnp.asarray(x) for x in data)).check()
-    phases = tuple(phases) if phases is not None else default_phases(data)
+    data = jax.tree.map(jnp.asarray, data.check())
+    phases = tuple(phases) if phases is not None else default_phases(system, data)
     problem = Problem(system, data, loss)
     if problem.x.size == 0:
         raise ValueError("fit: the system has no nnx.Param to train; give it a learned density such as MLPDensity")
     record = _Record(folder, problem, phases, key, checkpoint_seconds) if folder is not None else None
-    number, state, history = record.restore() if record else (0, None, [])
+    number, state, history, before = record.restore() if record else (0, None, [], 0.0)
+    start = time.perf_counter() - before
     x, stopped = problem.x, ""
     with _progress() as bar:
         for i, phase in enumerate(phases[number:], number):
@@ -89,16 +93,16 @@ def fit(
                 history += rows
                 bar.update(task, completed=phase.done(state), error=np.sqrt(history[-1].loss) if history else np.nan)
                 if record:
-                    record.keep(i, state, history)
+                    record.keep(i, state, history, time.perf_counter() - start)
             x = phase.parameters(state)
             if record:
-                record.keep(i, state, history, now=True)
+                record.keep(i, state, history, time.perf_counter() - start, now=True)
             if not phase.healthy(state):
                 stopped = f"{phase.name} stopped at step {phase.done(state)}: {problem.diagnose(x)}"
                 warnings.warn(stopped, RuntimeWarning, stacklevel=2)
                 break
             state = None
-    return FitResult(problem.system_at(jnp.asarray(x)), history, stopped)
+    return FitResult(problem.system_at(jnp.asarray(x)), history, stopped, time.perf_counter() - start)
 
 
 class _Record:
@@ -107,25 +111,27 @@ class _Record:
     def __init__(self, folder, problem, phases, key, seconds):
         self.folder, self.phases = Path(folder), phases
         names = [f"{phase.name} {phase.steps}" for phase in phases]
-        identity = fingerprint([problem.x, *problem.data, jax.random.key_data(key)], names)
+        identity = fingerprint([problem.x, *jax.tree.leaves(problem.data), jax.random.key_data(key)], names)
         self.checkpoints = Checkpoints(self.folder / "checkpoints", identity, seconds)
 
     def restore(self):
-        """(phase, state, history) where the run was left, or its beginning."""
+        """(phase, state, history, seconds) where the run was left, or its beginning."""
         kept = self.checkpoints.restore()
         if kept is None:
-            return 0, None, []
+            return 0, None, [], 0.0
         number, names = int(kept["phase"]), [phase.name for phase in self.phases]
         history = [Row(names[int(p)], int(step), float(loss)) for p, step, loss in kept["history"][1:]]
-        return number, self.phases[number].state(**kept["state"]), history
+        return number, self.phases[number].state(**kept["state"]), history, float(kept["seconds"])
 
-    def keep(self, number, state, history, now=False):
+    def keep(self, number, state, history, seconds, now=False):
         """Write, if the last time is long enough ago."""
         if not (now or self.checkpoints.due()):
             return
         names = [phase.name for phase in self.phases]
         rows = np.array([(-1, -1, -1), *((names.index(row.phase), row.step, row.loss) for row in history)], float)
-        self.checkpoints.keep({"phase": np.array(number), "state": state._asdict(), "history": rows})
+        self.checkpoints.keep(
+            {"phase": np.array(number), "state": state._asdict(), "history": rows, "seconds": np.array(seconds)}
+        )
         with open(self.folder / "metrics.csv", "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(Row._fields)

@@ -489,7 +489,8 @@ ERRORS = {
     "dim": (lambda: call(density=network(3, 2, rngs=nnx.Rngs(0))), r"MLPDensity.*= \(3, 2\).*slots=3, dim=1"),
     "slots of R": (lambda: call(dissipation=network(2, 1, rngs=nnx.Rngs(0))), r"= \(2, 1\).*slots=3, dim=1"),
     "force of one argument": (lambda: call(force=lambda q: q), "force takes 1 arguments; expected force"),
-    "force of four": (lambda: call(force=lambda q, v, t, x: q), "force takes 4 arguments"),
+    "force of five": (lambda: call(force=lambda q, v, t, u, x: q), "force takes 5 arguments"),
+    "force without control": (lambda: call(force=lambda q, v, t, u: q), "control is None; give control"),
     "term without stencil": (lambda: call(density=[string]), "density:.*is not a term"),
     "term of three": (lambda: call(dissipation=[(string, lgn.node_stencil, 1)]), "dissipation:.*is not a term"),
 }

@@ -102,7 +102,7 @@ def test_singular_start_is_reported_by_quasi_newton(data):
         (lambda d: d._replace(a=d.a[:, :3]), "a has shape"),
         (lambda d: d._replace(q=d.q.at[3, 2, 0].set(jnp.nan)), r"q is not finite at .* \(3, 2, 0\)"),
         (lambda d: lgn.States(d.q[0], d.v[0], d.a[0]), r"expected \(sample, node, dim\)"),
-        (lambda d: lgn.States(*(x[:0] for x in d)), "expected"),
+        (lambda d: lgn.States(d.q[:0], d.v[:0], d.a[:0]), "expected"),
     ],
 )
 def test_bad_data(data, change, message):

@@ -28,7 +28,8 @@ def energy(q, v) -> np.ndarray:
 def sample(key: jax.Array, count: int, side: int) -> States:
     """States of independent normal q and v on side x side nodes, periodic, with exact accelerations."""
     q, v = AMPLITUDE * jax.random.normal(key, (2, count, side, side))
-    return States(*(x.reshape(count, side**2, 1) for x in (q, v, acceleration(q))))
+    q, v, a = (x.reshape(count, side**2, 1) for x in (q, v, acceleration(q)))
+    return States(q, v, a)
 
 
 def edge_nodes(side: int) -> np.ndarray:

@@ -1,0 +1,132 @@
+"""Losses: functions (system, data) -> scalar > 0, each relative to the size of what it compares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgn.integrators import Integrator
+from lgn.trajectories import States, Windows
+
+Data = States | Windows
+Loss = Callable[[Any, Any], jax.Array]
+
+
+def acceleration_loss(system, data: States) -> jax.Array:
+    """Mean squared error of the acceleration relative to its mean square."""
+    return _relative(on_samples(lambda system, *state: system.acceleration(*state), system, data), data.a)
+
+
+def rate_loss(system, data: States) -> jax.Array:
+    """Mean squared errors of dq/dt and of dv/dt, each relative to its mean square: for systems whose dq/dt is learned
+    too, such as a neural ODE or a Hamiltonian network."""
+    q_rate, v_rate = on_samples(lambda system, *state: system.rate(*state), system, data)
+    return _relative(q_rate, data.v) + _relative(v_rate, data.a)
+
+
+def balance_loss(system, data: States) -> jax.Array:
+    """Mean square of M a - f relative to that of M a, with the measured a.
+
+    Unlike the error of the acceleration it has no pole where M is singular, and takes no solve: from a start that is
+    far from the solution a minimiser gets further on it. Of L = 0 it is 0 / 0, and it does not change with the scale
+    of L. See `imbalance` to weigh states or nodes.
+    """
+    difference, inertia = imbalance(system, data)
+    return jnp.mean(difference**2) / jnp.mean(inertia**2)
+
+
+def imbalance(system, data: States) -> tuple[jax.Array, jax.Array]:
+    """M a - f and M a of every sample, (sample, node, dim)."""
+
+    def one(system, q, v, t, a):
+        mass, f = system.equation(q, v, t)
+        return mass @ a - f, mass @ a
+
+    return on_samples(one, system, data, data.a)
+
+
+@dataclass(frozen=True)
+class StepsLoss:
+    """Mean squared error of all states after the first of each piece, reached through an integrator from that one.
+
+    Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1.
+
+    Args:
+        integrator: by whose steps the system is followed; fixed ones cost least.
+        dt: time between two states of a piece.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn, numpy as np
+        >>> def oscillator(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2
+        >>> t = np.arange(9) * 0.1
+        >>> data = lgn.windows(t, np.cos(t)[:, None, None], -np.sin(t)[:, None, None], length=4)
+        >>> loss = lgn.StepsLoss(lgn.ImplicitMidpoint(0.05), dt=0.1)
+        >>> bool(loss(lgn.Lagrangian(lgn.single_node(), oscillator), data) < 1e-6)
+        True
+    """
+
+    integrator: Integrator
+    dt: float
+
+    def __call__(self, system, data: Windows) -> jax.Array:
+        if data.v is None:
+            raise ValueError("StepsLoss: the data have no velocities to start from; use variational_loss")
+        ts = self.dt * np.arange(data.q.shape[1])
+
+        def follow(system, q, v, t):
+            return self.integrator(system, q[0], v[0], ts)
+
+        q, v = on_samples(follow, system, data)
+        return _relative(q[:, 1:], data.q[:, 1:]) + _relative(v[:, 1:], data.v[:, 1:])
+
+
+def variational_loss(system, data: Windows) -> jax.Array:
+    """Residual of the discrete Euler-Lagrange equations: learns from positions alone.
+
+    With the midpoint rule L_d(q_0, q_1) = dt L((q_0 + q_1) / 2, (q_1 - q_0) / dt), true positions make
+
+        r = dL_d/dq_1 (q_0, q_1) + dL_d/dq_1 (q_1, q_2) + dt/2 (F_01 + F_12)
+
+    vanish, but so they do for L = 0. So the loss is the mean square of M^-1 r / dt, which is the error of an
+    acceleration and does not change with the scale of L, relative to that of (q_2 - 2 q_1 + q_0) / dt^2.
+
+    Args:
+        system: a Lagrangian, on any graph.
+        data: `Windows` of three positions or more.
+
+    Raises:
+        ValueError: pieces of fewer than three positions.
+
+    Source: Marsden and West 2001, Discrete mechanics and variational integrators, Acta Numerica 10, section 1.
+    """
+    if data.q.shape[1] < 3:
+        raise ValueError(f"variational_loss: pieces of {data.q.shape[1]} positions; cut windows of length=3 or more")
+
+    def residual(system, q, dt, t):
+        times = t + dt * (jnp.arange(len(q) - 1) + 0.5)
+        mass, momentum, push = jax.vmap(system.impulses)((q[1:] + q[:-1]) / 2, (q[1:] - q[:-1]) / dt, times)
+        arrived, left = momentum + dt / 2 * push, momentum - dt / 2 * push
+        impulse = (arrived[:-1] - left[1:]) / dt
+        before = jax.tree.map(lambda x: x[:-1], mass)
+        return jax.vmap(lambda *x: system.response(*x).value)(before, impulse)
+
+    error = on_samples(residual, system, data._replace(v=data.dt))
+    seen = jnp.diff(data.q, 2, axis=1) / data.dt[:, None, None, None] ** 2
+    return jnp.mean(error**2) / jnp.mean(seen**2)
+
+
+def on_samples(evaluate: Callable, system, data: Data, *more):
+    """`evaluate(system, q, v, t, *more)` of every sample, with the features and the control that were given with it."""
+
+    def one(q, v, t, given, *more):
+        return evaluate(system.given(**given) if given else system, q, v, t, *more)
+
+    t = jnp.zeros(len(data.q), data.q.dtype) if data.t is None else data.t
+    return jax.vmap(one)(data.q, data.v, t, data.given, *more)
+
+
+def _relative(found, exact) -> jax.Array:
+    return jnp.mean((found - exact) ** 2) / jnp.mean(exact**2)

@@ -1,0 +1,69 @@
+"""A mass on a spring with friction, the damped oscillator: m a = -k q - c v.
+
+    T = m v^2 / 2,    V = k q^2 / 2,    R = c v^2 / 2.
+
+One node carries the elongation q (m); v in m/s; m in kg, k in N/m, c in N s/m (R with the half that makes c the usual
+coefficient); energies in J. It oscillates where c^2 < 4 m k. With m = 1/2 and k = 2, T + V = q^2 + p^2, p = m v.
+
+Source: Landau and Lifshitz 1976, Mechanics, section 25.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgn.trajectories import States
+
+MASS = 1.0
+STIFFNESS = 1.0
+FRICTION = 0.25
+
+
+def density(q, v, features, m: float = MASS, k: float = STIFFNESS):
+    """T - V of q, v: (1, 1).
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.systems import mass_spring
+        >>> L = lgn.Lagrangian(lgn.single_node(), mass_spring.density, dissipation=mass_spring.friction)
+        >>> float(L.acceleration(jnp.ones((1, 1)), jnp.ones((1, 1)))[0, 0])
+        -1.25
+    """
+    return 0.5 * m * jnp.sum(v**2) - 0.5 * k * jnp.sum(q**2)
+
+
+def friction(q, v, features, coefficient: float = FRICTION):
+    """R = c v^2 / 2, for `dissipation` of a Lagrangian; another c by functools.partial."""
+    return 0.5 * coefficient * jnp.sum(v**2)
+
+
+def acceleration(q: jax.Array, v: jax.Array, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> jax.Array:
+    """-(k q + c v) / m."""
+    return -(k * q + c * v) / m
+
+
+def energy(q: jax.Array, v: jax.Array, m: float = MASS, k: float = STIFFNESS) -> jax.Array:
+    """T + V of (..., node, 1)."""
+    return 0.5 * jnp.sum(m * v**2 + k * q**2, (-2, -1))
+
+
+def sample(key: jax.Array, count: int, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> States:
+    """States of independent normal q and v, with exact accelerations."""
+    q, v = jax.random.normal(key, (2, count, 1, 1))
+    return States(q, v, acceleration(q, v, m, k, c))
+
+
+def exact(q0, v0, ts, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """q and v at times ts, (time, 1, 1), from q0 and v0 (1, 1) at t = 0, in closed form, however strong the friction:
+
+        q = e^(-gamma t) (q0 cosh(r t) + (v0 + gamma q0) sinh(r t) / r),    gamma = c / 2m,    r^2 = gamma^2 - k / m,
+
+    where r is imaginary below critical friction, and sinh(r t) / r is t where r is 0.
+    """
+    q0, v0, t = np.asarray(q0), np.asarray(v0), np.asarray(ts, dtype=float)[:, None, None]
+    gamma = c / (2 * m)
+    r = np.sqrt(complex(gamma**2 - k / m))
+    slow, x = np.exp((r - gamma) * t), -2 * r * t  # no exponent grows, so that strong friction does not overflow
+    even = (slow * (1 + np.exp(x)) / 2).real
+    odd = (slow * t * np.where(x == 0, 1, np.expm1(x) / np.where(x == 0, 1, x))).real
+    return q0 * even + (v0 + gamma * q0) * odd, v0 * even - (gamma * v0 + k / m * q0) * odd

@@ -1,0 +1,93 @@
+"""The pendulum: a point mass m = 1 kg on a rigid rod l = 1 m, with friction.
+
+    T = w^2 / 2,    V = -g cos q,    R = c w^2,    a = -g sin q - 2 c w.
+
+One node carries the angle q from the vertical (rad); w = v (rad/s); g = 9.8 m/s^2; energies in J. The published
+friction is c = 0.25 J s; without friction T + V is constant.
+
+Source: the blog post and public code Dissipative Lagrangian neural networks (2023).
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgn.systems.n_pendulum import integrate
+from lgn.trajectories import States
+
+GRAVITY = 9.8
+FRICTION = 0.25
+SPEED = 10.0
+TIMES = np.arange(241) / 30  # 8 units of time, 30 samples each
+
+
+def density(q, v, features, g: float = GRAVITY):
+    """T - V of q, v: (1, 1).
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.systems import pendulum
+        >>> L = lgn.Lagrangian(lgn.single_node(), pendulum.density, dissipation=pendulum.friction)
+        >>> round(float(L.acceleration(jnp.zeros((1, 1)), jnp.ones((1, 1)))[0, 0]), 6)
+        -0.5
+    """
+    return 0.5 * jnp.sum(v**2) + g * jnp.sum(jnp.cos(q))
+
+
+def friction(q, v, features, coefficient: float = FRICTION):
+    """R = c w^2, for `dissipation` of a Lagrangian; another c by functools.partial."""
+    return coefficient * jnp.sum(v**2)
+
+
+def acceleration(q: jax.Array, v: jax.Array, friction: float = 0.0, g: float = GRAVITY) -> jax.Array:
+    """-g sin q - 2 c w; `friction` is c, q and v are (..., node, 1)."""
+    return _acceleration(jnp, q, v, friction, g)
+
+
+def energy(q: jax.Array, v: jax.Array, g: float = GRAVITY) -> jax.Array:
+    """T + V of (..., node, 1); from -g at rest."""
+    return jnp.sum(0.5 * v**2 - g * jnp.cos(q), (-2, -1))
+
+
+def sample(key: jax.Array, count: int, speed: float = SPEED, friction: float = 0.0, g: float = GRAVITY) -> States:
+    """States of independent angles U(-pi, pi) and velocities U(-speed, speed), with exact accelerations."""
+    q, v = _uniform(key, count, speed)
+    return States(q, v, acceleration(q, v, friction, g))
+
+
+def grid(friction: float = FRICTION, g: float = GRAVITY) -> States:
+    """The 11 x 11 states [-pi, pi] x [-10, 10] of the published test of the vector field; the angle varies slowest."""
+    axes = jnp.linspace(-jnp.pi, jnp.pi, 11), jnp.linspace(-SPEED, SPEED, 11)
+    q, v = (x.reshape(-1, 1, 1) for x in jnp.meshgrid(*axes, indexing="ij"))
+    return States(q, v, acceleration(q, v, friction, g))
+
+
+def trajectory(q0, v0, ts, friction: float = 0.0, g: float = GRAVITY) -> tuple[np.ndarray, np.ndarray]:
+    """q and v at times ts, (time, 1, 1), from q0 and v0 (1, 1) at ts[0]; see `n_pendulum.integrate`."""
+    return integrate(lambda q, v: [_acceleration(math, q[0], v[0], friction, g)], q0, v0, ts)
+
+
+def trajectories(key: jax.Array, count: int, friction: float = FRICTION, g: float = GRAVITY) -> States:
+    """States along `count` trajectories from uniform starts, at `TIMES`, one trajectory after the other.
+
+    The published training data: t in [0, 8], 30 samples a unit. Angles are not wrapped.
+
+    Returns:
+        States of count * 241 samples, with exact accelerations; `q.reshape(count, 241, 1, 1)` has them by trajectory.
+    """
+    starts = zip(*_uniform(key, count, SPEED), strict=True)
+    runs = [trajectory(q0, v0, TIMES, friction, g) for q0, v0 in starts]
+    q, v = (jnp.concatenate(x) for x in zip(*runs, strict=True))
+    return States(q, v, acceleration(q, v, friction, g))
+
+
+def _acceleration(xp, q, v, friction, g):
+    return -g * xp.sin(q) - 2 * friction * v
+
+
+def _uniform(key, count, speed):
+    angles, velocities = jax.random.split(key)
+    q = jax.random.uniform(angles, (count, 1, 1), minval=-jnp.pi, maxval=jnp.pi)
+    return q, jax.random.uniform(velocities, (count, 1, 1), minval=-speed, maxval=speed)

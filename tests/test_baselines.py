@@ -1,0 +1,273 @@
+"""Baselines: families behind the interface of a Lagrangian; the Hamiltonian flow is exact in (q, v)."""
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from flax import nnx
+
+import lgn
+from lgn import diagnostics, plots
+from lgn.problem import Problem
+from lgn.systems import double_pendulum, relativistic
+
+ANGLES = {"angles": (0, 1), "v_scale": 5.0}
+TIMES = np.linspace(0, 1, 6)
+
+
+def inertia(q):
+    """M of the double pendulum."""
+    cos = jnp.cos(q[0, 0] - q[0, 1])
+    return jnp.array([[2.0, cos], [cos, 1.0]])
+
+
+def true_momentum(q, v, features):
+    return v @ inertia(q)
+
+
+def true_hamiltonian(q, p, features):
+    height = -9.8 * (2 * jnp.cos(q[0, 0]) + jnp.cos(q[0, 1]))
+    return 0.5 * p[0] @ jnp.linalg.solve(inertia(q), p[0]) + height
+
+
+def skewed(q, v, features):
+    """A momentum that mixes both velocities and depends on q, with dp/dv invertible everywhere."""
+    return v @ (inertia(q) + jnp.array([[1.0, 0.3], [-0.3, 1.0]])) + 0.1 * v**3 + jnp.sin(q)
+
+
+def plain(hidden=(8, 8)):
+    return lgn.PlainNetwork(2, hidden, a_scale=40.0, rngs=nnx.Rngs(0), **ANGLES)
+
+
+def neural_ode(hidden=(8, 8)):
+    return lgn.NeuralODE(2, hidden, a_scale=40.0, rngs=nnx.Rngs(0), **ANGLES)
+
+
+def hamiltonian(hidden=(8, 8), momentum=true_momentum):
+    energy = lgn.MLPDensity(1, 2, hidden, initializer=lgn.lecun_normal, rngs=nnx.Rngs(0), **ANGLES)
+    return lgn.HamiltonianNetwork(energy, momentum)
+
+
+FAMILIES = [plain, neural_ode, hamiltonian]
+each_family = pytest.mark.parametrize("make", FAMILIES)
+
+
+def on_a_node(law):
+    return lgn.Baseline(lgn.single_node(), law)
+
+
+def random_state(seed=0, shape=(1, 2)):
+    return jax.random.normal(jax.random.key(seed), (2, *shape))
+
+
+@each_family
+def test_rates_of_each_node_are_those_of_it_alone(make):
+    """So that the same parameters serve any number of systems side by side."""
+    alone, together = on_a_node(make()), lgn.Baseline(lgn.single_node(count=3), make())
+
+    @jax.jit
+    def both(alone, together, q, v):
+        return together.rate(q, v), jax.vmap(lambda q, v: alone.rate(q[None], v[None]))(q, v)
+
+    for found, each in zip(*both(alone, together, *random_state(shape=(3, 2))), strict=True):
+        np.testing.assert_allclose(found, each[:, 0], rtol=1e-12)
+        assert found.shape == (3, 2)
+
+
+@pytest.mark.parametrize("make", [plain, neural_ode])
+def test_networks_see_angles_by_their_direction(make):
+    q, v = random_state()
+    model = on_a_node(make())
+    np.testing.assert_allclose(model.rate(q + 2 * jnp.pi, v)[1], model.rate(q, v)[1], rtol=1e-10)
+
+
+def test_a_solution_that_nothing_was_solved_for():
+    q, v = random_state()
+    found = on_a_node(plain()).solve(q, v).check()
+    assert (float(found.residual), int(found.status), float(found.condition)) == (0, 0, 1)
+    assert jnp.isnan(on_a_node(plain()).energy(q, v))
+
+
+def test_exact_hamiltonian_gives_the_exact_acceleration():
+    model = on_a_node(lgn.HamiltonianNetwork(true_hamiltonian, true_momentum))
+    states = double_pendulum.sample(jax.random.key(0), 100)
+    q_rate, a = jax.jit(jax.vmap(model.rate))(states.q, states.v)
+    np.testing.assert_allclose(q_rate, states.v, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(a, states.a, rtol=1e-9, atol=1e-9)
+    energy = jax.vmap(model.energy)(states.q, states.v)
+    np.testing.assert_allclose(energy, double_pendulum.energy(states.q, states.v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [lgn.baselines.velocity, true_momentum, skewed])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_hamiltonian_is_conserved(momentum, seed):
+    """Whatever H and p(q, v) are: dH/dt = 0 along the flow in (q, v)."""
+    energy = lgn.MLPDensity(1, 2, (10,), initializer=lgn.lecun_normal, rngs=nnx.Rngs(seed), **ANGLES)
+    model, exactly = on_a_node(lgn.HamiltonianNetwork(energy, momentum)), lgn.Adaptive(1e-12, 1e-12)
+    motion = lgn.rollout(model, random_state(seed), np.linspace(0, 5, 9), exactly)
+    np.testing.assert_allclose(motion.energy, motion.energy[0], rtol=1e-8)
+    assert float(jnp.ptp(motion.q)) > 0.5  # it moves
+
+
+def test_published_relativistic_particle_by_its_hamiltonian():
+    """H = p v - L = (2 v^2 - 1) (1 - v^2)^(-3/2) + 1 - g q is a function of (q, v); of p only by inversion."""
+
+    def momentum(q, v, features):
+        return relativistic.published_momentum(v)
+
+    def hamiltonian(q, p, features):
+        def newton(v, _):
+            slope = (1 + 2 * v**2) * (1 - v**2) ** -2.5
+            return v - (v * (1 - v**2) ** -1.5 - p[0, 0]) / slope, None
+
+        v = jax.lax.scan(newton, p[0, 0] / jnp.sqrt(1 + p[0, 0] ** 2), None, 30)[0]
+        return (2 * v**2 - 1) * (1 - v**2) ** -1.5 + 1 - features["g"][0] * q[0, 0]
+
+    g = jnp.array([3.0, -2.0])
+    q, v = jnp.array([[0.3], [-1.0]]), jnp.array([[0.4], [-0.6]])
+    model = lgn.Baseline(lgn.single_node({"g": g}, count=2), lgn.HamiltonianNetwork(hamiltonian, momentum))
+    q_rate, a = jax.jit(model.rate)(q, v)
+    np.testing.assert_allclose(q_rate, v, rtol=1e-9)
+    np.testing.assert_allclose(a, relativistic.published_acceleration(q, v, g), rtol=1e-9)
+    np.testing.assert_allclose(model.energy(q, v), relativistic.published_energy(q, v, g), rtol=1e-12)
+    twice = model.given(g=2 * g)
+    np.testing.assert_allclose(jax.jit(twice.acceleration)(q, v), 2 * a, rtol=1e-9)
+    np.testing.assert_array_equal(model.graph.nodes["g"], g)  # the first is as it was
+
+
+def test_features_of_nodes_and_of_the_graph_reach_the_law():
+    def law(q, v, features):
+        return v, -features["stiffness"] * q - features["drag"] * v
+
+    graph = lgn.with_features(lgn.lattice((3,)), {"stiffness": np.array([1.0, 2.0, 3.0])}, graph_features={"drag": 0.5})
+    q, v = random_state(shape=(3, 2))
+    expected = -jnp.array([[1.0], [2.0], [3.0]]) * q - 0.5 * v
+    np.testing.assert_allclose(lgn.Baseline(graph, law).acceleration(q, v), expected)
+    known = {"features": ("stiffness", "drag"), "feature_size": 2}
+    network = lgn.Baseline(graph, lgn.PlainNetwork(2, (4,), rngs=nnx.Rngs(0), **known))
+    softer = network.given(drag=0.1)
+    assert not jnp.allclose(network.acceleration(q, v), softer.acceleration(q, v))
+
+
+def test_clamped_nodes_stay():
+    model = lgn.Baseline(lgn.clamp(lgn.single_node(count=2), [1]), plain())
+    motion = lgn.rollout(model, (jnp.ones((2, 2)), jnp.zeros((2, 2))), TIMES, lgn.ImplicitMidpoint(0.05))
+    np.testing.assert_array_equal(motion.q[:, 1], 1.0)
+    assert bool(jnp.any(motion.q[-1, 0] != 1.0))
+    with pytest.raises(ValueError, match="clamped node 1"):
+        lgn.rollout(model, (jnp.ones((2, 2)), jnp.ones((2, 2))), TIMES)
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"), [(plain, lgn.acceleration_loss), (neural_ode, lgn.rate_loss), (hamiltonian, lgn.rate_loss)]
+)
+def test_fit_learns(make, loss):
+    """The accelerations come out, whatever the loss compared."""
+    data = double_pendulum.sample(jax.random.key(0), 60, speed=2.0)
+    model = on_a_node(make())
+    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(300)], loss=loss)
+    assert not fit.stopped and fit.history[-1].loss < 0.05 * float(loss(model, data))
+    assert diagnostics.acceleration_errors(fit.system, data)["acceleration_rel_rms"] < 0.25
+
+
+def pieces(count, dt=0.01):
+    """Three successive states of exact motions."""
+    states = double_pendulum.sample(jax.random.key(0), count, speed=2.0)
+    exact = on_a_node(lambda q, v, features: (v, double_pendulum.acceleration(q, v)))
+    follow = jax.vmap(lambda q, v: lgn.ImplicitMidpoint(dt / 8)(exact, q, v, dt * np.arange(3)))
+    q, v = jax.jit(follow)(states.q, states.v)
+    return lgn.Windows(q, jnp.full(count, dt), v)
+
+
+def value_and_gradient(model, data, loss):
+    """Of the parameters, as training sees them."""
+    problem = Problem(model, data, loss)
+    return problem.log_and_gradient(None), problem.x
+
+
+@pytest.mark.parametrize(
+    "integrator",
+    [
+        lgn.ImplicitMidpoint(0.01),
+        pytest.param(lgn.Adaptive(1e-8, 1e-8, max_steps=16), marks=pytest.mark.slow),
+    ],
+)
+def test_gradients_flow_through_integrators(integrator):
+    """Reverse mode, through diffrax's adjoint and the implicit function, against central differences."""
+    evaluate, x = value_and_gradient(on_a_node(neural_ode()), pieces(3), lgn.StepsLoss(integrator, dt=0.01))
+    along = np.random.default_rng(0).normal(size=x.size)
+    slope = evaluate(x)[1] @ along
+    assert abs(slope) > 0
+    difference = evaluate(x + 1e-5 * along)[0] - evaluate(x - 1e-5 * along)[0]
+    np.testing.assert_allclose(slope, difference / 2e-5, rtol=1e-5)
+
+
+def test_neural_ode_learns_from_pieces_of_trajectories():
+    """And with them that dq/dt = v."""
+    data, loss = pieces(60), lgn.StepsLoss(lgn.ImplicitMidpoint(0.01), dt=0.01)
+    model = on_a_node(neural_ode())
+    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(150)], loss=loss)
+
+    def error(system):
+        q_rate, _ = jax.vmap(system.rate)(data.q[:, 0], data.v[:, 0])
+        return float(jnp.sqrt(jnp.mean((q_rate - data.v[:, 0]) ** 2)))
+
+    assert fit.history[-1].loss < 1e-2 * float(loss(model, data))
+    assert error(fit.system) < 0.3 * error(model)
+
+
+@each_family
+def test_diagnostics_and_plots_serve_it(make):
+    matplotlib.use("agg")
+    model = on_a_node(make())
+    motion = lgn.rollout(model, random_state(), TIMES, lgn.ImplicitMidpoint(0.05))
+    assert motion.q.shape == (6, 1, 2) and motion.residual.max() == 0
+    errors = diagnostics.acceleration_errors(model, double_pendulum.sample(jax.random.key(0), 10))
+    assert np.isfinite(list(errors.values())).all()
+    ax = plots.energy(plt.figure().add_subplot(), motion.t, {"model": motion.energy})
+    assert len(ax.lines) == 1
+    plt.close("all")
+    assert "1 nodes" in repr(model)
+
+
+def test_bad_input_is_refused():
+    q, v = random_state()
+    model = on_a_node(plain())
+    with pytest.raises(ValueError, match="dim=2, but q has 3"):
+        model.acceleration(jnp.ones((1, 3)), jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"expected \(node, dim\) = \(1, \.\.\.\)"):
+        model.rate(jnp.ones((2, 2)), jnp.ones((2, 2)))
+    with pytest.raises(ValueError, match="'weight'"):
+        known = {"features": ("weight",), "feature_size": 1}
+        on_a_node(lgn.PlainNetwork(2, rngs=nnx.Rngs(0), **known)).acceleration(q, v)
+    with pytest.raises(ValueError, match="'weight' is not a feature"):
+        model.given(weight=jnp.ones(1))
+    with pytest.raises(ValueError, match="give both"):
+        lgn.PlainNetwork(2, features=("weight",), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="a_scale"):
+        lgn.NeuralODE(2, a_scale=(1.0, -1.0), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="at least 1"):
+        lgn.PlainNetwork(2, (0,), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="slots=1"):
+        lgn.HamiltonianNetwork(lgn.MLPDensity(2, 2, rngs=nnx.Rngs(0)))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda: lgn.PlainNetwork(2, (5,), a_scale=3.0, angles=(0,), rngs=nnx.Rngs(0)),
+        lambda: lgn.NeuralODE(
+            2, (5, 4), v_scale=(2.0, 3.0), a_scale=4.0, features=("g",), feature_size=1, rngs=nnx.Rngs(0)
+        ),
+        lambda: lgn.HamiltonianNetwork(lgn.MLPDensity(1, 2, (5,), mass=None, rngs=nnx.Rngs(0))),
+    ],
+)
+def test_comes_back_from_disk(law, tmp_path):
+    model = lgn.Baseline(lgn.single_node({"g": np.array([1.6, 9.8])}, count=2), law())
+    lgn.save(tmp_path / "model", model)
+    back = lgn.load(tmp_path / "model")
+    q, v = jax.random.normal(jax.random.key(0), (2, 2, 2))
+    np.testing.assert_array_equal(back.acceleration(q, v), model.acceleration(q, v))
+    assert jax.tree.structure(back) == jax.tree.structure(model)
