@@ -146,6 +146,13 @@ def draw(folder: Path, fits: dict, motions: dict) -> None:
             row[1].legend(frameon=False)
             plots.history(row[2], fit.history)
         figure.savefig(folder / "relativistic.png")
+        figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), dpi=110, layout="constrained")
+        one = jnp.ones(1)
+        for ax, (kind, motion) in zip(axes, motions.items(), strict=True):
+            truth = relativistic.physical_energy if kind else relativistic.published_energy
+            energies = {"true energy": truth(motion.q, motion.v, one), "learned energy": motion.energy}
+            plots.energy(ax, motion.t, energies, "physical" if kind else "as published")
+        figure.savefig(folder / "energy.png")
         plt.close("all")
 
 
