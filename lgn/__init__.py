@@ -19,6 +19,7 @@ _HOME = {
     ],
     "continuum": ["Continuum", "FieldMLP"],
     "mass_matrix": ["MassMatrix"],
+    "clamps": [],
     "solvers": [
         "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
         "estimated_costs",

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import elements
+from lgn import clamps, elements
 from lgn.densities import Density
 from lgn.graphs import GEOMETRY, clamped_nodes, node_count
 from lgn.mass_matrix import MassMatrix, pattern
@@ -157,7 +157,7 @@ class Lagrangian(nnx.Pytree):
             [[12.0]]
         """
         mass, f = self.equation(q, v, t)
-        a = self.response(mass, f, self._imposed(q, t)[2]).value
+        a = self.response(mass, f, clamps.imposed(self.motion, q, t)[2]).value
         return jnp.where(self._free, 0.0, mass @ a - f)
 
     def force(self, q: State, v: State, t: float = 0.0) -> State:
@@ -191,7 +191,7 @@ class Lagrangian(nnx.Pytree):
 
     def solve(self, q: State, v: State, t: float = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
-        return self.response(*self.equation(q, v, t), self._imposed(q, t)[2])
+        return self.response(*self.equation(q, v, t), clamps.imposed(self.motion, q, t)[2])
 
     def acceleration(self, q: State, v: State, t: float = 0.0) -> State:
         """a of M a = f, (node, dim).
@@ -218,20 +218,7 @@ class Lagrangian(nnx.Pytree):
         """
         self.check(q, v)
         self._check_dissipation(q, v, t)
-        place, velocity, _ = self._imposed(q, t)
-        for name, source, x, expected in (("q", "g", q, place), ("v", "g'", v, velocity)):
-            found, needed = np.asarray(x), np.asarray(expected)
-            near = np.finfo(found.dtype).eps ** 0.25  # loose enough to go on from the end of an integration
-            wrong = np.abs(found - needed) > near * (near + max(np.abs(found).max(), np.abs(needed).max()))
-            nodes = np.flatnonzero((wrong & ~self._free).any(1))
-            if nodes.size:
-                clamp = (
-                    "a clamp at rest" if self.motion is None else f"the motion of its clamp, {source}({float(t):g}),"
-                )
-                raise ValueError(
-                    f"{name} of clamped node {nodes[0]} is {found[nodes[0]]}, but {clamp} needs {needed[nodes[0]]} "
-                    f"({nodes.size} such nodes); set {name} of the clamped nodes to that"
-                )
+        clamps.check_moving(self._free, self.motion, q, v, t)
 
     def _check_dissipation(self, q, v, t):
         """R >= 0 and v . dR/dv >= 0 at this state and at one that moves in every degree of freedom."""
@@ -250,7 +237,7 @@ class Lagrangian(nnx.Pytree):
         if self.solver is not None:
             return self.solver
         state = jax.ShapeDtypeStruct((node_count(self._graph.value), dim), jnp.result_type(float))
-        mass = jax.eval_shape(lambda q, v: self._hold_clamped(*self.equation(q, v), None)[0], state, state)
+        mass = jax.eval_shape(lambda q, v: clamps.hold(self._free, *self.equation(q, v))[0], state, state)
         return default_solver(mass.pattern, dim)
 
     def __repr__(self) -> str:
@@ -323,45 +310,8 @@ class Lagrangian(nnx.Pytree):
             raise ValueError(
                 "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
             )
-        mass, f = self._hold_clamped(mass, f, imposed)
+        mass, f = clamps.hold(self._free, mass, f, imposed)
         return (self.solver or default_solver(mass.pattern, mass.dim))(mass, f)
-
-    def _imposed(self, q, t):
-        """Place, velocity and acceleration that the clamps impose on their nodes, each (node, dim); no acceleration
-        where they are at rest."""
-        if self.motion is None:
-            return q, jnp.zeros_like(q), None
-        t = jnp.asarray(t, q.dtype)
-
-        def place(t):
-            g = jnp.asarray(self.motion(t), q.dtype)
-            if g.shape != q.shape:
-                raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {q.shape}")
-            return g
-
-        def velocity(t):
-            return jax.jvp(place, (t,), (jnp.ones_like(t),))[1]
-
-        return place(t), *jax.jvp(velocity, (t,), (jnp.ones_like(t),))
-
-    def _hold_clamped(self, mass, f, imposed):
-        """Rows and columns of clamped nodes become those of the identity and f what they impose there; what their
-        acceleration takes of the momentum of free nodes, M_fc g'', goes to the right."""
-        free = self._free
-        if free.all():
-            return mass, f
-        if imposed is None:
-            f = jnp.where(free, f, 0.0)
-        else:
-            f = jnp.where(free, f - mass @ jnp.where(free, 0.0, imposed), imposed)
-        blocks = [
-            block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
-            for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
-        ]
-        held = np.flatnonzero(~free[:, 0])[:, None].astype(np.int32)
-        unit = jnp.broadcast_to(jnp.eye(mass.dim, dtype=f.dtype)[:, None], (len(held), 1, mass.dim, 1, mass.dim))
-        extended = pattern(mass.pattern.n_node, *mass.pattern.tables, Static(held))
-        return MassMatrix(extended, (*blocks, unit), mass.dim), f
 
     def check(self, q: State, v: State) -> None:
         """Raises ValueError where q and v are no state of this graph, or fit no stencil."""

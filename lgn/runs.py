@@ -14,7 +14,7 @@ import numpy as np
 from lgn.checkpoint import CheckpointError, load, save
 from lgn.trajectories import Trajectory
 
-PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "optimistix", "numpy", "scipy"]
+PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy", "scipy"]
 
 
 def begin(folder: str | Path, config, packages: Sequence[str] = ()) -> Path:

@@ -38,6 +38,23 @@ def test_round_trip(tmp_path):
     assert repr(loaded) == repr(system)
 
 
+def test_graphs_without_edges_features_of_the_graph_and_control_come_back(tmp_path):
+    graph = lgn.with_features(lgn.single_node({"m": np.array([1.0, 2.0])}, count=2), graph_features={"g": 9.8})
+    density = lgn.MLPDensity(
+        1, 1, (4,), angles=(0,), features=("m", "g"), feature_size=2, feature_scale=(1.0, 9.8), rngs=nnx.Rngs(0)
+    )
+    system = lgn.Lagrangian(graph, density, dissipation=lgn.PositiveForm(1, 1), force=steered, control=jnp.array([0.5]))
+    lgn.save(tmp_path / "a", system)
+    loaded = lgn.load(tmp_path / "a")
+    assert jax.tree.structure(loaded) == jax.tree.structure(system)
+    q, v = jax.random.normal(jax.random.key(0), (2, 2, 1))
+    np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
+
+
+def steered(q, v, t, u):
+    return u * jnp.cos(q)
+
+
 def on_a_mesh():
     points = [[0, 0], [1, 0], [1, 1], [0, 1], [0.4, 0.6]]
     graph = lgn.from_mesh(points, [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])

@@ -36,7 +36,33 @@ CASES = [
     (jax.nn.swish, 3, 1, (5, 4, 3), "number", {"q_scale": 2.0}, {"features": ("k",), "feature_size": 3}),
     (jax.nn.swish, 2, 1, (5, 4), "parameter", {}, {}),
     (jax.nn.softplus, 3, 2, (5, 4), "number", {"q_scale": (0.5, 3.0)}, {"relative": True}),
+    (jax.nn.softplus, 1, 3, (5, 4), "number", {"q_scale": (0.5, 3.0, 1.0)}, {"angles": (2, 0)}),
+    (
+        jax.nn.softplus,
+        3,
+        2,
+        (5,),
+        "none",
+        {},
+        {"angles": (1,), "relative": True, "features": ("k",), "feature_size": 6},
+    ),
 ]
+
+
+def test_an_angle_has_period_two_pi_and_the_others_have_none():
+    density = make(1, 2, angles=(0,))
+    q, v = (x[0] for x in batch(1, 2)[:2])
+    turned = density(q + jnp.array([2 * jnp.pi, 0.0]), v, {})
+    np.testing.assert_allclose(turned, density(q, v, {}), rtol=1e-13)
+    assert abs(density(q + jnp.array([0.0, 2 * jnp.pi]), v, {}) - turned) > 1e-3
+
+
+def test_features_are_divided_by_their_scale():
+    features = {"k": jnp.array([3.0, 5.0])}
+    scaled = make(1, 1, features=("k",), feature_size=2, feature_scale=(3.0, 5.0))
+    plain = make(1, 1, features=("k",), feature_size=2)
+    q, v = jnp.ones((2, 1, 1))
+    np.testing.assert_allclose(scaled(q, v, features), plain(q, v, {"k": jnp.ones(2)}), rtol=1e-13)
 
 
 @pytest.mark.parametrize("activation, slots, dim, hidden, mass, scales, features", CASES)
@@ -171,6 +197,7 @@ ERRORS = {
     "zero scale": (dict(q_scale=0.0), "q_scale=0.0.*positive"),
     "negative scale": (dict(v_scale=-1.0), "v_scale=-1.0.*positive"),
     "scale not finite": (dict(v_scale=np.inf), "v_scale=inf.*positive"),
+    "angle that is no dof": (dict(dim=2, angles=(2,)), "angles=.*out of 0 to 1"),
     "scales for other dof": (dict(dim=2, q_scale=(1.0, 2.0, 3.0)), "q_scale=.*each of 2"),
     "features without size": (dict(features=("k",)), r"features=\('k',\) with feature_size=0"),
     "size without features": (dict(feature_size=2), r"features=\(\) with feature_size=2"),

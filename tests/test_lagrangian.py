@@ -474,6 +474,27 @@ def call(q=Q, v=Q, density=string, **named):
     return lgn.Lagrangian(RING, density, **named).acceleration(q, v)
 
 
+def test_no_table_of_slots_by_slots_is_part_of_the_program():
+    """At 10^6 nodes of a square lattice such a table was 200 bytes a node, several times over."""
+    n = 10_000
+    L = lgn.Lagrangian(lgn.lattice((100, 100)), network(5, 1, rngs=nnx.Rngs(0)), solver=lgn.ConjugateGradient())
+    program = jax.jit(lgn.Lagrangian.acceleration).trace(L, *jnp.zeros((2, n, 1))).jaxpr
+    assert sum(np.asarray(table).nbytes for table in program.consts) < 100 * n
+
+
+def test_parts_are_what_is_odd_and_even_in_velocity_and_sum_to_the_acceleration():
+    L = lgn.Lagrangian(lgn.single_node(), lgn.StructuredDensity(1, 2, (6,), rngs=nnx.Rngs(0)), dissipation=drag)
+    q, v = jax.random.normal(jax.random.key(0), (2, 5, 1, 2))
+    forth, back = (jax.vmap(L.acceleration)(q, s * v) for s in (1, -1))
+    conservative, friction = lgn.diagnostics.parts(L, q, v)
+    np.testing.assert_allclose(conservative, (forth + back) / 2, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(friction, (forth - back) / 2, rtol=1e-9, atol=1e-12)
+
+
+def drag(q, v, features):
+    return 0.3 * jnp.sum(v**2) + 0.1 * jnp.sum(v**4)
+
+
 ERRORS = {
     "q of other nodes": (lambda: call(q=np.zeros((5, 1))), r"q has shape \(5, 1\).*\(6, \.\.\.\)"),
     "v without dof axis": (lambda: call(v=np.zeros(6)), r"v has shape \(6,\); expected \(node, dim\)"),

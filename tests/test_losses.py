@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import lgn
-from lgn.systems import double_pendulum
+from lgn.systems import double_pendulum, wave
 
 START = jnp.array([[0.5, 0.8]]), jnp.array([[0.3, -0.4]])
 SHARP = lgn.Adaptive(1e-11, 1e-11)
@@ -274,3 +274,17 @@ def test_friction_that_gives_energy_is_refused():
     L = lgn.Lagrangian(lgn.single_node(), oscillator, dissipation=lambda q, v, features: -0.1 * jnp.sum(v**2))
     with pytest.raises(ValueError, match="dissipation"):
         lgn.rollout(L, START, [0.0, 1.0], lgn.Variational(0.1))
+
+
+def test_balance_vanishes_for_the_true_system_at_every_scale_and_has_no_pole():
+    data = wave.sample(jax.random.key(0), 5, 6)
+    ring = lgn.lattice((6,))
+    for scale in (1.0, 1e-3, -2.0):
+        assert lgn.balance_loss(lgn.Lagrangian(ring, lambda q, v, f, c=scale: c * string(q, v, f)), data) < 1e-25
+    wrong = lgn.Lagrangian(ring, lambda q, v, f: string(q, v, f) + 0.5 * q[0, 0] ** 2)
+    q_rms = jnp.mean(data.q**2) / jnp.mean(data.a**2)
+    np.testing.assert_allclose(lgn.balance_loss(wrong, data), q_rms, rtol=1e-12)
+    masses = jnp.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0])  # M is singular: an acceleration would be infinite
+    singular = lgn.with_features(ring, node_features={"m": masses})
+    part = lgn.Lagrangian(singular, lambda q, v, f: string(q, v, f) + 0.5 * (f["m"][0] - 1) * v[0, 0] ** 2)
+    assert 0.01 < lgn.balance_loss(part, data) < 10

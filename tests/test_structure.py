@@ -22,6 +22,7 @@ ORDER = [
     "terms",
     "elements",
     "mass_matrix",
+    "clamps",
     "solvers",
     "lagrangian",
     "trajectories",

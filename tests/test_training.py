@@ -41,6 +41,18 @@ def test_bfgs_finds_the_minimum_of_rosenbrock_like_scipy():
     np.testing.assert_allclose(state.x, reference.x, atol=1e-6)
 
 
+def test_bfgs_goes_on_from_a_point_in_a_steep_valley():
+    """The logarithm of a quadratic whose curvatures span 12 decades, from where the steep directions are solved: the
+    steepest descent goes down for a ten-millionth of its first trial only."""
+    scale = np.logspace(0, 12, 5)
+    f = lambda x: (np.log(0.5 * x @ (scale * x)), scale * x / (0.5 * x @ (scale * x)))  # noqa: E731
+    state = bfgs.start(f, np.r_[1.0, 1e-1, 1e-2, 1e-5, 1e-8])
+    first = float(state.value)
+    for _ in range(200):
+        state = state if state.stuck else bfgs.step(f, state)
+    assert state.value < first - 10
+
+
 def test_bfgs_inverse_hessian_is_exact_on_a_quadratic():
     """After p exact-enough steps on a quadratic of p variables the estimate is the inverse Hessian."""
     A = np.diag([1.0, 3.0, 10.0]) + 0.5
