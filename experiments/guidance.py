@@ -171,13 +171,12 @@ def optimiser(config: Config, system: str):
     constant = adam(config, system, BATCH[system])
     steps = max(train(constant, 0).steps, 1)
     decaying = replace(constant.phases[0], optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, steps)), steps=steps)
-    half = replace(constant.phases[0], steps=max(steps // 2, 1))
     yield "BFGS", timed(config, system, lgn.QuasiNewton(ENDLESS))
     yield "L-BFGS of optax, memory 20", timed(config, system, LimitedMemory())
     yield "Adam, 1e-3", constant
     yield "Adam, cosine from 1e-3 to 0", replace(constant, phases=(decaying,), limit=np.inf)
     yield "Adam, 1e-2", timed(config, system, replace(constant.phases[0], optimizer=optax.adam(1e-2)))
-    yield "half Adam, half BFGS", timed(config, system, half, lgn.QuasiNewton(ENDLESS))
+    yield "half Adam, half BFGS", timed(config, system, *constant.phases, lgn.QuasiNewton(ENDLESS))
 
 
 def loss(config: Config, system: str):

@@ -16,7 +16,9 @@ are compared with v after division by kappa.
 
 Protocol: the first 80 % of the rows train, the rest tests. The loss is that of pieces of `length` rows, followed from
 their first measured state, those with gaps left out (`lgn.StepsLoss`), plus that of all accelerations.
-Settings were chosen with `--kept 0.8`, which leaves out the last fifth, the test rows: 64 % train and 16 % validate.
+Settings were chosen on these first 80 % alone, as `--kept 0.8` splits them: 64 % train and 16 % validate. There were
+two rounds: the choice of the first, the motion without accelerations, had been tested, with an energy_mse of 5.5e-4.
+Part of the error that is left is a rest angle that drifts between -0.001 and 0.018 along the rows.
 
 Metrics, all on the test rows, each a mean of squares; a second component is one more entry of the mean, not a sum:
     energy_mse: 2.4 (1 - cos q) + v^2 along the learned motion from the first test row, minus that of the measured rows.
@@ -25,7 +27,7 @@ Metrics, all on the test rows, each a mean of squares; a second component is one
         second-order model, whatever it learned.
     difference_mse: the same rates minus the difference of (q, v) to the next row, over its time: this is what the
         published code of HNN compares with, so that its 5.96e-3 (their baseline: 2.19e-3) belongs here. Such a
-        difference is the rate half a step later, dt/2 = 1/12; even exact rates differ from it by about 3e-3.
+        difference is the rate half a step later, dt/2 = 1/12: central differences of the rows miss it by 4.8e-3.
     interval_mse: the difference to the next row that the learned motion makes, minus the measured one: as before, but
         without that shift.
     angle_mse: q along the learned motion, minus the measured one.
@@ -49,7 +51,7 @@ from report import show, summary
 import lgn
 from lgn import plots, runs
 
-PUBLISHED = {"energy_mse": 5.0e-4, "difference_mse": 2.19e-3, "interval_mse": 2.19e-3}
+PUBLISHED = {"energy_mse": 5.0e-4, "difference_mse": 2.19e-3}
 ASKED = {"energy_mse": 5e-4, "derivative_mse": 9e-4}
 FILE = "real_pend_a_1.txt"
 STEP = 1 / 6  # time between two rows
@@ -121,7 +123,7 @@ def main(config: Config) -> dict:
     metrics = summary(rows)
     runs.write_metrics(folder, metrics, rows)
     runs.keep_motion(folder, systems[0], motions[0])
-    draw(folder, systems, motions, test_rows, kappa)
+    draw(folder, systems, motions, test_rows, kappa, frames=20 if config.quick else 120)
     show("real pendulum", metrics, ASKED, folder, PUBLISHED)
     return metrics
 
@@ -180,7 +182,7 @@ def train(config: Config, pieces: lgn.Windows, accelerated: lgn.States, seed: in
     dry = lgn.PositiveForm(1, 1, law=lgn.Dry(config.speed), size=0.01)
     friction = [(viscous, lgn.node_stencil), (dry, lgn.node_stencil)]
     system = lgn.Lagrangian(lgn.single_node(), density, dissipation=friction)
-    phases = [lgn.QuasiNewton(20 if config.quick else config.steps)]
+    phases = [lgn.QuasiNewton(40 if config.quick else config.steps)]
     follow = lgn.StepsLoss(STEPPER, STEP)
 
     def loss(system, pieces):
@@ -241,7 +243,7 @@ def frictions(system: lgn.Lagrangian) -> tuple[float, float]:
     )
 
 
-def draw(folder: Path, systems, motions, rows: Rows, kappa: float) -> None:
+def draw(folder: Path, systems, motions, rows: Rows, kappa: float, frames: int) -> None:
     """Angle, energy, phase portrait and friction of all seeds, and a gif of the measured and the learned pendulum."""
     import matplotlib.pyplot as plt
 
@@ -258,7 +260,7 @@ def draw(folder: Path, systems, motions, rows: Rows, kappa: float) -> None:
         figure.savefig(folder / "energy.png")
         plt.close("all")
     angles = {"measured": rows.q[:, None], "learned": np.asarray(motions[0].q[:, 0])}
-    plots.animate_pendulums(folder / "pendulum.gif", rows.t, angles)
+    plots.animate_pendulums(folder / "pendulum.gif", rows.t, angles, frames)
 
 
 def draw_motion(axes, motions, rows: Rows, kappa: float) -> None:
@@ -270,7 +272,7 @@ def draw_motion(axes, motions, rows: Rows, kappa: float) -> None:
         q, v = learned(motion, kappa)
         for ax, found in zip(axes, (q, energy(q, v)), strict=True):
             ax.plot(rows.t, found, color="#0072B2", lw=1, alpha=0.7, label=None if i else "learned, each seed")
-    axes[0].set(ylabel="q", title="angle")
+    axes[0].set(ylabel="q", title="angle", ylim=(None, 1.25 * rows.q.max()))
     axes[1].set(ylabel="2.4 (1 - cos q) + v^2", title="energy")
     axes[0].legend(frameon=False, loc="upper right", ncols=2)
 

@@ -99,11 +99,11 @@ def train(config: Config, seed: int, acceleration: Callable, folder: Path) -> lg
 
 
 def weighted_balance(system, data: lgn.States):
-    """M a = f relative to M a, in the units of an acceleration by the mass that the prior alone gives, with the
-    published weights: a loss of the acceleration itself has poles where M is singular, and there the fit got stuck."""
-    v = data.v
-    rest = (1 - v) * (1 + v)
-    unit = rest**2 / (1 + 2 * v * jnp.arctanh(v)) * jnp.sqrt(1 + rest**-0.5)
+    """M a = f relative to M a, over the mass g / a that the data show, with the published weights: a loss of the
+    acceleration itself has poles where M is singular, and there the fit got stuck."""
+    g = system.graph.nodes["g"][:, None]
+    rest = (1 - data.v) * (1 + data.v)
+    unit = data.a / g * jnp.sqrt(1 + rest**-0.5)
     difference, inertia = imbalance(system, data)
     return jnp.mean((unit * difference) ** 2) / jnp.mean((unit * inertia) ** 2)
 

@@ -43,7 +43,7 @@ def synthetic(tmp_path_factory):
 
 
 def test_learns_motion_scale_and_friction_of_synthetic_data(experiment, synthetic, tmp_path):
-    metrics = experiment.main(experiment.Config(data=synthetic, out=tmp_path / "run", seeds=1, steps=60))
+    metrics = experiment.main(experiment.Config(data=synthetic, out=tmp_path / "run", quick=True))
     assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert {
