@@ -21,7 +21,7 @@ from lgn.systems import double_pendulum
 PUBLISHED = {"acceleration_l1_sum": 0.0689, "energy_error_final_mean": 4.3e-3}
 ASKED = {"acceleration_l1_sum": 3e-3, "energy_error_final_mean": 3e-5}
 DEPTH = 29.4  # energy from the lowest to the level position, by which the published error is divided
-MASS = 0.02  # prior: the unit of L is free, and in this one the network has to give values of the order of one
+MASS = 0.02  # the prior; the unit of L is free, and this one makes values of the network of the order of one
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Config:
     """Time between two positions."""
     starts: int = 100
     """Trajectories of the double pendulum."""
-    pieces: int = 20
+    pieces: int = 50
     """Pieces of three positions out of each."""
     steps: int = 1500
     """Iterations of BFGS."""
@@ -123,8 +123,8 @@ def draw(config: Config, folder: Path, fit: lgn.FitResult, ring: lgn.FitResult) 
         plots.energy(axes[0], motion.t, {"true energy": double_pendulum.energy(motion.q, motion.v)}, "learned motion")
         for (q, v), label, style in (((exact_q, exact_v), "exact", "k-"), (motion[1:3], "learned", "--")):
             plots.phase(axes[1], q[:, 0, 0], v[:, 0, 0], "inner rod", label, style)
-        rows = [row._replace(phase=name) for name, f in (("double pendulum", fit), ("ring", ring)) for row in f.history]
-        plots.history(axes[2], rows, "residual of three positions")
+        for name, one in (("double pendulum", fit), ("ring", ring)):
+            plots.history(axes[2], [row._replace(phase=name) for row in one.history], "residual of three positions")
         figure.savefig(folder / "energy.png")
         plt.close("all")
     angles = {"exact": exact_q[:, 0], "learned": np.asarray(motion.q[:, 0])}
