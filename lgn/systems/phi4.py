@@ -12,6 +12,7 @@ Source: Manton and Sutcliffe 2004, Topological solitons, chapter 5.
 import jax
 import jax.numpy as jnp
 
+from lgn.systems.kinks import shaken
 from lgn.trajectories import States
 
 SPACING = 0.1
@@ -58,14 +59,5 @@ def kink(position: jax.Array, speed: float | jax.Array, t: float = 0.0) -> tuple
 
 
 def sample(key: jax.Array, count: int, n_node: int, spacing: float = SPACING) -> States:
-    """States of kinks of any place on the chain and any speed below 0.9, with exact accelerations.
-
-    Independent normal numbers shake them: v by these, q by `spacing` times these, so that slopes are of order 1.
-    """
-    place, speed, shake = jax.random.split(key, 3)
-    length = spacing * (n_node - 1)
-    x = spacing * jnp.arange(n_node) - length * jax.random.uniform(place, (count, 1))
-    q, v = jax.vmap(kink)(x, jax.random.uniform(speed, (count,), minval=-0.9, maxval=0.9))
-    dq, dv = jax.random.normal(shake, (2, count, n_node, 1))
-    q, v = q + spacing * dq, v + dv
-    return States(q, v, acceleration(q, spacing))
+    """States of shaken kinks on the chain, see `kinks.shaken`, with exact accelerations."""
+    return shaken(kink, acceleration, key, count, n_node, spacing)
