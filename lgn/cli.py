@@ -61,6 +61,7 @@ def run(name: str, arguments: list[str]) -> str | None:
     if not found:
         known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
         return f"lgn run: no experiment {name!r}; there are: {', '.join(known) or 'none here, run it in a checkout'}"
+    sys.path.insert(0, str(found[0].parent))  # experiments share modules, as they do when run as scripts
     specification = importlib.util.spec_from_file_location(name, found[0])
     assert specification and specification.loader
     module = importlib.util.module_from_spec(specification)

@@ -32,8 +32,8 @@ def balance_loss(system, data: States) -> jax.Array:
 
     Unlike the error of the acceleration it has no pole where M is singular, and takes no solve: from a start that is
     far from the solution a minimiser gets further on it. Of L = 0 it is 0 / 0, and it does not change with the scale
-    of L. States where M is large outweigh the others: a small value need not mean a small error of the acceleration. See
-    `imbalance` to weigh states or nodes.
+    of L. States where M is large outweigh the others: a small value need not mean a small error of the acceleration.
+    See `imbalance` to weigh states or nodes.
     """
     difference, inertia = imbalance(system, data)
     return jnp.mean(difference**2) / jnp.mean(inertia**2)

@@ -44,7 +44,7 @@ CASES = [
         (5,),
         "none",
         {},
-        {"angles": (1,), "relative": True, "features": ("k",), "feature_size": 6},
+        {"angles": (1,), "relative": True, "features": ("k",), "feature_size": 3},
     ),
 ]
 
