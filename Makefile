@@ -48,7 +48,7 @@ mesh: .venv/ready-test
 custom-graph: .venv/ready
 	$(BIN)/python experiments/custom_graph.py
 
-scaling: .venv/ready
+scaling: .venv/ready-test
 	$(BIN)/python experiments/scaling.py
 
 scaling2d: .venv/ready

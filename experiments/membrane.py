@@ -35,7 +35,7 @@ class Config:
     side: int = 256
     """Nodes along each side of the drum."""
     states: int = 20
-    steps: int = 2000
+    steps: int = 3000
     """Iterations of BFGS."""
     periods: float = 20.0
     """Of the lowest mode."""
@@ -118,7 +118,7 @@ def draw(folder: Path, motion, q, v, frequencies, exact) -> None:
     import matplotlib.pyplot as plt
 
     with plt.rc_context(plots.FONT):
-        figure, axes = plt.subplots(1, 4, figsize=(13, 3.4), dpi=110, layout="constrained")
+        figure, axes = plt.subplots(1, 4, figsize=(13, 3.4), dpi=110, layout="compressed")
         for ax, i in zip(axes, (0, 2, 4, 6), strict=True):
             plots.field(ax, q[i], f"t = {float(motion.t[i]):.0f}", limit=1.0, bar=i == 6)
         figure.savefig(folder / "drum.png")

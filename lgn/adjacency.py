@@ -3,12 +3,13 @@
 import jraph
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike
 
 from lgn.graphs import distinct, from_edges, from_pairs, places
 
 
 def from_adjacency(
-    A: np.ndarray | scipy.sparse.sparray | scipy.sparse.spmatrix, positions: np.ndarray | None = None
+    A: np.ndarray | scipy.sparse.sparray | scipy.sparse.spmatrix, positions: ArrayLike | None = None
 ) -> jraph.GraphsTuple:
     """The graph of a symmetric matrix: its non-zero entries are the edges, their values the edge feature `weight`.
 
@@ -43,7 +44,7 @@ def from_adjacency(
     return from_edges(matrix.shape[0], entries.col, entries.row, positions, edge_features={"weight": entries.data})
 
 
-def nearest_neighbours(points: np.ndarray, k: int) -> jraph.GraphsTuple:
+def nearest_neighbours(points: ArrayLike, k: int) -> jraph.GraphsTuple:
     """The graph of a point cloud: two points are joined where one is among the k nearest of the other.
 
     Args:
@@ -68,7 +69,7 @@ def nearest_neighbours(points: np.ndarray, k: int) -> jraph.GraphsTuple:
     return from_pairs(len(place), distinct(pairs, len(place)), place)
 
 
-def within_radius(points: np.ndarray, radius: float) -> jraph.GraphsTuple:
+def within_radius(points: ArrayLike, radius: float) -> jraph.GraphsTuple:
     """The graph of a point cloud: two points are joined where their distance is at most `radius`.
 
     Args:

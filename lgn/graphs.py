@@ -14,6 +14,7 @@ from itertools import product
 import jax.numpy as jnp
 import jraph
 import numpy as np
+from numpy.typing import ArrayLike
 
 GEOMETRY = {"position", "measure", "clamped", "offset", "slot", "slots", "cells"}
 RESERVED = GEOMETRY | {"mask", "shape", "shape_gradient", "time", "control"}  # what lgn itself tells a density
@@ -94,11 +95,11 @@ def lattice(
 
 def from_edges(
     n_node: int,
-    senders: Sequence[int] | np.ndarray,
-    receivers: Sequence[int] | np.ndarray,
-    positions: np.ndarray | None = None,
-    edge_features: Mapping[str, np.ndarray] | None = None,
-    node_features: Mapping[str, np.ndarray] | None = None,
+    senders: ArrayLike,
+    receivers: ArrayLike,
+    positions: ArrayLike | None = None,
+    edge_features: Mapping[str, ArrayLike] | None = None,
+    node_features: Mapping[str, ArrayLike] | None = None,
 ) -> jraph.GraphsTuple:
     """Any undirected graph, given as directed edges, each in both directions.
 
@@ -141,7 +142,7 @@ def from_edges(
     return _graph(n_node, senders, receivers, nodes, edges)
 
 
-def single_node(node_features: Mapping[str, np.ndarray] | None = None, count: int = 1) -> jraph.GraphsTuple:
+def single_node(node_features: Mapping[str, ArrayLike] | None = None, count: int = 1) -> jraph.GraphsTuple:
     """The graph of one node and no edge: a plain mechanical system of `dim` degrees of freedom.
 
     Args:
@@ -167,9 +168,9 @@ def single_node(node_features: Mapping[str, np.ndarray] | None = None, count: in
 
 def with_features(
     graph: jraph.GraphsTuple,
-    node_features: Mapping[str, np.ndarray] | None = None,
-    edge_features: Mapping[str, np.ndarray] | None = None,
-    graph_features: Mapping[str, np.ndarray] | None = None,
+    node_features: Mapping[str, ArrayLike] | None = None,
+    edge_features: Mapping[str, ArrayLike] | None = None,
+    graph_features: Mapping[str, ArrayLike] | None = None,
 ) -> jraph.GraphsTuple:
     """The same graph with more features, or other values of those that it has.
 
@@ -203,7 +204,7 @@ def with_features(
     return grown
 
 
-def clamp(graph: jraph.GraphsTuple, node_indices: Sequence[int] | np.ndarray) -> jraph.GraphsTuple:
+def clamp(graph: jraph.GraphsTuple, node_indices: ArrayLike) -> jraph.GraphsTuple:
     """The same graph with nodes that do not move (Dirichlet): their acceleration is zero.
 
     Args:

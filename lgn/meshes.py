@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jraph
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lgn import cells as reference
 from lgn.graphs import distinct, from_pairs, places
@@ -23,7 +24,7 @@ MIRROR = {
 
 
 def from_mesh(
-    points: np.ndarray, cells: np.ndarray, node_features: Mapping[str, np.ndarray] | None = None
+    points: ArrayLike, cells: ArrayLike, node_features: Mapping[str, ArrayLike] | None = None
 ) -> jraph.GraphsTuple:
     """The graph of a mesh: its vertices, joined where they share a cell; what `cell_stencil` integrates over.
 

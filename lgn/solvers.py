@@ -148,7 +148,7 @@ def default_solver(pattern: Pattern, dim: int) -> Solver:
     return min(costs, key=lambda solver: costs[solver])
 
 
-def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, float]:
+def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
     """Multiplications that one solve takes, by each solver that fits the pattern.
 
     Banded: for each row a sequential step, which takes as long as 20, and the square of the width. Conjugate gradients:

@@ -94,7 +94,7 @@ def test_value_is_that_of_the_formula_in_numpy():
     for kernel, bias in hidden:
         x = np.log1p(np.exp(x @ kernel + bias))
     expected = (x @ last[0] + last[1])[0] + 0.5 * 1.7 * (v[0] @ v[0])
-    np.testing.assert_allclose(density(q, v, {"k": features}), expected, rtol=1e-13)
+    np.testing.assert_allclose(density(*map(jnp.asarray, (q, v)), {"k": features}), expected, rtol=1e-13)
 
 
 def test_relative_density_needs_another_slot():

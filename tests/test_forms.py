@@ -174,7 +174,7 @@ def test_friction_decelerates_as_its_law_says(law):
 
 
 def test_dry_friction_keeps_its_digits_at_small_speeds():
-    np.testing.assert_allclose(lgn.Dry(1.0)(1e-9), 0.5e-18, rtol=1e-12)
+    np.testing.assert_allclose(lgn.Dry(1.0)(jnp.asarray(1e-9)), 0.5e-18, rtol=1e-12)
 
 
 # expansions and symmetries
