@@ -44,46 +44,33 @@ class Config:
     """Iterations of BFGS; one network for all of L needs 4000 and widths of 24."""
 
 
-class OfSpeed(nnx.Module):
-    """A density that reads the rapidity artanh v alone: what has |v| < 1 has no other natural speed."""
+class Seen(nnx.Module):
+    """A density of other coordinates: inner(*look(q, v), features)."""
 
-    def __init__(self, inner: lgn.MLPDensity):
-        self.inner = inner
+    def __init__(self, inner: lgn.MLPDensity, look: Callable):
+        self.inner, self.look = inner, look
 
     def __call__(self, q, v, features):
-        return self.inner(jnp.zeros_like(q), jnp.arctanh(v), features)
+        return self.inner(*self.look(q, v), features)
 
     def config(self) -> dict:
         """Arguments that make a density of this shape again."""
-        return {"inner": self.inner}
+        return {"inner": self.inner, "look": self.look}
 
 
-class OfPlace(nnx.Module):
-    """A density that does not read v: a potential."""
-
-    def __init__(self, inner: lgn.MLPDensity):
-        self.inner = inner
-
-    def __call__(self, q, v, features):
-        return self.inner(q, jnp.zeros_like(v), features)
-
-    def config(self) -> dict:
-        """Arguments that make a density of this shape again."""
-        return {"inner": self.inner}
+def speed(q, v):
+    """The rapidity artanh v alone: what has |v| < 1 has no other natural speed."""
+    return jnp.zeros_like(q), jnp.arctanh(v)
 
 
-class OfBoth(nnx.Module):
-    """A density of q and the rapidity: one network for all of L."""
+def place(q, v):
+    """q alone: that of a potential."""
+    return q, jnp.zeros_like(v)
 
-    def __init__(self, inner: lgn.MLPDensity):
-        self.inner = inner
 
-    def __call__(self, q, v, features):
-        return self.inner(q, jnp.arctanh(v), features)
-
-    def config(self) -> dict:
-        """Arguments that make a density of this shape again."""
-        return {"inner": self.inner}
+def both(q, v):
+    """q and the rapidity."""
+    return q, jnp.arctanh(v)
 
 
 def main(config: Config) -> dict:
@@ -121,9 +108,10 @@ def make(config: Config, seed: int) -> list:
     rngs = nnx.Rngs(seed)
     field = {"features": ("g",), "feature_size": 1, "feature_scale": 10.0, "q_scale": 10.0}
     if not config.apart:
-        return [OfBoth(lgn.MLPDensity(1, 1, config.hidden, v_scale=2.0, rngs=rngs, **field))]
+        return [Seen(lgn.MLPDensity(1, 1, config.hidden, v_scale=2.0, rngs=rngs, **field), both)]
     kinetic = lgn.MLPDensity(1, 1, config.hidden, v_scale=2.0, rngs=rngs)
-    return [OfSpeed(kinetic), OfPlace(lgn.MLPDensity(1, 1, config.hidden, mass=None, rngs=rngs, **field))]
+    potential = lgn.MLPDensity(1, 1, config.hidden, mass=None, rngs=rngs, **field)
+    return [Seen(kinetic, speed), Seen(potential, place)]
 
 
 def train(config: Config, seed: int, acceleration: Callable, folder: Path) -> lgn.FitResult:
@@ -144,8 +132,7 @@ def weighted_balance(system, data: lgn.States):
     """M a = f relative to M a, over the mass g / a that the data show, with the published weights: a loss of the
     acceleration itself has poles where M is singular, and there the fit got stuck."""
     g = system.graph.nodes["g"][:, None]
-    rest = (1 - data.v) * (1 + data.v)
-    unit = data.a / g * jnp.sqrt(1 + rest**-0.5)
+    unit = data.a / g * jnp.sqrt(relativistic.weight(data.v))
     difference, inertia = imbalance(system, data)
     return jnp.mean((unit * difference) ** 2) / jnp.mean((unit * inertia) ** 2)
 

@@ -136,7 +136,7 @@ def check_samples(data) -> None:
         if wrong.size:
             raise ValueError(
                 f"data: {name} is not finite at (sample, ...) = {tuple(map(int, wrong[0]))}, and in "
-                f"{len(wrong)} places in all; drop these samples: x[np.isfinite(x).all((1, 2))]"
+                f"{len(wrong)} places in all; drop these samples: x[np.isfinite(x).all({tuple(range(1, np.ndim(x)))})]"
             )
 
 

@@ -1,8 +1,7 @@
 """Short runs of the experiments: they finish and leave what they promise."""
 
-import importlib.util
+import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,8 @@ STILL = {"relativistic", "families"}  # nothing of it moves in space
 @pytest.mark.parametrize("name", METRICS)
 def test_quick_run_leaves_its_folder(name, tmp_path, monkeypatch):
     pytest.importorskip("skfem")
-    monkeypatch.setattr(sys, "path", [str(EXPERIMENTS), *sys.path])
-    place = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
-    module = importlib.util.module_from_spec(place)
-    monkeypatch.setitem(sys.modules, name, module)
-    place.loader.exec_module(module)
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    module = importlib.import_module(name)
     metrics = module.main(module.Config(out=tmp_path / "run", quick=True))
     assert METRICS[name] <= set(metrics) and metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
     left = {path.name for path in (tmp_path / "run").iterdir()}

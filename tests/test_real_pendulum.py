@@ -1,8 +1,7 @@
 """The experiment on a measured pendulum, on made-up data of the same format and, where they are, on the real ones."""
 
-import importlib.util
+import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,8 @@ SCALE, VISCOUS = 1.05, 0.012
 @pytest.fixture(scope="module")
 def experiment():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [str(ROOT / "experiments"), *sys.path])
-        place = importlib.util.spec_from_file_location("real_pendulum", ROOT / "experiments" / "real_pendulum.py")
-        module = importlib.util.module_from_spec(place)
-        patch.setitem(sys.modules, "real_pendulum", module)
-        place.loader.exec_module(module)
-        yield module
+        patch.syspath_prepend(ROOT / "experiments")
+        yield importlib.import_module("real_pendulum")
 
 
 @pytest.fixture(scope="module")

@@ -86,10 +86,14 @@ def sample(
     return States(q, v, acceleration(q, v, g)), g
 
 
+def weight(v: jax.Array) -> jax.Array:
+    """1 + (1 - v^2)^(-1/2): how much the published metric counts a particle."""
+    return 1 + _rest(v) ** -0.5
+
+
 def weighted_error(found: jax.Array, exact: jax.Array, v: jax.Array) -> jax.Array:
-    """The published metric, sum |found - exact| w / sum w, w = 1 + (1 - v^2)^(-1/2); all of one shape."""
-    weight = 1 + _rest(v) ** -0.5
-    return jnp.sum(jnp.abs(found - exact) * weight) / jnp.sum(weight)
+    """The published metric, sum |found - exact| w / sum w with w = `weight(v)`; all of one shape."""
+    return jnp.sum(jnp.abs(found - exact) * weight(v)) / jnp.sum(weight(v))
 
 
 def _rest(v):
