@@ -64,6 +64,10 @@ class Baseline(nnx.Pytree):
     def graph(self) -> jraph.GraphsTuple:
         return self._frame.graph
 
+    def config(self) -> dict:
+        """Arguments that make a model of this shape again."""
+        return {"graph": self.graph, "law": self.law}
+
     @property
     def frame(self) -> Lagrangian:
         """The graph, its features and its clamps, as a Lagrangian without a term."""
@@ -95,6 +99,10 @@ class Baseline(nnx.Pytree):
         nothing = jnp.zeros((), int)
         zero, one = jnp.zeros((), q.dtype), jnp.ones((), q.dtype)
         return Solution(self.acceleration(q, v, t), zero, nothing + SOLVED, nothing, one, nothing)
+
+    def check(self, q: State, v: State) -> None:
+        """Raises ValueError where q and v are no state of this graph."""
+        self._frame.check(q, v)
 
     def check_start(self, q: State, v: State, t: float = 0.0) -> None:
         """Whether a motion may start here, see `Lagrangian.check_start`."""

@@ -120,6 +120,12 @@ class Lagrangian(nnx.Pytree):
         )
         return other
 
+    def config(self) -> dict:
+        """Arguments that make a system of this shape again."""
+        terms, dissipation = ([(x.density, x.stencil) for x in part] for part in (self.terms, self.dissipation))
+        acting = {"force": self.external, "control": self.control, "motion": self.motion, "solver": self.solver}
+        return {"graph": self.graph, "density": terms, "dissipation": dissipation or None, **acting}
+
     @property
     def density(self) -> Density | list[Density]:
         """The density, or the densities of the terms."""

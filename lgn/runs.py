@@ -4,14 +4,15 @@ import csv
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-from lgn.checkpoint import CheckpointError, load, save
+from lgn.checkpoint.describe import CheckpointError
+from lgn.checkpoint.systems import load, save
 from lgn.trajectories import Trajectory
 
 PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy", "scipy"]
@@ -47,8 +48,8 @@ def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
     np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
 
 
-def continue_from(folder: str | Path):
-    """(system, (q, v), t) as `keep_motion` left them.
+def continue_from(folder: str | Path, trusted: Iterable = ()):
+    """(system, (q, v), t) as `keep_motion` left them; `trusted` as in `lgn.load`.
 
     Raises:
         CheckpointError: the folder holds no such run.
@@ -57,7 +58,7 @@ def continue_from(folder: str | Path):
     if not (folder / "state.npz").exists():
         raise CheckpointError(f"{folder} holds no state.npz: it is not the folder of a finished experiment")
     with np.load(folder / "state.npz") as state:
-        return load(folder / "system"), (state["q"], state["v"]), float(state["t"])
+        return load(folder / "system", trusted=trusted), (state["q"], state["v"]), float(state["t"])
 
 
 def package_version(name: str) -> str:

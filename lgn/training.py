@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.checkpoint import Checkpoints, fingerprint
+from lgn.checkpoint.jobs import Checkpoints, fingerprint
 from lgn.losses import Data, Loss, acceleration_loss
 from lgn.phases import Phase, Row, default_phases
 from lgn.problem import Problem

@@ -1,7 +1,10 @@
 """Checkpoints: what is saved comes back; what is broken is refused with the reason."""
 
+import functools
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +14,9 @@ from flax import nnx
 
 import lgn
 from lgn import runs
+from lgn.checkpoint import systems
+
+HERE = sys.modules[__name__]
 
 
 def friction(q, v, features):
@@ -31,7 +37,7 @@ def make():
 def test_round_trip(tmp_path):
     system = make()
     lgn.save(tmp_path / "a", system)
-    loaded = lgn.load(tmp_path / "a")
+    loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, 3, 2))
     np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
@@ -45,7 +51,7 @@ def test_graphs_without_edges_features_of_the_graph_and_control_come_back(tmp_pa
     )
     system = lgn.Lagrangian(graph, density, dissipation=lgn.PositiveForm(1, 1), force=steered, control=jnp.array([0.5]))
     lgn.save(tmp_path / "a", system)
-    loaded = lgn.load(tmp_path / "a")
+    loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, 2, 1))
     np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
@@ -75,7 +81,7 @@ def of_two_terms():
 def test_learned_densities_and_meshes_come_back(build, shape, tmp_path):
     system = build()
     lgn.save(tmp_path / "a", system)
-    loaded = lgn.load(tmp_path / "a")
+    loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, *shape))
     np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
@@ -85,7 +91,9 @@ def test_saving_twice_replaces(tmp_path):
     system = make()
     lgn.save(tmp_path / "a", system)
     lgn.save(tmp_path / "a", jax.tree.map(lambda x: 2 * x, system))
-    for loaded, leaf in zip(jax.tree.leaves(lgn.load(tmp_path / "a")), jax.tree.leaves(system), strict=True):
+    for loaded, leaf in zip(
+        jax.tree.leaves(lgn.load(tmp_path / "a", trusted=[HERE])), jax.tree.leaves(system), strict=True
+    ):
         np.testing.assert_array_equal(loaded, 2 * leaf)
 
 
@@ -99,23 +107,279 @@ def test_missing_and_cut_short(tmp_path):
     with pytest.raises(lgn.CheckpointError, match="does not exist"):
         lgn.load(tmp_path / "nothing")
     lgn.save(tmp_path / "a", make())
-    for name in ("arrays", "system"):
+    for name in ("arrays", "system.json", "checksum"):
         shutil.copytree(tmp_path / "a", tmp_path / name)
-        shutil.rmtree(tmp_path / name / name)
+        lost = tmp_path / name / name
+        shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
         with pytest.raises(lgn.CheckpointError, match="not a whole checkpoint"):
             lgn.load(tmp_path / name)
 
 
+def altered(folder, change):
+    """A copy of a checkpoint whose description is changed, with a checksum that fits: what a forger would send."""
+    copy = folder.with_name("forged")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    content = json.loads((copy / "system.json").read_text())
+    change(content)
+    (copy / "system.json").write_text(json.dumps(content))
+    (copy / "checksum").write_text(systems._checksum(copy))
+    return copy
+
+
 def test_another_version_is_refused(tmp_path):
     lgn.save(tmp_path / "a", make())
-    (file,) = [f for f in (tmp_path / "a" / "system").iterdir() if f.is_file() and "densities" in f.read_text()]
-    content = json.loads(file.read_text())
-    content["format"] = 999
-    file.write_text(json.dumps(content))
+    forged = altered(tmp_path / "a", lambda content: content.update(format=999))
     with pytest.raises(lgn.CheckpointError, match=r"format 999 and this lgn reads"):
-        lgn.load(tmp_path / "a")
+        lgn.load(forged)
 
 
 def test_a_folder_without_a_run(tmp_path):
     with pytest.raises(lgn.CheckpointError, match=r"state\.npz"):
         runs.continue_from(tmp_path)
+
+
+# -- What a file may name --------------------------------------------------------------------------------------------
+
+
+def scaled(q, v, features, size):
+    return size * 0.5 * jnp.sum(v**2)
+
+
+def test_a_density_of_ones_own_loads_only_where_it_is_trusted(tmp_path):
+    system = lgn.Lagrangian(lgn.single_node(), functools.partial(scaled, size=3.0))
+    lgn.save(tmp_path / "a", system)
+    with pytest.raises(lgn.CheckpointError, match=rf"'{__name__}:scaled'.*trusted=\[{__name__.split('.')[-1]}\]"):
+        lgn.load(tmp_path / "a")
+    q, v = jnp.ones((2, 1, 2))
+    for trusted in ([HERE], [scaled]):
+        assert float(lgn.load(tmp_path / "a", trusted=trusted)(q, v)) == float(system(q, v)) == 3.0
+
+
+def test_of_a_trusted_module_only_what_it_defines_is_trusted(tmp_path):
+    lgn.save(tmp_path / "a", make())
+    forged = altered(tmp_path / "a", lambda content: rename(content, f"{__name__}:push", f"{__name__}:altered_copy"))
+    with pytest.raises(lgn.CheckpointError, match="altered_copy"):
+        lgn.load(forged, trusted=[HERE])
+
+
+altered_copy = shutil.copytree  # somebody else's function under a name of this module
+
+
+def rename(content, old, new):
+    """Every place of a description that names `old` names `new`."""
+    for name, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if value == old:
+            content[name] = new
+        elif isinstance(value, dict | list):
+            rename(value, old, new)
+
+
+def rich():
+    """A system that names something in every field that can."""
+    ends = [0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2]
+    graph = lgn.clamp(lgn.from_edges(3, *ends, node_features={"weight": np.ones(3)}), [0])
+    edges = lgn.PairDensity(1, (4,), pairing=lgn.both_states, activation=jax.nn.silu, rngs=nnx.Rngs(0))
+    return lgn.Lagrangian(
+        graph,
+        [(lgn.MessageDensity(1, 4, (4,), rngs=nnx.Rngs(0)), lgn.node_stencil), (edges, lgn.edge_stencil)],
+        dissipation=[(lgn.PositiveForm(1, 1, law=lgn.cubic), functools.partial(lgn.node_stencil, hops=0))],
+        force=steered,
+        control=np.cos,
+        motion=still,
+        solver=lgn.Banded(),
+    )
+
+
+def still(t):
+    return jnp.zeros((3, 1))
+
+
+HOSTILE = ["os:system", "subprocess:Popen", "builtins:exec", "shutil:rmtree", "trap:spring", "lgn:save", "lgn:load",
+           "lgn.runs:begin", "lgn.cli:main", "lgn.checkpoint.systems:save", "lgn._names:find", "jax.numpy:save",
+           "jax.numpy:load", "lgn.systems.wave:np", "lgn.systems.pendulum:jax.config.update", "__main__:x", ":", "",
+           f"{__name__}:altered_copy", "lgn.systems..:x", "lgn:__init__"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rich") / "a"
+    system = rich()
+    system.control = nnx.data(jnp.array([1.0]))
+    lgn.save(folder, system)
+    return folder, system
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A module on the path that leaves a mark when it is imported."""
+    mark = tmp_path / "mark"
+    (tmp_path / "trap.py").write_text(
+        f"open({str(mark)!r}, 'w')\ndef spring(*args, **kwargs): open({str(mark)!r}, 'w')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    assert not mark.exists() and "trap" not in sys.modules
+
+
+def named(content):
+    """(holder, tag) of every place that names something."""
+    places = []
+
+    def walk(part):
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+            if key in ("object", "function", "partial") and isinstance(value, str):
+                places.append((part, key))
+            if isinstance(value, dict | list):
+                walk(value)
+
+    walk(content["system"])
+    return places
+
+
+def test_no_name_in_any_field_runs_anything(saved, trap):
+    folder, _ = saved
+    count = len(named(json.loads((folder / "system.json").read_text())))
+    assert count >= 10
+    for i in range(max(count, len(HOSTILE))):
+        hostile = HOSTILE[i % len(HOSTILE)]
+
+        def change(content, i=i, hostile=hostile):
+            holder, tag = named(content)[i % count]
+            holder[tag] = hostile
+
+        with pytest.raises(lgn.CheckpointError, match="names"):
+            lgn.load(altered(folder, change), trusted=[HERE])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["system"].update(object="lgn:FitResult"),
+        lambda c: c["system"].update(object="lgn:MLPDensity", arguments={"slots": 1, "dim": 1}),
+        lambda c: c["system"].update(object="lgn:Dry", arguments={"speed": 1.0}),
+        lambda c: c.update(system=None),
+        lambda c: c.update(system=[]),
+        lambda c: c.update(system={"module": "os:system", "config": {}}),
+        lambda c: c.update(system={"function": "lgn:node_stencil"}),
+        lambda c: c.pop("system"),
+        lambda c: c.pop("arrays"),
+        lambda c: c["system"].pop("arguments"),
+        lambda c: c["system"]["arguments"].pop("graph"),
+        lambda c: c["system"]["arguments"].update(graph=3),
+        lambda c: c["system"]["arguments"].update(density={"function": "lgn:both_states"}),
+        lambda c: c["system"]["arguments"].update(nothing=1),
+        lambda c: c["system"]["arguments"].update(solver={"object": "lgn:Banded", "arguments": {"x": 1}}),
+        lambda c: c["arrays"].pop(next(iter(c["arrays"]))),
+        lambda c: c["arrays"].update(more=[[1], "float64"]),
+        lambda c: c["arrays"].update({next(iter(c["arrays"])): [[7, 7], "float64"]}),
+        lambda c: c["arrays"].update({next(iter(c["arrays"])): [[10**12], "object"]}),
+        lambda c: [rename(c, name, name + "x") for name in list(c["arrays"])[:1]],
+    ],
+)  # fmt: skip
+def test_a_description_of_no_system_is_a_named_error(saved, change):
+    with pytest.raises(lgn.CheckpointError):
+        lgn.load(altered(saved[0], change), trusted=[HERE])
+
+
+def test_every_file_that_is_cut_flipped_lost_or_added_is_noticed(saved, tmp_path):
+    folder, _ = saved
+    files = sorted(x.relative_to(folder) for x in folder.rglob("*") if x.is_file())
+    assert len(files) > 5
+
+    def cut(file):
+        file.write_bytes(file.read_bytes()[:-1])
+
+    def flip(file):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(bytes(content))
+
+    def add(file):
+        file.with_name("more").write_text("")
+
+    for i, name in enumerate(files):
+        for harm in (cut, flip, Path.unlink, add):
+            copy = tmp_path / f"{i}-{harm.__name__}"
+            shutil.copytree(folder, copy)
+            if (copy / name).stat().st_size or harm not in (cut, flip):
+                harm(copy / name)
+                with pytest.raises(lgn.CheckpointError, match="not a whole checkpoint"):
+                    lgn.load(copy, trusted=[HERE])
+
+
+# -- Leaves ----------------------------------------------------------------------------------------------------------
+
+
+class Two(nnx.Module):
+    """Two parameters of one shape."""
+
+    def __init__(self):
+        self.stiff, self.soft = nnx.Param(jnp.array(4.0)), nnx.Param(jnp.array(1.0))
+
+    def __call__(self, q, v, features):
+        return 0.5 * jnp.sum(v**2) - self.stiff[...] * q[0, 0] ** 2 - self.soft[...] * q[0, 1] ** 2
+
+    def config(self):
+        return {}
+
+
+def test_a_renamed_attribute_is_an_error_and_another_order_gives_each_leaf_its_own(tmp_path, monkeypatch):
+    lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.single_node(), Two()))
+
+    def in_order(*names):
+        def start(self):
+            for name in names:
+                setattr(self, name, nnx.Param(jnp.array(0.0)))
+
+        return start
+
+    monkeypatch.setattr(Two, "__init__", in_order("soft", "stiff"))
+    loaded = lgn.load(tmp_path / "a", trusted=[Two])
+    assert (float(loaded.density.stiff[...]), float(loaded.density.soft[...])) == (4.0, 1.0)
+    monkeypatch.setattr(Two, "__init__", in_order("soft", "rigid"))
+    with pytest.raises(lgn.CheckpointError, match="has the leaf '.*rigid.*another version of a class"):
+        lgn.load(tmp_path / "a", trusted=[Two])
+
+
+def test_a_renamed_class_is_an_error(tmp_path, monkeypatch):
+    lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.single_node(), Two()))
+    monkeypatch.delattr(HERE, "Two")
+    with pytest.raises(lgn.CheckpointError, match="Two"):
+        lgn.load(tmp_path / "a", trusted=[HERE])
+
+
+def test_leaves_of_another_shape_are_an_error(tmp_path, monkeypatch):
+    lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.single_node(), Two()))
+
+    def start(self):
+        self.stiff, self.soft = nnx.Param(jnp.zeros(2)), nnx.Param(jnp.array(0.0))
+
+    monkeypatch.setattr(Two, "__init__", start)
+    with pytest.raises(lgn.CheckpointError, match="leaf .*stiff.* has shape"):
+        lgn.load(tmp_path / "a", trusted=[Two])
+
+
+def test_double_precision_is_not_halved_in_silence(tmp_path):
+    lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0))))
+    with jax.enable_x64(False), pytest.raises(lgn.CheckpointError, match=r"jax_enable_x64"):
+        lgn.load(tmp_path / "a")
+
+
+def test_a_kill_while_saving_leaves_the_old_one(tmp_path, monkeypatch):
+    system = rich_free()
+    lgn.save(tmp_path / "a", system)
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(systems, "_write", fail)
+    with pytest.raises(KeyboardInterrupt):
+        lgn.save(tmp_path / "a", jax.tree.map(lambda x: 2 * x, system))
+    assert [x.name for x in tmp_path.iterdir()] == ["a"]
+    for loaded, leaf in zip(jax.tree.leaves(lgn.load(tmp_path / "a")), jax.tree.leaves(system), strict=True):
+        np.testing.assert_array_equal(loaded, leaf)
+
+
+def rich_free():
+    return lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))

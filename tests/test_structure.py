@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import lgn
+from lgn import _names
 
 ORDER = [
+    "_names",
     "static",
     "graphs",
     "adjacency",
@@ -59,7 +61,7 @@ def imported(tree):
             assert node.level == 0, "imports are absolute"
             head, *rest = (node.module or "").split(".")
             if head == "lgn":
-                yield from rest[:1] or [lgn._MODULE.get(alias.name, alias.name) for alias in node.names]
+                yield from rest[:1] or [_names.MODULE.get(alias.name, alias.name).split(".")[0] for alias in node.names]
 
 
 def test_every_module_has_its_place_in_the_order():
