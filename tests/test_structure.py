@@ -10,6 +10,7 @@ from lgn import _names
 
 ORDER = [
     "_names",
+    "_guard",
     "static",
     "graphs",
     "adjacency",
