@@ -1,78 +1,73 @@
-PYTHON ?= python3.11
-BIN := .venv/bin
+# Any Python from 3.11 to 3.13 that runs: `make test PYTHON=python3.13`, or else the first of these.
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints/python$$($(BIN)/python -c '$(VERSION)').txt --editable
 
-.PHONY: wave wave-table double-pendulum double-pendulum-table relativistic damped-pendulum families real-pendulum positions \
-	guidance reproduce-lnn membrane mesh custom-graph scaling scaling2d test test-all check clean
+# every experiments/NAME.py is a target, with - for _
+EXPERIMENTS := $(subst _,-,$(patsubst experiments/%.py,%,$(wildcard experiments/*.py)))
 
-wave: .venv/ready
-	$(BIN)/python experiments/wave.py
+.PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short check clean
 
-wave-table: .venv/ready
-	$(BIN)/python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
+$(EXPERIMENTS): $(VENV)/ready
+	$(BIN)/python experiments/$(subst -,_,$@).py $(OPTIONS)
 
-double-pendulum: .venv/ready
-	$(BIN)/python experiments/double_pendulum.py
-
-double-pendulum-table: .venv/ready
-	$(BIN)/python experiments/double_pendulum.py --seeds 5 --out runs/double_pendulum-table
-
-relativistic: .venv/ready
-	$(BIN)/python experiments/relativistic.py
-
-damped-pendulum: .venv/ready
-	$(BIN)/python experiments/damped_pendulum.py
-
-families: .venv/ready
-	$(BIN)/python experiments/families.py
+mesh scaling: $(VENV)/ready-test
 
 # measurements are not part of the project: make real-pendulum DATA=folder, see experiments/real_pendulum.py
-real-pendulum: .venv/ready
-	$(BIN)/python experiments/real_pendulum.py --data $(DATA)
+real-pendulum: OPTIONS = $(if $(DATA),--data $(DATA))
 
-positions: .venv/ready
-	$(BIN)/python experiments/positions.py
+wave-table: $(VENV)/ready
+	$(BIN)/python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
 
-guidance: .venv/ready
-	$(BIN)/python experiments/guidance.py
+double-pendulum-table: $(VENV)/ready
+	$(BIN)/python experiments/double_pendulum.py --seeds 5 --out runs/double_pendulum-table
 
 # the published experiments with Lagrangian networks on one node, and the table of their figures
 reproduce-lnn: double-pendulum relativistic damped-pendulum families positions $(if $(DATA),real-pendulum)
 	$(BIN)/python experiments/collect.py
 
-membrane: .venv/ready
-	$(BIN)/python experiments/membrane.py
-
-mesh: .venv/ready-test
-	$(BIN)/python experiments/mesh.py
-
-custom-graph: .venv/ready
-	$(BIN)/python experiments/custom_graph.py
-
-scaling: .venv/ready-test
-	$(BIN)/python experiments/scaling.py
-
-scaling2d: .venv/ready
-	$(BIN)/python experiments/scaling2d.py
-
-test: .venv/ready-test
+test: $(VENV)/ready-test
 	$(BIN)/python -m pytest
 
-test-all: .venv/ready-test
+test-all: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m ""
 
-check: .venv/ready-test
+# what depends on the release of jax most
+test-short: $(VENV)/ready-test
+	$(BIN)/python -m pytest -m newest
+
+check: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/ready: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --constraint constraints.txt
+# a command may be there and not run, so each is tried
+$(BIN)/pip:
+	@for python in $(PYTHONS); do \
+		if $$python -c '$(SUPPORTED)' 2>/dev/null; then exec $$python -m venv --clear $(VENV); fi; \
+	done; \
+	echo "lgn needs Python 3.11, 3.12 or 3.13, and none of these is one that runs: $(PYTHONS)." >&2; \
+	echo "Install one, or name it: make PYTHON=python3.12" >&2; \
+	exit 1
+
+$(VENV)/ready: pyproject.toml $(wildcard constraints/*) | $(BIN)/pip
+	$(INSTALL) .
 	touch $@
 
-.venv/ready-test: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,mesh]" --constraint constraints.txt
+$(VENV)/ready-test: $(VENV)/ready
+	$(INSTALL) ".[test,check,mesh]"
 	touch $@
+
+# tests that ran on another Python than the one asked for would mislead
+ifneq ($(and $(PYTHON),$(wildcard $(BIN)/python)),)
+ifneq ($(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),$(shell $(BIN)/python -c '$(VERSION)'))
+$(error $(VENV) is not of $(PYTHON): remove it first, or name another with VENV=folder)
+endif
+endif
 
 clean:
-	rm -rf .venv runs
+	rm -rf $(VENV) .venv-newest runs

@@ -34,6 +34,7 @@ def make():
     return lgn.Lagrangian(lgn.clamp(graph, [1]), density, dissipation=friction, force=push, solver=lgn.Banded())
 
 
+@pytest.mark.newest
 def test_round_trip(tmp_path):
     system = make()
     lgn.save(tmp_path / "a", system)

@@ -31,6 +31,7 @@ def pendulum_by_scipy(end, friction=0.0):
     return solve_ivp(rate, (0, end), [2.0, 0.0], rtol=1e-12, atol=1e-12).y[0, -1]
 
 
+@pytest.mark.newest
 def test_adaptive_agrees_with_scipy():
     motion = lgn.rollout(PENDULUM, START, [0.0, 20.0], lgn.Adaptive(1e-11, 1e-11))
     assert motion.q[-1, 0, 0] == pytest.approx(pendulum_by_scipy(20.0), abs=1e-8)

@@ -442,12 +442,14 @@ def test_gradient_reaches_node_features_and_a_constant_force():
     np.testing.assert_allclose(slopes.features[0]["m"], -F[:, 0] / m**2)
 
 
+@pytest.mark.newest
 def test_dtype_follows_the_state():
     L = lgn.Lagrangian(RING, learned(3, 1))
     q, v = (x.astype(jnp.float32) for x in state(RING))
     assert {x.dtype for x in motion(L, q, v)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.newest
 def test_twenty_thousand_nodes():
     """jit equals eager (jax 0.10.2 does not: jax issue 39103), and a field that repeats every 10 nodes moves as on a
     ring of 10 nodes: the density trained there runs here."""

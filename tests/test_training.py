@@ -76,6 +76,7 @@ def test_match_starts_a_pure_network_from_the_known_lagrangian(data):
     np.testing.assert_allclose(fit.system.mass_matrix(q, v).toarray(), np.eye(5), atol=0.15)
 
 
+@pytest.mark.newest
 def test_phases_lower_the_error_and_same_key_gives_same_history(data):
     phases = [lgn.match(), lgn.Minibatch(optax.adam(1e-2), 200, 10), lgn.QuasiNewton(40)]
     first, second = (lgn.fit(ring(), data, key=jax.random.key(1), phases=phases) for _ in range(2))
