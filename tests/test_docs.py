@@ -23,7 +23,6 @@ def test_document(name, capsys):
     exec(compile("\n".join(blocks(f"docs/{name}.md")), name, "exec"), {})
 
 
-@pytest.mark.newest
 def test_readme(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (example,) = blocks("README.md")
