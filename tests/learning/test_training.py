@@ -150,7 +150,7 @@ lgn.fit(system, data, key=jax.random.key(1), phases=phases, folder=sys.argv[1], 
 
 def test_sigkill_and_resume_gives_the_same_csv(tmp_path):
     def launch(folder):
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], cwd=Path(__file__).parent.parent)
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], cwd=Path(__file__).parents[2])
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert launch(whole).wait(120) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MEASURED = ROOT.parent / "shared" / "data" / "schmidt_lipson"
 SCALE, VISCOUS = 1.05, 0.012
 
