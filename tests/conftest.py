@@ -1,9 +1,31 @@
 """Double precision, hypothesis runs that are the same every time, and shapes checked within the library.
 
 Where users call, wrong input is to meet an error of lgn's own, so only modules behind those are checked.
+
+Most of the time goes into compiling programs that run once. So they are compiled for speed of compilation, and kept
+where the other worker and the processes that tests start find them. What is set outside stands, so that
+`XLA_FLAGS= make test` tests the programs that users run.
 """
 
-from jaxtyping import install_import_hook
+import gc
+import os
+import shutil
+import tempfile
+
+QUICK_TO_COMPILE = [
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
+os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_TO_COMPILE))
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+PROGRAMS = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers and children inherit the folder
+    PROGRAMS = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="lgn-programs-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 INNER = ["bfgs", "cells", "continuum", "densities", "elements", "forms", "mass_matrix", "message_passing", "solvers"]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
@@ -14,3 +36,15 @@ from hypothesis import settings  # noqa: E402
 jax.config.update("jax_enable_x64", True)
 settings.register_profile("lgn", deadline=None, max_examples=15, derandomize=True)
 settings.load_profile("lgn")
+
+
+def pytest_collection_finish():
+    """What is imported stays: the collector of garbage need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+
+
+def pytest_unconfigure():
+    if PROGRAMS:
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
