@@ -49,7 +49,7 @@ def systems(n, pairs, charge, weight):
     return lgn.Lagrangian(graph, message(**FEATURED)), lgn.Lagrangian(graph, edge_terms)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(graphs())
 def test_relabelling_the_nodes_relabels_the_motion(case):
     n, pairs, order, seed = case

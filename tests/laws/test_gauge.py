@@ -175,7 +175,7 @@ def test_features_enter_the_gauge():
 def test_parameters_stay_those_of_the_density_within():
     """Under jit, vmap and grad; a gradient against a central difference along itself."""
     network = lgn.MLPDensity(2, 2, (6,), rngs=nnx.Rngs(0))
-    density = lgn.normal_form(network, jnp.zeros((2, 2)))
+    density = form_of(network, jnp.zeros((2, 2)))
     graph, parameters, rest = nnx.split(density, nnx.Param, ...)
     assert jax.tree.structure(parameters["density"]) == jax.tree.structure(nnx.state(network, nnx.Param))
     q, v = normal(0, 7, 2, 2), normal(1, 7, 2, 2)
@@ -189,7 +189,7 @@ def test_parameters_stay_those_of_the_density_within():
     ahead, back = (total(jax.tree.map(lambda x, g, h=h: x + h * g, parameters, gradient)) for h in (1e-5, -1e-5))
     square = sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient))
     np.testing.assert_allclose((ahead - back) / 2e-5, square, rtol=1e-6)
-    assert density(q[0].astype("float32"), v[0].astype("float32"), {}).dtype == "float32"
+    assert value_of(density, q[0].astype("float32"), v[0].astype("float32")).dtype == "float32"
 
 
 def test_more_points_come_closer_to_the_radial_gauge():
