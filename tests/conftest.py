@@ -42,7 +42,7 @@ def pytest_collection_finish():
     """What is imported stays: the collector of garbage need not look through it again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_unconfigure():
