@@ -17,6 +17,7 @@ HOME = {
         "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
         "estimated_costs",
     ],
+    "densities_transformed": ["Transformed"],
     "lagrangian": ["Lagrangian"],
     "trajectories": ["States", "Trajectory", "Windows", "windows"],
     "variational": ["Variational"],

@@ -1,6 +1,5 @@
-"""Command line: lgn run NAME, lgn rollout DIR, lgn info. Heavy imports wait until a command is chosen."""
+"""Command line: lgn run NAME, lgn collect, lgn rollout DIR, lgn info. Heavy imports wait until a command is chosen."""
 
-import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,14 @@ class Run:
     """Run an experiment by name; what follows the name is passed on to it (`lgn run wave --help`)."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Show the figures of all finished experiments in one table: published, asked, reached."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """It holds NAME/metrics.json, or NAME-anything/metrics.json."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ def main() -> None:
         sys.exit(run(arguments[1], arguments[2:]))
     command = tyro.cli(
         Annotated[Run, tyro.conf.subcommand("run")]
+        | Annotated[Collect, tyro.conf.subcommand("collect")]
         | Annotated[Rollout, tyro.conf.subcommand("rollout")]
         | Annotated[Info, tyro.conf.subcommand("info")],
         prog="lgn",
@@ -51,38 +59,42 @@ def main() -> None:
     )
     if isinstance(command, Run):
         sys.exit(run(command.name, []))
+    if isinstance(command, Collect):
+        sys.exit(collect(command))
     sys.exit(rollout(command) if isinstance(command, Rollout) else info(command))
 
 
 def run(name: str, arguments: list[str]) -> str | None:
-    """Runs experiments/NAME.py of the checkout with the arguments; returns an error message or None."""
-    folders = [Path.cwd() / "experiments", Path(__file__).parent.parent / "experiments"]
-    found = [folder / f"{name}.py" for folder in folders if (folder / f"{name}.py").exists()]
-    if not found:
-        known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
-        return f"lgn run: no experiment {name!r}; there are: {', '.join(known) or 'none here, run it in a checkout'}"
-    sys.path.insert(0, str(found[0].parent))  # experiments share modules, as they do when run as scripts
-    specification = importlib.util.spec_from_file_location(name, found[0])
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
+    """Runs an experiment with the arguments; returns an error message or None."""
+    from lgn import protocol
+
+    try:
+        module = protocol.load(name)
+    except ValueError as error:
+        return f"lgn run: {error}"
     module.main(tyro.cli(module.Config, prog=f"lgn run {name}", args=arguments))
+    return None
+
+
+def collect(command: Collect) -> str | None:
+    """Shows the figures of the experiments in a folder."""
+    from lgn import protocol
+
+    if not protocol.collect(command.folder):
+        return f"lgn collect: {command.folder} holds no NAME/metrics.json of an experiment; see `lgn run NAME`"
     return None
 
 
 def rollout(command: Rollout) -> str | None:
     """Continues the motion, writes trajectory.npz and pictures."""
-    _use_float64()
     import matplotlib
     import numpy as np
 
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
     import lgn
-    from lgn import diagnostics, plots, runs
+    from lgn import diagnostics, plots, protocol, runs
 
+    protocol.use_float64()
+    matplotlib.use("agg")
     if command.time <= 0 or command.frames < 2:
         return (
             f"lgn rollout: time={command.time}, frames={command.frames}; expected a positive time and 2 frames or more"
@@ -96,10 +108,9 @@ def rollout(command: Rollout) -> str | None:
     out.mkdir(parents=True, exist_ok=True)
     np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in motion._asdict().items()})  # type: ignore[arg-type]
     runs.keep_motion(out, system, motion)
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), dpi=110, layout="constrained")
-    plots.space_time(axes[0], motion.t, motion.q[..., 0], "first degree of freedom")
-    plots.energy(axes[1], motion.t, {"learned energy": motion.energy})
-    figure.savefig(out / "rollout.png")
+    with plots.picture(out / "rollout.png", 1, 2, size=(10, 4)) as axes:
+        plots.space_time(axes[0], motion.t, motion.q[..., 0], "first degree of freedom")
+        plots.energy(axes[1], motion.t, {"learned energy": motion.energy})
     print(f"{system}")
     print(f"t = {start:g} to {start + command.time:g}: energy drift {diagnostics.drift(motion.energy):.1e}, ", end="")
     print(f"largest residual {float(motion.residual.max()):.1e}")
@@ -109,12 +120,12 @@ def rollout(command: Rollout) -> str | None:
 
 def info(command: Info) -> str | None:
     """Prints versions and devices, and the system of a folder or a table of graphs with their solvers."""
-    _use_float64()
     import jax
 
     import lgn
-    from lgn import runs
+    from lgn import diagnostics, protocol, runs
 
+    protocol.use_float64()
     for package in runs.PACKAGES:
         print(runs.package_version(package))
     print("devices", ", ".join(str(device) for device in jax.devices()))
@@ -126,7 +137,7 @@ def info(command: Info) -> str | None:
     except lgn.CheckpointError as error:
         return f"lgn info: {error}"
     print(system)
-    print("parameters", sum(x.size for x in jax.tree.leaves(system)))
+    print("parameters", diagnostics.parameters(system))
     return None
 
 
@@ -178,12 +189,6 @@ def _with_chords(n_node: int, ends):
     ring = np.stack([np.arange(n_node), np.roll(np.arange(n_node), -1)])
     pairs = np.unique(np.sort(np.concatenate([ring, ends.reshape(2, -1)], 1), 0), axis=1)
     return lgn.from_edges(n_node, np.r_[pairs[0], pairs[1]], np.r_[pairs[1], pairs[0]])
-
-
-def _use_float64() -> None:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
 
 
 if __name__ == "__main__":

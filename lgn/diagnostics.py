@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.graphs import clamped_nodes
@@ -20,9 +21,35 @@ def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time 
     return np.linalg.norm(difference, axis=(1, 2)) / np.linalg.norm(np.asarray(exact), axis=(1, 2))
 
 
+def parameters(system) -> int:
+    """How many numbers of a system are trained.
+
+    Example:
+        >>> import lgn
+        >>> from flax import nnx
+        >>> lgn.diagnostics.parameters(lgn.MLPDensity(1, 2, (8,), rngs=nnx.Rngs(0)))
+        49
+    """
+    return sum(x.size for x in jax.tree.leaves(nnx.state(system, nnx.Param)))
+
+
+def cost(fit) -> dict[str, float]:
+    """Seconds of a training, and how many numbers were trained."""
+    return {"train_seconds": fit.seconds, "parameters": parameters(fit.system)}
+
+
 def drift(energy: Float[Array, " time"]) -> float:
     """Largest |E / E_0 - 1| over time."""
     return float(np.max(np.abs(np.asarray(energy) / float(energy[0]) - 1)))
+
+
+def conservation(motion: Trajectory, true_energy: Float[Array, " time"]) -> dict[str, float]:
+    """Drifts of the true and of the learned energy along a motion, and the largest residual of its solves."""
+    return {
+        "energy_drift_true": drift(true_energy),
+        "energy_drift_learned": drift(motion.energy),
+        "residual_max": float(motion.residual.max()),
+    }
 
 
 def momentum(system, trajectory: Trajectory) -> np.ndarray:
@@ -102,8 +129,15 @@ def acceleration_errors(system, states: States) -> dict[str, float]:
         `acceleration_rel_rms`: root mean square error over root mean square acceleration.
     """
     found = jax.jit(partial(on_samples, lambda system, *state: system.acceleration(*state)))(system, states)
-    error = np.asarray(found - states.a)
-    return {
-        "acceleration_l1_sum": float(np.abs(error).sum((1, 2)).mean()),
-        "acceleration_rel_rms": float(np.sqrt(np.mean(error**2) / np.mean(np.asarray(states.a) ** 2))),
-    }
+    return {"acceleration_l1_sum": l1_sum(found, states.a), "acceleration_rel_rms": relative_rms(found, states.a)}
+
+
+def l1_sum(found: Float[Array, "sample node dim"], exact: Float[Array, "sample node dim"]) -> float:
+    """Mean over samples of the sum over nodes of |found - exact|, the metric of Cranmer et al."""
+    return float(np.abs(np.asarray(found) - np.asarray(exact)).sum((1, 2)).mean())
+
+
+def relative_rms(found, exact) -> float:
+    """Root mean square of found - exact over that of exact."""
+    found, exact = np.asarray(found), np.asarray(exact)
+    return float(np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2)))

@@ -1,10 +1,51 @@
-"""Plots: each function draws on an axis and returns it; `animate_string` writes a gif."""
+"""Plots: each function draws on an axis and returns it; `picture` writes a file, `animate_...` write gifs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-FONT = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
+FONT: dict[Any, Any] = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
+
+
+@contextmanager
+def canvas(*shape: int, size: tuple[float, float], dpi: int = 110, layout: str = "constrained", **settings) -> Iterator:
+    """Axes of a figure in the style of the project, closed at the end.
+
+    Args:
+        shape: rows and columns of axes; one axis without.
+        size: width and height in inches.
+        dpi: dots an inch.
+        layout: of matplotlib.
+        settings: further arguments of `matplotlib.pyplot.subplots`.
+    """
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(FONT):
+        figure, axes = plt.subplots(*shape, figsize=size, dpi=dpi, layout=layout, **settings)
+        try:
+            yield axes
+        finally:
+            plt.close(figure)
+
+
+@contextmanager
+def picture(path: str | Path, *shape: int, size: tuple[float, float], **settings) -> Iterator:
+    """The axes of `canvas`, written to the path at the end.
+
+    Example:
+        >>> import pathlib, tempfile, lgn
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "line.png"
+        >>> with lgn.plots.picture(path, size=(3, 2)) as ax:
+        ...     _ = ax.plot([0, 1], [0, 1])
+        >>> path.exists()
+        True
+    """
+    with canvas(*shape, size=size, **settings) as axes:
+        yield axes
+        np.ravel(axes)[0].figure.savefig(path)
 
 
 def space_time(ax, t, field, title: str = "", limit: float | None = None, label: str = "q"):
@@ -65,6 +106,11 @@ def energy(ax, t, energies: dict[str, np.ndarray], title: str = "energy"):
     return ax
 
 
+def energies(ax, motion, true_energy, title: str = "energy of the learned motion"):
+    """`energy` of a motion: what is true, and what the system that moved takes for it."""
+    return energy(ax, motion.t, {"true energy": true_energy, "learned energy": motion.energy}, title)
+
+
 def errors(ax, t, series: dict[str, np.ndarray], title: str = "error"):
     """Relative errors against time on a logarithmic axis, one line a name."""
     for name, values in series.items():
@@ -93,6 +139,14 @@ def phase(ax, q, v, title: str = "", label: str = "", style: str = "-"):
     ax.set(title=title, xlabel="q", ylabel="v")
     if label:
         ax.legend(frameon=False)
+    return ax
+
+
+def comparison(ax, x, exact, learned):
+    """Exact and learned values against x."""
+    ax.plot(x, exact, "k-", lw=3, alpha=0.3, label="exact")
+    ax.plot(x, learned, "--", color="#D55E00", label="learned")
+    ax.legend(frameon=False)
     return ax
 
 

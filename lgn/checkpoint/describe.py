@@ -25,7 +25,7 @@ ELEMENTWISE = {
         "arcsinh", "arctan", "cos", "cosh", "exp", "expm1", "log1p", "sin", "sinc", "sinh", "square", "tanh",
     ],
 }  # fmt: skip
-MATHEMATICS = ("densities", "forms", "message_passing", "continuum", "baselines", "phases", "stencils", "systems")
+MATHEMATICS = ("densities", "densities_transformed", "forms", "message_passing", "continuum", "baselines", "phases", "stencils", "systems")
 NAMES = ("object", "function", "partial", "traced partial")  # tags whose value is a name
 
 

@@ -22,6 +22,7 @@ from lgn.trajectories import States
 
 GRAVITY = 9.8
 FRICTION = 0.25
+DEPTH = 3 * GRAVITY  # energy from the lowest to the level position, by which the published error is divided
 
 
 def density(q, v, features):
@@ -68,9 +69,40 @@ def starts(key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     return q, jax.random.uniform(velocities, (count, 1, 2), maxval=0.1)
 
 
+def momentum(q, v, features):
+    """p = M(q) v, for `momentum` of a `HamiltonianNetwork`."""
+    cos = jnp.cos(q[..., 0] - q[..., 1])
+    return jnp.stack([2 * v[..., 0] + cos * v[..., 1], cos * v[..., 0] + v[..., 1]], -1)
+
+
+def law(q, v, features):
+    """Exact dq/dt and dv/dt without friction, for `law` of a `Baseline`."""
+    return v, acceleration(q, v)
+
+
+def energy_error(q: jax.Array, v: jax.Array) -> jax.Array:
+    """|E - E(0)| / 29.4 of motions (..., time, node, 2): the published measure, in depths of the potential."""
+    found = energy(q, v)
+    return jnp.abs(found - found[..., :1]) / DEPTH
+
+
 def trajectory(q0, v0, ts, friction: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """q and v at times ts, (time, 1, 2), from q0 and v0 (1, 2) at ts[0]; see `n_pendulum.integrate`."""
     return integrate(lambda q, v: _accelerations(math, friction, *q, *v), q0, v0, ts)
+
+
+def pieces(seed: int, count: int, each: int, dt: float, length: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+    """q and v, (each, length, 1, 2), of pieces dt apart at random times of the first 10 s after each of the starts."""
+    first = np.sort(np.random.default_rng(seed).uniform(0, 10, (count, each)), axis=1)
+    begun = zip(*starts(jax.random.key(seed), count), first[..., None] + dt * np.arange(length), strict=True)
+    return [_at(np.asarray(q), np.asarray(v), times) for q, v, times in begun]
+
+
+def _at(q0, v0, times) -> tuple[np.ndarray, np.ndarray]:
+    """q and v at times of any shape and order, from q0 and v0 at 0."""
+    asked, place = np.unique(times, return_inverse=True)
+    q, v = trajectory(q0, v0, np.concatenate([[0.0], asked]))
+    return q[1:][place.reshape(times.shape)], v[1:][place.reshape(times.shape)]
 
 
 def _accelerations(xp, friction, q1, q2, w1, w2):

@@ -13,6 +13,23 @@ SPEED = 1.0
 AMPLITUDE = 1.0
 
 
+MODES = {(1, 1): 0.5, (2, 1): 0.3, (3, 2): 0.2}  # amplitudes of the blow
+
+
+def density(q, v, features):
+    """l of q, v: (5, 1) on the node stencil of a square lattice; `mask` tells which neighbours there are.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.systems import membrane
+        >>> L = lgn.Lagrangian(lgn.lattice((4, 4)), membrane.density)
+        >>> float(L.acceleration(jnp.zeros((16, 1)).at[5].set(1.0), jnp.zeros((16, 1)))[5, 0])
+        -4.0
+    """
+    stretch = jnp.sum(features["mask"][1:] * (q[1:, 0] - q[0, 0]) ** 2)
+    return 0.5 * v[0, 0] ** 2 - 0.25 * SPEED**2 * stretch
+
+
 def acceleration(q: jax.Array) -> jax.Array:
     """Of a periodic membrane; q is (..., x, y)."""
     neighbours = sum(jnp.roll(q, step, axis) for axis in (-2, -1) for step in (-1, 1))
@@ -51,3 +68,19 @@ def drum_mode(side: int, j: int, k: int) -> np.ndarray:
     """(x, y) shape sin(pi j x / (side - 1)) sin(pi k y / (side - 1)) of a mode of the drum."""
     along = np.pi * np.arange(side) / (side - 1)
     return np.sin(j * along)[:, None] * np.sin(k * along)
+
+
+def blow(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """q and v, (node, 1), of a resting drum that was drawn out into the three shapes of `MODES`."""
+    q = np.sum([amplitude * drum_mode(side, *mode) for mode, amplitude in MODES.items()], 0).reshape(-1, 1)
+    return q, np.zeros_like(q)
+
+
+def exact(side: int, ts) -> np.ndarray:
+    """q at times ts, (time, node, 1), from `blow` at t = 0, exact: each mode is a harmonic oscillator."""
+    along = 2 * SPEED * np.sin(np.pi * np.arange(side) / (2 * (side - 1)))
+    total = np.zeros((len(ts), side, side))
+    for (j, k), amplitude in MODES.items():
+        omega = np.hypot(along[j], along[k])
+        total += amplitude * np.cos(omega * np.asarray(ts))[:, None, None] * drum_mode(side, j, k)
+    return total.reshape(len(ts), -1, 1)

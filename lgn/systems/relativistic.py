@@ -16,10 +16,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lgn.trajectories import States
 
 FASTEST = 0.99999
+FIELD = 10.0  # typical size of g, by which `particles` divides what a network reads
 
 
 def published_density(q, v, features):
@@ -84,6 +86,58 @@ def sample(
     v = FASTEST * jnp.tanh(2 * jax.random.normal(speed, (1, count, 1)))
     g = 10 * jax.random.normal(field, (count,))
     return States(q, v, acceleration(q, v, g)), g
+
+
+def particles(key: jax.Array, count: int) -> States:
+    """The published states, each a sample of one node with a field of its own, the feature `g` = field / `FIELD`."""
+    states, g = sample(key, count)
+    q, v, a = (jnp.swapaxes(x, 0, 1) for x in states[:3])
+    return States(q, v, a, given={"g": g[:, None] / FIELD})
+
+
+def starts(key: jax.Array, count: int) -> States:
+    """Particles at rest at q = 0 in fields of either sign, |g| from 2 to 10; the feature as in `particles`."""
+    g = jnp.linspace(2.0, 10.0, count) * (-1.0) ** jnp.arange(count)
+    rest = jnp.zeros((count, 1, 1))
+    return States(rest, rest, rest, given={"g": g[:, None] / FIELD})
+
+
+def law(q, v, features):
+    """Exact dq/dt and dv/dt as published, for `law` of a `Baseline`; the feature as in `particles`."""
+    return v, published_acceleration(q, v, FIELD * features["g"])
+
+
+def momentum(q, v, features):
+    """The published p, for `momentum` of a `HamiltonianNetwork`."""
+    return published_momentum(v)
+
+
+def energy_error(q: jax.Array, v: jax.Array, g: jax.Array) -> jax.Array:
+    """|E - E(0)| as published over the largest work |g q| on the way; q, v: (start, time, 1, 1), g: (start, 1)."""
+    energy = published_energy(q, v, g[:, None])
+    work = jnp.max(jnp.abs(g[:, None, :, None] * q), axis=(1, 2, 3))
+    return jnp.abs(energy - energy[:, :1]) / work[:, None]
+
+
+def free_fall(momentum: Callable, ts) -> np.ndarray:
+    """v at times ts from rest with g = 1: dp/dt = g, so that p(v) = t; `momentum` is one of the two above."""
+    v = np.linspace(0, 0.9999, 20_001)
+    return np.interp(ts, np.asarray(momentum(v)), v)
+
+
+def rapidity_alone(q, v):
+    """(0, artanh v), coordinates of a kinetic energy: what has |v| < 1 has no other natural speed."""
+    return jnp.zeros_like(q), jnp.arctanh(v)
+
+
+def place_alone(q, v):
+    """(q, 0), coordinates of a potential."""
+    return q, jnp.zeros_like(v)
+
+
+def place_and_rapidity(q, v):
+    """(q, artanh v)."""
+    return q, jnp.arctanh(v)
 
 
 def weight(v: jax.Array) -> jax.Array:

@@ -16,6 +16,19 @@ STIFFNESS = 5.0
 AMPLITUDE = 0.98282
 
 
+def density(q, v, features):
+    """l of q, v: (3, 1) on the node stencil of `lgn.lattice((n,))`, slots self, left, right.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.systems import wave
+        >>> L = lgn.Lagrangian(lgn.lattice((4,)), wave.density)
+        >>> L.acceleration(jnp.array([[1.0], [0.0], [0.0], [0.0]]), jnp.zeros((4, 1)))[:, 0].tolist()
+        [-10.0, 5.0, 0.0, 5.0]
+    """
+    return 0.5 * v[0, 0] ** 2 - 0.5 * STIFFNESS * (q[2, 0] - q[0, 0]) ** 2
+
+
 def acceleration(q: jax.Array) -> jax.Array:
     """5 (q[i+1] - 2 q[i] + q[i-1]) on the axis before the last; q is (..., node, 1)."""
     return STIFFNESS * (jnp.roll(q, -1, -2) - 2 * q + jnp.roll(q, 1, -2))
