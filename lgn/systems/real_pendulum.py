@@ -125,7 +125,10 @@ def errors(rows: Rows, kappa: float, motion, a: np.ndarray, stepped: tuple) -> d
     rates, seen = np.stack([w, np.asarray(a) / kappa])[..., 0, 0], np.stack([rows.q, rows.v])
     velocity_mse, acceleration_mse = np.mean((rates - np.stack([rows.v, rows.a])) ** 2, axis=1)
     pairs = windows(rows.t, q, w, length=2, dt=STEP)
-    interval = np.stack([stepped[0][:, 1] - pairs.q[:, 1], (stepped[1][:, 1] - pairs.v[:, 1]) / kappa]) / STEP
+    places, speeds = (
+        np.asarray(x)[:, 1] - np.asarray(y)[:, 1] for x, y in zip(stepped, (pairs.q, pairs.v), strict=True)
+    )
+    interval = np.stack([places, speeds / kappa]) / STEP
     return {
         "energy_mse": float(np.mean((energy(*measured(motion, kappa)) - energy(rows.q, rows.v)) ** 2)),
         "derivative_mse": float((velocity_mse + acceleration_mse) / 2),

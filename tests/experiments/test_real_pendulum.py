@@ -1,12 +1,14 @@
 """The experiment on a measured pendulum, on made-up data of the same format and, where they are, on the real ones."""
 
-import importlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+
+from lgn import cli, protocol
+from lgn.systems import real_pendulum
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT.parent / "shared" / "data" / "schmidt_lipson"
@@ -15,9 +17,7 @@ SCALE, VISCOUS = 1.05, 0.012
 
 @pytest.fixture(scope="module")
 def experiment():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "experiments")
-        yield importlib.import_module("real_pendulum")
+    return protocol.load("real_pendulum")
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,14 @@ def test_learns_motion_scale_and_friction_of_synthetic_data(experiment, syntheti
         "system",
         "state.npz",
     } <= left
+    assert cli.rollout(cli.Rollout(tmp_path / "run", time=1.0, frames=3)) is None
     assert metrics["gaps"] == 2 and metrics["rows_train"] == 317 and metrics["rows_test"] == 80
     assert metrics["velocity_scale"] == pytest.approx(SCALE, rel=0.01)
     drag = metrics["friction_viscous"] * 0.8 + metrics["friction_dry"]  # the two are alike at the speeds of the motion
     assert drag == pytest.approx(VISCOUS * 0.8, rel=0.15)
     assert metrics["angle_mse"] < 1e-3 and metrics["energy_mse"] < 1e-3
     # What is left is noise, and the dq/dt that the velocity does not show.
-    shift = np.mean(((SCALE - 1) * experiment.read(synthetic).v[317:]) ** 2)
+    shift = np.mean(((SCALE - 1) * real_pendulum.read(synthetic).v[317:]) ** 2)
     assert metrics["velocity_mse"] == pytest.approx(shift, rel=0.2)
     assert metrics["acceleration_mse"] < 4 * 5e-3**2
 
@@ -71,9 +72,9 @@ def test_learns_the_measured_motion(experiment, tmp_path):
     assert metrics["friction_viscous"] > 0 and metrics["friction_dry"] > 0
 
 
-def test_rows_of_a_gap_belong_to_no_piece(experiment, synthetic):
-    rows = experiment.read(synthetic)
-    pieces, accelerated = experiment.training_data(rows, 1.0, 30)
+def test_rows_of_a_gap_belong_to_no_piece(synthetic):
+    rows = real_pendulum.read(synthetic)
+    pieces, accelerated = real_pendulum.training_data(rows, 1.0, 30)
     assert len(accelerated.q) == len(rows.t)
     t = np.asarray(pieces.t)[:, None] + np.arange(30) / 6
     assert np.abs(t[..., None] - (5 + np.array([40, 120, 121]) / 6)).min() > 0.1
@@ -88,6 +89,14 @@ def test_data_that_are_not_there_or_not_such_are_told_how_to_get(experiment, tmp
         (tmp_path / "real_pend_a_1.txt").write_text(content)
     with pytest.raises(SystemExit, match=r"(?s)--data .*real_pend_a_1.txt from the supplement.*trial, t, angle"):
         experiment.main(experiment.Config(data=tmp_path, out=tmp_path / "run"))
+
+
+def test_the_library_raises_what_the_experiment_tells(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no measured motion there; give --data FOLDER"):
+        real_pendulum.read(tmp_path)
+    (tmp_path / real_pendulum.FILE).write_text("0 1 2\n")
+    with pytest.raises(ValueError, match="3 columns"):
+        real_pendulum.read(tmp_path)
 
 
 def test_without_data_nothing_is_written(experiment, tmp_path):

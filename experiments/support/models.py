@@ -1,0 +1,155 @@
+"""Models: six families, untrained, for two systems; and what each system is judged by."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+
+import lgn
+from lgn import diagnostics
+from lgn.losses import on_samples
+from lgn.systems import double_pendulum, relativistic
+
+FAMILIES = {
+    "plain": "plain network",
+    "neural_ode": "neural ODE",
+    "hnn_velocity": "HNN given v",
+    "hnn_momentum": "HNN given p",
+    "delan": "DeLaN",
+    "lnn": "LNN",
+}
+STEP = 0.01  # between two states of the pieces that the neural ODE learns from
+THROUGH = lgn.ImplicitMidpoint(STEP / 2)  # a gradient through Adaptive steps costs five to ten times as much (measured)
+
+
+class Case(NamedTuple):
+    """A system to learn."""
+
+    graph: jraph.GraphsTuple  # one node, with the features of the system
+    settings: dict  # of networks that read q, v and the features
+    a_scale: float  # typical acceleration
+    lnn: dict  # where the LNN starts: from a kinetic prior or as a network alone
+    law: Callable  # exact rates, (q, v, features) -> (dq/dt, dv/dt)
+    momentum: Callable  # the true one, p(q, v, features), typically P_SCALE
+    data: Callable  # (key, count) -> States
+    weight: Callable  # of the error of a state, from v
+    metric: str  # name of the published metric
+    accuracy: Callable  # (found accelerations, States) -> its value
+    starts: Callable  # (key, count) -> States, from which motions start
+    times: np.ndarray  # of the motions
+    energy_error: Callable  # (q, v, given) of motions (start, time, ...) -> (start, time)
+
+
+P_SCALE = 10.0
+
+
+def _pendulum_starts(key, count):
+    q, v = double_pendulum.starts(key, count)
+    return lgn.States(q, v, jnp.zeros_like(q))
+
+
+CASES = {
+    "double_pendulum": Case(
+        graph=lgn.single_node(),
+        settings={"dim": 2, "angles": (0, 1), "v_scale": 5.0},
+        a_scale=40.0,
+        lnn={},
+        law=double_pendulum.law,
+        momentum=double_pendulum.momentum,
+        data=double_pendulum.sample,
+        weight=jnp.ones_like,
+        accuracy=lambda found, states: diagnostics.l1_sum(found, states.a),
+        metric="acceleration_l1_sum",
+        starts=_pendulum_starts,
+        times=np.linspace(0, 20, 201),
+        energy_error=lambda q, v, given: double_pendulum.energy_error(q, v),
+    ),
+    "relativistic": Case(
+        graph=lgn.single_node({"g": np.ones(1)}),
+        settings={"dim": 1, "q_scale": 10.0, "features": ("g",), "feature_size": 1},
+        a_scale=5.0,
+        lnn={"mass": None, "initializer": lgn.lecun_normal},
+        law=relativistic.law,
+        momentum=relativistic.momentum,
+        data=relativistic.particles,
+        weight=relativistic.weight,
+        accuracy=lambda found, states: float(relativistic.weighted_error(found, states.a, states.v)),
+        metric="weighted_error",
+        starts=relativistic.starts,
+        times=np.linspace(0, 1, 101),
+        energy_error=lambda q, v, given: relativistic.energy_error(q, v, relativistic.FIELD * given["g"]),
+    ),
+}
+
+
+def build(family: str, case: Case, seed: int):
+    """An untrained model; the widths give each about 1,300 parameters."""
+    settings, wide = {**case.settings, "rngs": nnx.Rngs(seed)}, (32, 32)
+    if family == "delan":
+        return lgn.Lagrangian(case.graph, lgn.StructuredDensity(1, hidden=(22, 22), **settings))
+    if family == "lnn":
+        return lgn.Lagrangian(case.graph, lgn.MLPDensity(1, hidden=wide, **settings, **case.lnn))
+    if family in ("plain", "neural_ode"):
+        law = lgn.PlainNetwork if family == "plain" else lgn.NeuralODE
+        return lgn.Baseline(case.graph, law(hidden=wide, a_scale=case.a_scale, **settings))
+    momentum = lgn.baselines.velocity
+    if family == "hnn_momentum":
+        momentum, settings["v_scale"] = case.momentum, P_SCALE
+    network = lgn.MLPDensity(1, hidden=wide, mass=None, initializer=lgn.lecun_normal, **settings)
+    return lgn.Baseline(case.graph, lgn.HamiltonianNetwork(network, momentum))
+
+
+def task(family: str, case: Case, states: lgn.States):
+    """The data that a family learns from, and its loss."""
+    if family == "neural_ode":
+        return pieces(case, states), lgn.StepsLoss(THROUGH, STEP)
+    return states, partial(rate_loss if family.startswith("hnn") else acceleration_loss, case)
+
+
+def acceleration_loss(case: Case, model, states):
+    """Mean squared error of the acceleration, relative, in the weights of the system."""
+    return relative(case.weight(states.v), accelerations(model, states), states.a)
+
+
+def rate_loss(case: Case, model, states):
+    """The same of dq/dt and of dv/dt."""
+    q_rate, v_rate = on_samples(lambda model, *state: model.rate(*state), model, states)
+    weight = case.weight(states.v)
+    return relative(weight, q_rate, states.v) + relative(weight, v_rate, states.a)
+
+
+def accelerations(model, states):
+    """Of every sample."""
+    return on_samples(lambda model, *state: model.acceleration(*state), model, states)
+
+
+def relative(weight, found, exact):
+    """Weighted mean squared error over the weighted mean square."""
+    return jnp.sum(weight * (found - exact) ** 2) / jnp.sum(weight * exact**2)
+
+
+def pieces(case: Case, states: lgn.States) -> lgn.Windows:
+    """Three exact states from each of the same starts on."""
+    exact, times = lgn.Baseline(case.graph, case.law), STEP * np.arange(3)
+    q, v = follow(exact, states, times, lgn.Adaptive(1e-11, 1e-11, max_steps=1000))
+    return lgn.Windows(q, jnp.full(len(q), STEP), v, given=states.given)
+
+
+def follow(model, states, times, integrator):
+    """q and v, (sample, time, node, dim), of the motions from all states."""
+    return jax.jit(partial(on_samples, lambda model, q, v, t: integrator(model, q, v, times)))(model, states)
+
+
+def own_drift(model, q, v, given) -> float:
+    """Largest change of what the model takes for the energy, over its spread between the starts."""
+
+    def energies(q, v, given):
+        return jax.vmap((model.given(**given) if given else model).energy)(q, v)
+
+    found = np.asarray(jax.jit(jax.vmap(energies))(q, v, given))
+    return np.abs(found - found[:, :1]).max() / np.ptp(found[:, 0])
