@@ -36,18 +36,6 @@ class Config:
     end: float = 100.0
 
 
-def unseen(seed: int) -> dict[str, networkx.Graph]:
-    """Graphs that training does not know."""
-    made = {
-        "small world, 200 nodes": networkx.connected_watts_strogatz_graph(200, 6, 0.2, seed=seed),
-        "scale free, 300 nodes": networkx.barabasi_albert_graph(300, 2, seed=seed),
-        "grid, 15 x 15": networkx.grid_2d_graph(15, 15),
-        "tree, 127 nodes": networkx.balanced_tree(2, 6),
-        "complete, 12 nodes": networkx.complete_graph(12),
-    }
-    return {name: oscillators.network(graph, seed + i) for i, (name, graph) in enumerate(made.items())}
-
-
 def system_on(network: networkx.Graph, oscillator, spring) -> lgn.Lagrangian:
     """A density on each node alone and one on each edge."""
     graph = lgn.from_networkx(network)
@@ -56,10 +44,7 @@ def system_on(network: networkx.Graph, oscillator, spring) -> lgn.Lagrangian:
 
 def train(config: Config, folder: Path) -> lgn.FitResult:
     """The trained system."""
-    seeds = (100 * config.seed + i for i in range(config.graphs))
-    made = [networkx.connected_watts_strogatz_graph(config.nodes, 4, 0.3, seed=seed) for seed in seeds]
-    graph = oscillators.network(networkx.disjoint_union_all(made), config.seed)
-    rngs = nnx.Rngs(config.seed)
+    graph, rngs = oscillators.small_worlds(config.seed, config.graphs, config.nodes), nnx.Rngs(config.seed)
     scales, mass = {"q_scale": 0.5, "v_scale": 0.5}, {"features": ("mass",), "feature_size": 1}
     oscillator = lgn.MLPDensity(1, 1, (16, 16), **scales, **mass, rngs=rngs)
     spring = lgn.PairDensity(1, (16, 16), features=("stiffness",), feature_size=1, rngs=rngs)
@@ -99,12 +84,10 @@ def draw(folder: Path, graph: networkx.Graph, motion: lgn.Trajectory, energy, ro
 
 def main(config: Config) -> dict:
     """Trains, tests, writes the folder, shows the table."""
-    folder, graphs = protocol.begin(config), unseen(1000 + config.seed)
+    folder, graphs = protocol.begin(config), oscillators.unseen(1000 + config.seed)
     fit = train(config, folder)
-    densities = [term.density for term in fit.system.terms]
-    rows = examine(graphs, densities)
-    graph = graphs["small world, 200 nodes"]
-    system = system_on(graph, *densities)
+    rows, graph = examine(graphs, fit.system.density), graphs["small world, 200 nodes"]
+    system = system_on(graph, *fit.system.density)
     rest = jnp.zeros((len(graph), 1))  # from which node 0 is pushed
     motion = lgn.rollout(system, (rest, rest.at[0].set(1.0)), np.linspace(0, 10.0 if config.quick else config.end, 201))
     energy = oscillators.energy(graph, motion.q, motion.v)

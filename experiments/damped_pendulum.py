@@ -27,6 +27,7 @@ FIGURES = {
     "double_friction_rel_error": Figure(asked=1e-2),
 }
 KINDS = {"": pendulum, "double_": double_pendulum}  # prefix of the metrics
+SPEEDS = {"": 10.0, "double_": 5.0}  # of the published states, whose angles lie anywhere on the circle
 FRICTION = 0.25  # c of R = c |v|^2
 
 
@@ -57,13 +58,9 @@ def train_kind(config: Config, folder: Path, seed: int, kind: str, hidden, state
     density = lgn.StructuredDensity(1, rods, hidden, angles=range(rods), rngs=nnx.Rngs(seed))
     system = lgn.Lagrangian(lgn.single_node(), density, dissipation=lgn.PositiveForm(1, rods))
     data_key, fit_key = jax.random.split(jax.random.key(seed))
-    data, phases = sample(kind, data_key, states), [lgn.QuasiNewton(60 if config.quick else steps)]
+    data = KINDS[kind].sample(data_key, states, speed=SPEEDS[kind], friction=FRICTION)
+    phases = [lgn.QuasiNewton(60 if config.quick else steps)]
     return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder)
-
-
-def sample(kind: str, key, count: int) -> lgn.States:
-    """States of the published ranges, with exact accelerations: angles over the circle, speeds to 10, double to 5."""
-    return KINDS[kind].sample(key, count, speed=5.0 if kind else 10.0, friction=FRICTION)
 
 
 def examine(config: Config, fits: dict[str, lgn.FitResult]):
@@ -77,7 +74,8 @@ def examine(config: Config, fits: dict[str, lgn.FitResult]):
 
 def errors(kind: str, system: lgn.Lagrangian) -> dict[str, float]:
     """The published mean square over a grid (single) or fresh states (double), and the friction that was learned."""
-    fresh = sample(kind, jax.random.key(10_000), 10_000) if kind else pendulum.grid()
+    double = double_pendulum.sample(jax.random.key(10_000), 10_000, SPEEDS["double_"], FRICTION)
+    fresh = double if kind else pendulum.grid()
     conservative, friction = diagnostics.parts(system, fresh.q, fresh.v)
     exact = KINDS[kind].acceleration(fresh.q, fresh.v)
     return {
@@ -101,13 +99,12 @@ def draw(folder: Path, fits: dict, motions: dict) -> None:
         for row, (kind, (_, motion, exact)) in zip(axes, motions.items(), strict=True):
             for (q, v), label, style in ((exact, "exact", "k-"), (motion[1:3], "learned", "--")):
                 row[0].plot(motion.t, KINDS[kind].energy(jnp.asarray(q), jnp.asarray(v)), style, label=label)
-                plots.phase(row[1], q[:, 0, 0], v[:, 0, 0], "inner rod" if kind else "", label, style)
+            plots.phases(row[1], exact, motion, "inner rod" if kind else "")
             row[0].set(xlabel="time", ylabel="energy", title=f"{'double' if kind else 'single'} pendulum")
             row[0].legend(frameon=False)
             plots.history(row[2], fits[kind].history)
-    _, motion, (exact_q, _) = motions["double_"]
-    angles = {"exact": exact_q[:, 0], "learned": np.asarray(motion.q[:, 0])}
-    plots.animate_pendulums(folder / "pendulum.gif", np.asarray(motion.t), angles)
+    _, motion, exact = motions["double_"]
+    plots.animate_pendulums(folder / "pendulum.gif", motion.t, {"exact": exact[0], "learned": motion.q})
 
 
 def main(config: Config) -> dict:

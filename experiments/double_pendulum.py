@@ -88,11 +88,9 @@ def draw(folder: Path, fit: lgn.FitResult, motion: lgn.Trajectory) -> None:
         axes[0].semilogy(motion.t[1:], error[1:].mean(1), color="#0072B2", lw=2, label="mean of the starts")
         axes[0].set(xlabel="time", ylabel="|E - E(0)| / 29.4", title="true energy of the learned motion")
         axes[0].legend(frameon=False)
-        for label, (q, v), style in (("exact", exact, "k-"), ("learned", learned[1:3], "--")):
-            plots.phase(axes[1], q[:, 0, 0], v[:, 0, 0], f"inner rod, t up to {beginning[-1]:.0f}", label, style)
+        plots.phases(axes[1], exact, learned, f"inner rod, t up to {beginning[-1]:.0f}")
         plots.history(axes[2], fit.history)
-    angles = {"exact": exact[0][:, 0], "learned": np.asarray(learned.q[:, 0])}
-    plots.animate_pendulums(folder / "pendulum.gif", beginning, angles)
+    plots.animate_pendulums(folder / "pendulum.gif", beginning, {"exact": exact[0], "learned": learned.q})
 
 
 def main(config: Config) -> dict:

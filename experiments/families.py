@@ -59,7 +59,7 @@ def examine(config: Config, case: models.Case, fit: lgn.FitResult):
     model = fit.system
     keys = jax.random.split(jax.random.key(10_000 + config.seed))
     fresh, starts = case.data(keys[0], config.fresh), case.starts(keys[1], config.starts)
-    found = jax.jit(models.accelerations)(model, fresh)
+    found = diagnostics.accelerations(model, fresh)
     integrator = models.THROUGH if config.quick else lgn.Adaptive(1e-9, 1e-9, max_steps=20_000)
     q, v = models.follow(model, starts, case.times[: 11 if config.quick else None], integrator)
     errors = np.asarray(case.energy_error(q, v, starts.given))

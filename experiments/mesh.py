@@ -76,12 +76,6 @@ def across_spacings(config: Config, folder: Path) -> list[dict]:
     return rows
 
 
-def pluck(drum, mesh, end: float) -> lgn.Trajectory:
-    """The motion of the L-shaped drum from a bump in one arm."""
-    start = finite_elements.bump(mesh, (-0.5, 0.5))
-    return lgn.rollout(drum, start, np.linspace(0, end, 121), lgn.Adaptive(1e-7, 1e-7))
-
-
 def draw(folder: Path, mesh, rows: list[dict], motion: lgn.Trajectory, energy) -> None:
     """The wave in the L at four times, errors on each mesh, energy; a gif."""
     points, cells, field = mesh.p.T, mesh.t.T, np.asarray(motion.q[..., 0])
@@ -107,7 +101,8 @@ def main(config: Config) -> dict:
     fit = train(config, training, folder / "training")
     rows = examine({"training mesh": training, "finer square": finer, "L-shaped": L_shaped}, fit.system.density)
     drum = on(L_shaped, fit.system.density, L_shaped.boundary_nodes())
-    motion = pluck(drum, L_shaped, 0.3 if config.quick else config.end)
+    start, ts = finite_elements.bump(L_shaped, (-0.5, 0.5)), np.linspace(0, 0.3 if config.quick else config.end, 121)
+    motion = lgn.rollout(drum, start, ts, lgn.Adaptive(1e-7, 1e-7))
     energy = finite_elements.energy(L_shaped, motion.q, motion.v)
     resolution = across_spacings(config, folder)
     metrics = {

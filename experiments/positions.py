@@ -88,12 +88,10 @@ def draw(folder: Path, fits: dict[str, lgn.FitResult], motion: lgn.Trajectory) -
     exact = double_pendulum.trajectory(motion.q[0], motion.v[0], motion.t)
     with plots.picture(folder / "energy.png", 1, 3, size=(13, 3.8)) as axes:
         plots.energy(axes[0], motion.t, {"true energy": double_pendulum.energy(motion.q, motion.v)}, "learned motion")
-        for (q, v), label, style in ((exact, "exact", "k-"), (motion[1:3], "learned", "--")):
-            plots.phase(axes[1], q[:, 0, 0], v[:, 0, 0], "inner rod", label, style)
+        plots.phases(axes[1], exact, motion, "inner rod")
         for name, fit in fits.items():
             plots.history(axes[2], [row._replace(phase=name) for row in fit.history], "residual of three positions")
-    angles = {"exact": exact[0][:, 0], "learned": np.asarray(motion.q[:, 0])}
-    plots.animate_pendulums(folder / "pendulum.gif", np.asarray(motion.t), angles)
+    plots.animate_pendulums(folder / "pendulum.gif", motion.t, {"exact": exact[0], "learned": motion.q})
 
 
 def main(config: Config) -> dict:

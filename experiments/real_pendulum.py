@@ -94,24 +94,19 @@ def frictions(system: lgn.Lagrangian) -> dict[str, float]:
     return {"friction_viscous": size[1] / size[0], "friction_dry": size[2] * dry.law.speed / size[0]}
 
 
-def friction(system: lgn.Lagrangian, speeds: np.ndarray) -> np.ndarray:
-    """The part of the acceleration at q = 0 that is odd in the velocity."""
-    acceleration = jax.vmap(lambda w: system.acceleration(jnp.zeros((1, 1)), w.reshape(1, 1))[0, 0])
-    return np.asarray(acceleration(jnp.asarray(speeds)) - acceleration(jnp.asarray(-speeds))) / 2
-
-
 def draw(folder: Path, systems: list, motions: list, rows: Rows, kappa: float, frames: int) -> None:
     """Angle, energy, phase portrait and friction of all seeds, and a gif of the measured and the learned pendulum."""
-    speeds = np.linspace(-1.6, 1.6, 201)
+    speeds = jnp.linspace(-1.6, 1.6, 201)[:, None, None]
     with plots.picture(folder / "energy.png", 2, 2, size=(12, 7.6)) as axes:
         draw_motion(axes[0], motions, rows, kappa)
         plots.phase(axes[1, 0], rows.q, rows.v, "test rows", "measured", "k.")
         plots.phase(axes[1, 0], *measured(motions[0], kappa), "test rows", "learned")
         for i, system in enumerate(systems):
-            axes[1, 1].plot(speeds, friction(system, speeds), lw=1, label=f"seed {i}")
+            friction = diagnostics.parts(system, jnp.zeros_like(speeds), speeds)[1]
+            axes[1, 1].plot(speeds[:, 0, 0], friction[:, 0, 0], lw=1, label=f"seed {i}")
         axes[1, 1].set(xlabel="dq/dt", ylabel="force / mass", title="learned friction")
         axes[1, 1].legend(frameon=False)
-    angles = {"measured": rows.q[:, None], "learned": np.asarray(motions[0].q[:, 0])}
+    angles = {"measured": rows.q[:, None, None], "learned": motions[0].q}
     plots.animate_pendulums(folder / "pendulum.gif", rows.t, angles, frames)
 
 
@@ -134,13 +129,9 @@ def main(config: Config) -> dict:
     folder = protocol.begin(config)
     kappa = real_pendulum.scale(train_rows, train_rows.q, train_rows.v)
     pieces, accelerated = real_pendulum.training_data(train_rows, kappa, config.length)
-    counts = {
-        "gaps": int((~train_rows.regular).sum() + (~test_rows.regular).sum()),
-        "rows_train": len(train_rows.t),
-        "rows_test": len(test_rows.t),
-        "windows": len(pieces.q),
-        "velocity_scale": kappa,
-    }
+    gaps = int((~train_rows.regular).sum() + (~test_rows.regular).sum())
+    counts = {"gaps": gaps, "rows_train": len(train_rows.t), "rows_test": len(test_rows.t)}
+    counts |= {"windows": len(pieces.q), "velocity_scale": kappa}
     learn, test = partial(train, config, folder, pieces, accelerated), partial(examine, test_rows, kappa)
     rows, shown = protocol.over_seeds(range(1 if config.quick else config.seeds), learn, test)
     rows = [row | counts for row in rows]

@@ -45,8 +45,9 @@ def exact(kind: str, quantity: str):
 
 def on_particles(densities: list, g) -> lgn.Lagrangian:
     """Particles side by side, each a node with a g of its own."""
-    graph = lgn.single_node({"g": g}, count=len(g))
-    return lgn.Lagrangian(graph, [(density, lgn.node_stencil) for density in densities])
+    return lgn.Lagrangian(
+        lgn.single_node({"g": g}, count=len(g)), [(density, lgn.node_stencil) for density in densities]
+    )
 
 
 def densities(system: lgn.Lagrangian) -> list:

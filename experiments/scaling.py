@@ -2,11 +2,7 @@
 
 `python experiments/scaling.py [--quick] [--out DIR]`: a ring, an MLP density 6-64-64-1, float64, random states.
 
-    published    dense v-Hessian and mixed term of the global L, pseudo-inverse (Cranmer et al. 2020, equation 6)
-    dense solve  the same Hessian, an LU solve, the mixed term by one JVP
-    asdex        v-Hessian by coloured Hessian-vector products, solved by lgn's band; pattern and colouring are given
-    lgn          Lagrangian.acceleration
-
+The rivals of `Lagrangian.acceleration` are described in experiments/support/rivals.py.
 Times are medians of turns that the methods take. The fastest call is listed too: the pseudo-inverse is LAPACK's, whose
 threads suffer from any other work on the machine (300 ms in place of 13 ms at 100 nodes), which would flatter lgn.
 """

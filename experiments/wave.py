@@ -113,9 +113,8 @@ def main(config: Config) -> dict:
     """Trains, rolls out, writes the folder, shows the table."""
     folder, metrics, rows, shown = protocol.begin(config), {}, [], []
     for way in config.ways:
-        found, drawn = protocol.over_seeds(
-            range(config.seeds), partial(train, config, way, folder), partial(examine, config)
-        )
+        learn, test = partial(train, config, way, folder), partial(examine, config)
+        found, drawn = protocol.over_seeds(range(config.seeds), learn, test)
         metrics |= protocol.summary(found, "" if way == "prior" else f"{way}_")
         rows += [{"way": way, **row} for row in found]
         shown += drawn

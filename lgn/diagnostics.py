@@ -1,7 +1,5 @@
 """Diagnostics: numbers that say whether a motion can be trusted."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,6 +119,12 @@ def parts(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample no
     return tuple(np.asarray(x) for x in found)
 
 
+@jax.jit
+def accelerations(system, states: States) -> Float[Array, "sample node dim"]:
+    """Of every sample, with the features and the time that were given with it."""
+    return on_samples(lambda system, *state: system.acceleration(*state), system, states)
+
+
 def acceleration_errors(system, states: States) -> dict[str, float]:
     """Errors of the acceleration on fresh states.
 
@@ -128,7 +132,7 @@ def acceleration_errors(system, states: States) -> dict[str, float]:
         `acceleration_l1_sum`: mean over states of the sum over nodes of |error|, the metric of Cranmer et al.;
         `acceleration_rel_rms`: root mean square error over root mean square acceleration.
     """
-    found = jax.jit(partial(on_samples, lambda system, *state: system.acceleration(*state)))(system, states)
+    found = accelerations(system, states)
     return {"acceleration_l1_sum": l1_sum(found, states.a), "acceleration_rel_rms": relative_rms(found, states.a)}
 
 

@@ -142,6 +142,13 @@ def phase(ax, q, v, title: str = "", label: str = "", style: str = "-"):
     return ax
 
 
+def phases(ax, exact, motion, title: str = ""):
+    """Phase portraits of the first degree of freedom: exact (q, v) and a learned motion."""
+    for (q, v), label, style in ((exact, "exact", "k-"), (motion[1:3], "learned", "--")):
+        phase(ax, q[:, 0, 0], v[:, 0, 0], title, label, style)
+    return ax
+
+
 def comparison(ax, x, exact, learned):
     """Exact and learned values against x."""
     ax.plot(x, exact, "k-", lw=3, alpha=0.3, label="exact")
@@ -194,10 +201,11 @@ def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: i
 
 
 def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frames: int = 120) -> Path:
-    """Gif of chains of rods of length 1, with angles (time, rod) from the vertical, one chain a name."""
+    """Gif of chains of rods of length 1, with angles (time, 1, rod) from the vertical, one chain a name."""
     import matplotlib.pyplot as plt
     from matplotlib.animation import FuncAnimation, PillowWriter
 
+    motions = {name: np.asarray(angles)[:, 0] for name, angles in motions.items()}
     rods = max(angles.shape[1] for angles in motions.values())
     figure, ax = plt.subplots(figsize=(4, 4.2), dpi=90, layout="constrained")
     styles = ["o-", "o--", "o:"]

@@ -113,7 +113,7 @@ def task(family: str, case: Case, states: lgn.States):
 
 def acceleration_loss(case: Case, model, states):
     """Mean squared error of the acceleration, relative, in the weights of the system."""
-    return relative(case.weight(states.v), accelerations(model, states), states.a)
+    return relative(case.weight(states.v), diagnostics.accelerations(model, states), states.a)
 
 
 def rate_loss(case: Case, model, states):
@@ -121,11 +121,6 @@ def rate_loss(case: Case, model, states):
     q_rate, v_rate = on_samples(lambda model, *state: model.rate(*state), model, states)
     weight = case.weight(states.v)
     return relative(weight, q_rate, states.v) + relative(weight, v_rate, states.a)
-
-
-def accelerations(model, states):
-    """Of every sample."""
-    return on_samples(lambda model, *state: model.acceleration(*state), model, states)
 
 
 def relative(weight, found, exact):

@@ -17,7 +17,6 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, protocol
-from lgn.losses import on_samples
 from lgn.systems import double_pendulum, relativistic, wave
 
 PENDULUM, WAVE, PARTICLE = "double pendulum", "wave", "relativistic particle"
@@ -178,10 +177,9 @@ def trained(case: Case, seed: int) -> Result:
         density = lgn.MLPDensity(**settings | dict(case.density), rngs=nnx.Rngs(seed))
         fit = lgn.fit(lgn.Lagrangian(graph, density), data, key=fit_key, phases=phases, loss=case.loss)
     error, steps = fresh_error(case.system, fit.system), sum(phase.steps_done for phase in phases)
-    training_error = float(np.sqrt(fit.history[-1].loss)) if fit.history else np.nan
-    curve = [*clock.curve, (clock.seconds, error)]
-    parameters = diagnostics.parameters(fit.system)
-    return Result(error, training_error, steps, clock.seconds, parameters, fit.stopped, curve)
+    learned = float(np.sqrt(fit.history[-1].loss)) if fit.history else np.nan
+    curve, parameters = [*clock.curve, (clock.seconds, error)], diagnostics.parameters(fit.system)
+    return Result(error, learned, steps, clock.seconds, parameters, fit.stopped, curve)
 
 
 @functools.cache
@@ -190,13 +188,6 @@ def fresh_states(system: str):
     return SYSTEMS[system].sample(jax.random.key(10_000), 1000 if system == WAVE else 5000)
 
 
-@jax.jit
-def accelerations(system, data):
-    """Of every sample."""
-    return on_samples(lambda system, *state: system.acceleration(*state), system, data)
-
-
 def fresh_error(system: str, trained) -> float:
     """Root mean square error of the acceleration over its root mean square, on fresh states."""
-    data = fresh_states(system)
-    return diagnostics.relative_rms(accelerations(trained, data), data.a)
+    return diagnostics.acceleration_errors(trained, fresh_states(system))["acceleration_rel_rms"]

@@ -54,6 +54,25 @@ def network(graph: networkx.Graph, seed: int) -> networkx.Graph:
     return graph
 
 
+def small_worlds(seed: int, count: int, nodes: int) -> networkx.Graph:
+    """The disjoint union of small-world graphs, to train on."""
+    seeds = (100 * seed + i for i in range(count))
+    made = [networkx.connected_watts_strogatz_graph(nodes, 4, 0.3, seed=one) for one in seeds]
+    return network(networkx.disjoint_union_all(made), seed)
+
+
+def unseen(seed: int) -> dict[str, networkx.Graph]:
+    """Graphs of other size and topology, to test on."""
+    made = {
+        "small world, 200 nodes": networkx.connected_watts_strogatz_graph(200, 6, 0.2, seed=seed),
+        "scale free, 300 nodes": networkx.barabasi_albert_graph(300, 2, seed=seed),
+        "grid, 15 x 15": networkx.grid_2d_graph(15, 15),
+        "tree, 127 nodes": networkx.balanced_tree(2, 6),
+        "complete, 12 nodes": networkx.complete_graph(12),
+    }
+    return {name: network(graph, seed + i) for i, (name, graph) in enumerate(made.items())}
+
+
 def tables(graph: networkx.Graph):
     """masses (node,), ends (edge, 2) as places in the order of nodes, stiffnesses (edge,)."""
     place = {node: i for i, node in enumerate(graph)}
