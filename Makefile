@@ -1,16 +1,19 @@
-# Any Python from 3.11 to 3.13 that runs: `make test PYTHON=python3.13`, or else the first of these.
-PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+# Any Python from 3.11 to 3.13 that runs: `make test PYTHON=python3.13`, or else the first of these; a command may be
+# there and not run, as where pyenv keeps it for later, so each is tried.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYTHONS := $(if $(PYTHON),$(PYTHON) $(wildcard $(PYENV)/$(PYTHON:python%=%).*/bin/python),python3.11 python3.12 python3.13 python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+FOUND = $(shell for p in $(PYTHONS); do if $$p -c '$(SUPPORTED)' 2>/dev/null; then echo $$p; break; fi; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints/python$$($(BIN)/python -c '$(VERSION)').txt --editable
 
 # every experiments/NAME.py is a target, with - for _
 EXPERIMENTS := $(subst _,-,$(patsubst experiments/%.py,%,$(wildcard experiments/*.py)))
 
-.PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short check clean
+.PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short stub check clean
 
 $(EXPERIMENTS): $(VENV)/ready
 	$(BIN)/python experiments/$(subst -,_,$@).py $(OPTIONS)
@@ -28,7 +31,7 @@ double-pendulum-table: $(VENV)/ready
 
 # the published experiments with Lagrangian networks on one node, and the table of their figures
 reproduce-lnn: double-pendulum relativistic damped-pendulum families positions $(if $(DATA),real-pendulum)
-	$(BIN)/python experiments/collect.py
+	$(BIN)/lgn collect runs
 
 test: $(VENV)/ready-test
 	$(BIN)/python -m pytest
@@ -40,16 +43,17 @@ test-all: $(VENV)/ready-test
 test-short: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m newest
 
+# the public names, as editors read them
+stub: $(VENV)/ready
+	$(BIN)/python -c "from lgn import _names; print(_names.stub(), end='')" > lgn/__init__.pyi
+
 check: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# a command may be there and not run, so each is tried
 $(BIN)/pip:
-	@for python in $(PYTHONS); do \
-		if $$python -c '$(SUPPORTED)' 2>/dev/null; then exec $$python -m venv --clear $(VENV); fi; \
-	done; \
+	@if [ -n "$(FOUND)" ]; then exec $(FOUND) -m venv --clear $(VENV); fi; \
 	echo "lgn needs Python 3.11, 3.12 or 3.13, and none of these is one that runs: $(PYTHONS)." >&2; \
 	echo "Install one, or name it: make PYTHON=python3.12" >&2; \
 	exit 1
@@ -64,7 +68,7 @@ $(VENV)/ready-test: $(VENV)/ready
 
 # tests that ran on another Python than the one asked for would mislead
 ifneq ($(and $(PYTHON),$(wildcard $(BIN)/python)),)
-ifneq ($(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),$(shell $(BIN)/python -c '$(VERSION)'))
+ifneq ($(shell $(or $(FOUND),false) -c '$(VERSION)'),$(shell $(BIN)/python -c '$(VERSION)'))
 $(error $(VENV) is not of $(PYTHON): remove it first, or name another with VENV=folder)
 endif
 endif

@@ -48,10 +48,9 @@ def train(config: Config, folder: Path) -> lgn.FitResult:
     scales, mass = {"q_scale": 0.5, "v_scale": 0.5}, {"features": ("mass",), "feature_size": 1}
     oscillator = lgn.MLPDensity(1, 1, (16, 16), **scales, **mass, rngs=rngs)
     spring = lgn.PairDensity(1, (16, 16), features=("stiffness",), feature_size=1, rngs=rngs)
-    data_key, fit_key = jax.random.split(jax.random.key(config.seed))
-    data = oscillators.sample(data_key, config.states, graph)
     system, phases = system_on(graph, oscillator, spring), [lgn.QuasiNewton(60 if config.quick else config.steps)]
-    return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder / "training")
+    sample = partial(oscillators.sample, count=config.states, graph=graph)
+    return protocol.learn(system, sample, config.seed, folder / "training", phases=phases)
 
 
 def examine(graphs: dict[str, networkx.Graph], densities: list) -> list[dict]:
@@ -68,18 +67,15 @@ def draw(folder: Path, graph: networkx.Graph, motion: lgn.Trajectory, energy, ro
     """The graph at three times, errors on each graph, energy; a gif."""
     place = networkx.kamada_kawai_layout(graph)
     points, ends = np.array([place[node] for node in graph]), oscillators.tables(graph)[1]
-    with plots.picture(folder / "network.png", 1, 3, size=(13, 4.2)) as axes:
-        for ax, i in zip(axes, (1, 4, 12), strict=True):
-            plots.network(ax, points, ends, motion.q[i, :, 0], f"t = {float(motion.t[i]):.1f}", limit=0.2, bar=i == 12)
+    q, paint = motion.q[..., 0], partial(plots.network, points=points, ends=ends)
+    plots.snapshots(folder / "network.png", paint, motion.t, q, (1, 4, 12), limit=0.2, size=(13, 4.2))
     with plots.picture(folder / "energy.png", 1, 2, size=(11, 3.8)) as axes:
         axes[0].barh([row["graph"] for row in rows], [row["acceleration_rel_rms"] for row in rows], color="#0072B2")
         axes[0].set(xscale="log", xlim=(1e-6, 2e-3), title="graphs never seen")
         axes[0].set_xlabel("relative error of the acceleration")
         axes[0].invert_yaxis()
         plots.energies(axes[1], motion, energy)
-    with plots.canvas(size=(4, 4.2), dpi=90) as ax:
-        plots.network(ax, points, ends, motion.q[0, :, 0], " ", limit=0.3, bar=False)
-        plots.animate_colours(folder / "network.gif", ax.collections[1], motion.t[:81], motion.q[:81, :, 0])
+    plots.animate_colours(folder / "network.gif", paint, motion.t[:81], q[:81], limit=0.3, size=(4, 4.2))
 
 
 def main(config: Config) -> dict:

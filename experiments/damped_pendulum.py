@@ -57,10 +57,8 @@ def train_kind(config: Config, folder: Path, seed: int, kind: str, hidden, state
     rods = 2 if kind else 1
     density = lgn.StructuredDensity(1, rods, hidden, angles=range(rods), rngs=nnx.Rngs(seed))
     system = lgn.Lagrangian(lgn.single_node(), density, dissipation=lgn.PositiveForm(1, rods))
-    data_key, fit_key = jax.random.split(jax.random.key(seed))
-    data = KINDS[kind].sample(data_key, states, speed=SPEEDS[kind], friction=FRICTION)
-    phases = [lgn.QuasiNewton(60 if config.quick else steps)]
-    return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder)
+    sample = partial(KINDS[kind].sample, count=states, speed=SPEEDS[kind], friction=FRICTION)
+    return protocol.learn(system, sample, seed, folder, phases=[lgn.QuasiNewton(60 if config.quick else steps)])
 
 
 def examine(config: Config, fits: dict[str, lgn.FitResult]):
@@ -76,7 +74,7 @@ def errors(kind: str, system: lgn.Lagrangian) -> dict[str, float]:
     """The published mean square over a grid (single) or fresh states (double), and the friction that was learned."""
     double = double_pendulum.sample(jax.random.key(10_000), 10_000, SPEEDS["double_"], FRICTION)
     fresh = double if kind else pendulum.grid()
-    conservative, friction = diagnostics.parts(system, fresh.q, fresh.v)
+    conservative, friction = diagnostics.split_friction(system, fresh.q, fresh.v)
     exact = KINDS[kind].acceleration(fresh.q, fresh.v)
     return {
         "vector_field_mse": float(np.mean((conservative + friction - fresh.a) ** 2)),
@@ -97,7 +95,7 @@ def draw(folder: Path, fits: dict, motions: dict) -> None:
     """Energy, phase portrait and training for both pendulums; a gif of the double one."""
     with plots.picture(folder / "energy.png", 2, 3, size=(13, 7)) as axes:
         for row, (kind, (_, motion, exact)) in zip(axes, motions.items(), strict=True):
-            for (q, v), label, style in ((exact, "exact", "k-"), (motion[1:3], "learned", "--")):
+            for (q, v), label, style in ((exact, "exact", "k-"), (motion.state, "learned", "--")):
                 row[0].plot(motion.t, KINDS[kind].energy(jnp.asarray(q), jnp.asarray(v)), style, label=label)
             plots.phases(row[1], exact, motion, "inner rod" if kind else "")
             row[0].set(xlabel="time", ylabel="energy", title=f"{'double' if kind else 'single'} pendulum")

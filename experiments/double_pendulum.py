@@ -44,10 +44,9 @@ def train(config: Config, folder: Path, seed: int) -> lgn.FitResult:
     """The trained system."""
     density = lgn.MLPDensity(1, 2, config.hidden, mass=MASS, v_scale=5.0, angles=(0, 1), rngs=nnx.Rngs(seed))
     system = lgn.Lagrangian(lgn.single_node(), density)
-    data_key, fit_key = jax.random.split(jax.random.key(seed))
-    data = double_pendulum.sample(data_key, config.states)
-    phases = [lgn.match(), lgn.QuasiNewton(100 if config.quick else config.steps)]
-    return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder / f"training-{seed}")
+    sample = partial(double_pendulum.sample, count=config.states)
+    phases = [lgn.pretrain(), lgn.QuasiNewton(100 if config.quick else config.steps)]
+    return protocol.learn(system, sample, seed, folder / f"training-{seed}", phases=phases)
 
 
 def examine(config: Config, fit: lgn.FitResult):

@@ -49,7 +49,7 @@ def train(config: Config, family: str, case: models.Case, states: lgn.States) ->
     """The trained model."""
     data, loss = models.task(family, case, states)
     phases = [lgn.QuasiNewton(20 if config.quick else config.steps)]
-    phases = [lgn.match(), *phases] if family == "lnn" else phases
+    phases = [lgn.pretrain(), *phases] if family == "lnn" else phases
     model = models.build(family, case, config.seed)
     return lgn.fit(model, data, key=jax.random.key(config.seed), phases=phases, loss=loss)
 
@@ -59,19 +59,18 @@ def examine(config: Config, case: models.Case, fit: lgn.FitResult):
     model = fit.system
     keys = jax.random.split(jax.random.key(10_000 + config.seed))
     fresh, starts = case.data(keys[0], config.fresh), case.starts(keys[1], config.starts)
-    found = diagnostics.accelerations(model, fresh)
+    found = jax.jit(models.accelerations)(model, fresh)
     integrator = models.THROUGH if config.quick else lgn.Adaptive(1e-9, 1e-9, max_steps=20_000)
     q, v = models.follow(model, starts, case.times[: 11 if config.quick else None], integrator)
-    errors = np.asarray(case.energy_error(q, v, starts.given))
+    errors = np.asarray(case.energy_error(q, v, starts.features))
     metrics = {
         case.metric: case.accuracy(found, fresh),
         "acceleration_rel_rms": diagnostics.relative_rms(found, fresh.a),
         "energy_error": finite(errors[:, -1].mean()),
         "energy_error_max": finite(errors.max(1).mean()),
-        "own_energy_drift": finite(models.own_drift(model, q, v, starts.given)),
+        "own_energy_drift": finite(models.own_drift(model, q, v, starts.features)),
         "reaches_end": bool(np.isfinite(q).all() and np.isfinite(v).all()),
-        "train_seconds": fit.seconds,
-        "parameters": diagnostics.parameters(model),
+        **diagnostics.cost(fit),
     }
     return metrics, errors
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import lgn
-from experiments.support import trainings
-from experiments.support.trainings import ENDLESS, PARTICLE, PENDULUM, STEP, SYSTEMS, WAVE, Case
+from experiments.support import models, trainings
+from experiments.support.trainings import ENDLESS, PARTICLE, PENDULUM, SYSTEMS, WAVE, Case
 from lgn import plots, protocol, runs
 from lgn.protocol import Figure, number
 
@@ -73,7 +73,7 @@ def optimiser(config: Config, system: str):
     steps = max(trainings.train(constant, 0).steps, 1)
     decaying = replace(constant.phases[0], optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, steps)), steps=steps)
     yield "BFGS", timed(config, system, lgn.QuasiNewton(ENDLESS))
-    yield "L-BFGS of optax, memory 20", timed(config, system, trainings.LimitedMemory())
+    yield "L-BFGS of optax, memory 20", timed(config, system, lgn.LimitedMemory(ENDLESS))
     yield "Adam, 1e-3", constant
     yield "Adam, cosine from 1e-3 to 0", replace(constant, phases=(decaying,), limit=2 * config.seconds)
     yield "Adam, 1e-2", adam(config, system, BATCH[system], 1e-2)
@@ -82,14 +82,13 @@ def optimiser(config: Config, system: str):
 
 def loss(config: Config, system: str):
     """Equal time; BFGS."""
-    endless, balance = lgn.QuasiNewton(ENDLESS), lgn.QuasiNewton(ENDLESS, objective=lgn.balance_loss)
+    endless, balance = lgn.QuasiNewton(ENDLESS), lgn.QuasiNewton(ENDLESS, objective=lgn.residual_loss)
     yield "acceleration_loss", timed(config, system, endless)
-    yield "balance_loss", timed(config, system, balance)
-    yield "half balance_loss, half acceleration_loss", timed(config, system, balance, endless)
+    yield "residual_loss", timed(config, system, balance)
+    yield "half residual_loss, half acceleration_loss", timed(config, system, balance, endless)
     if system == PENDULUM:
         on_pieces = replace(timed(config, system, endless), data=trainings.pieces)
-        steps = lgn.StepsLoss(lgn.ImplicitMidpoint(STEP / 2), STEP)
-        yield "StepsLoss, two steps of 0.01", replace(on_pieces, loss=steps)
+        yield "RolloutLoss, two steps of 0.01", replace(on_pieces, loss=models.BY_STEPS)
         yield "variational_loss, three positions", replace(on_pieces, loss=lgn.variational_loss)
 
 
@@ -119,19 +118,19 @@ def network(config: Config, system: str):
 
 
 def start(config: Config, system: str):
-    """Equal iterations after `match`; without a prior the network is the whole density."""
+    """Equal iterations after `pretrain`; without a prior the network is the whole density."""
     case = base(config, system)
-    matched = replace(case, phases=(lgn.match(), *case.phases))
+    matched = replace(case, phases=(lgn.pretrain(), *case.phases))
     yield "prior, small_output", case
-    yield "prior, small_output, match()", matched
+    yield "prior, small_output, pretrain()", matched
     if system == PENDULUM:
-        lightly = replace(case, phases=(lgn.match(light_energy), *case.phases))
-        yield "prior, small_output, match(0.02 kinetic_energy)", lightly
+        lightly = replace(case, phases=(lgn.pretrain(light_energy), *case.phases))
+        yield "prior, small_output, pretrain(0.02 kinetic_energy)", lightly
     for initializer in (lgn.lecun_normal, lgn.lnn_initializer):
         yield f"prior, {initializer.__name__}", case.changed(initializer=initializer)
     for initializer in (lgn.lecun_normal, lgn.lnn_initializer):
         yield f"no prior, {initializer.__name__}", case.changed(mass=None, initializer=initializer)
-        yield f"no prior, {initializer.__name__}, match()", matched.changed(mass=None, initializer=initializer)
+        yield f"no prior, {initializer.__name__}, pretrain()", matched.changed(mass=None, initializer=initializer)
 
 
 def unit(config: Config, system: str):
@@ -172,16 +171,16 @@ def states(config: Config, system: str):
 def not_finite(config: Config, system: str):
     """What stops, what gets stuck, and what avoids it."""
     case = base(config, system)
-    first = lgn.QuasiNewton(config.steps, objective=lgn.balance_loss)
+    first = lgn.QuasiNewton(config.steps, objective=lgn.residual_loss)
     pure = case.changed(mass=None, initializer=lgn.lecun_normal) if system == PENDULUM else case
     if system == PENDULUM:
         yield "no prior, every weight zero", case.changed(mass=None, initializer=zeros)
         yield "no prior, random weights, Adam 1e-3", replace(adam(config, system, 256), density=pure.density)
     yield "no prior, random weights", pure
-    yield "no prior, match()", replace(pure, phases=(lgn.match(), *case.phases))
+    yield "no prior, pretrain()", replace(pure, phases=(lgn.pretrain(), *case.phases))
     if system == PARTICLE:
-        yield "no prior, balance_loss", replace(pure, phases=(first,))
-    yield "no prior, balance_loss as many iterations first", replace(pure, phases=(first, *case.phases))
+        yield "no prior, residual_loss", replace(pure, phases=(first,))
+    yield "no prior, residual_loss as many iterations first", replace(pure, phases=(first, *case.phases))
     yield "prior", case if system == PENDULUM else case.changed(mass=1.0, initializer=lgn.small_output)
     for rate in (0.1, 10.0) if system == PENDULUM else ():
         yield f"prior, Adam {rate:g}", adam(config, system, 256, rate)

@@ -41,9 +41,9 @@ def train(config: Config, steps: int, folder: Path) -> lgn.FitResult:
     """The trained system."""
     density = lgn.MLPDensity(5, 1, (16, 16), relative=True, rngs=nnx.Rngs(config.seed))
     system = lgn.Lagrangian(lgn.lattice((config.side_train,) * 2), density)
-    data_key, fit_key = jax.random.split(jax.random.key(config.seed))
-    data = membrane.sample(data_key, config.states, config.side_train)
-    return lgn.fit(system, data, key=fit_key, phases=[lgn.match(), lgn.QuasiNewton(steps)], folder=folder / "training")
+    sample = partial(membrane.sample, count=config.states, side=config.side_train)
+    phases = [lgn.pretrain(), lgn.QuasiNewton(steps)]
+    return protocol.learn(system, sample, config.seed, folder / "training", phases=phases)
 
 
 def examine(config: Config, side: int, fit: lgn.FitResult, motion: lgn.Trajectory, modes: list[dict]) -> dict:
@@ -77,18 +77,15 @@ def fields(motion: lgn.Trajectory, side: int) -> list[np.ndarray]:
 def draw(folder: Path, side: int, motion: lgn.Trajectory, modes: list[dict]) -> None:
     """The drum at four times, its frequencies and its energy; a gif."""
     q, v = fields(motion, side)
-    with plots.picture(folder / "drum.png", 1, 4, size=(13, 3.4), layout="compressed") as axes:
-        for ax, i in zip(axes, (0, 2, 4, 6), strict=True):
-            plots.field(ax, q[i], f"t = {float(motion.t[i]):.0f}", limit=1.0, bar=i == 6)
+    drum = folder / "drum.png"
+    plots.snapshots(drum, plots.field, motion.t, q, (0, 2, 4, 6), limit=1.0, size=(13, 3.4), layout="compressed")
     with plots.picture(folder / "energy.png", 1, 2, size=(11, 3.8)) as axes:
         axes[0].semilogy(range(1, 11), [abs(row["relative_error"]) for row in modes], "o")
         axes[0].set(title="eigenfrequencies", xlabel="mode", ylabel="|omega / exact - 1|", xticks=range(1, 11))
         plots.energies(axes[1], motion, membrane.energy(q, v))
     step = -(-side // 128)
     coarse = q[:81, ::step, ::step]
-    with plots.canvas(size=(3.6, 3.6), dpi=90) as ax:
-        plots.field(ax, coarse[0], " ", limit=1.0, bar=False).set(xticks=[], yticks=[], xlabel="", ylabel="")
-        plots.animate_colours(folder / "drum.gif", ax.images[0], motion.t[:81], coarse.swapaxes(1, 2))
+    plots.animate_colours(folder / "drum.gif", plots.field, motion.t[:81], coarse, limit=1.0, size=(3.6, 3.6))
 
 
 def main(config: Config) -> dict:

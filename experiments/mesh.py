@@ -41,7 +41,7 @@ def train(config: Config, mesh, folder: Path) -> lgn.FitResult:
     states = finite_elements.sample(config.seed, config.states, mesh)
     slope = finite_elements.steepness(mesh, states.q)
     scales = {"gradient_scale": slope, "v_scale": slope, "energy_scale": slope**2}
-    shape = {"dim": 1, "space": len(mesh.p), "isotropic": False, "shifts": False}
+    shape = {"dim": 1, "space": len(mesh.p), "isotropic": False, "relative": True}
     density = lgn.Continuum(lgn.FieldMLP(**shape, **scales, rngs=nnx.Rngs(config.seed)))
     data, phases = states._replace(v=slope * states.v), [lgn.QuasiNewton(60 if config.quick else config.steps)]
     return lgn.fit(on(mesh, density), data, key=jax.random.key(config.seed), phases=phases, folder=folder)
@@ -78,18 +78,14 @@ def across_spacings(config: Config, folder: Path) -> list[dict]:
 
 def draw(folder: Path, mesh, rows: list[dict], motion: lgn.Trajectory, energy) -> None:
     """The wave in the L at four times, errors on each mesh, energy; a gif."""
-    points, cells, field = mesh.p.T, mesh.t.T, np.asarray(motion.q[..., 0])
-    with plots.picture(folder / "l_shape.png", 1, 4, size=(13, 3.4)) as axes:
-        for ax, i in zip(axes, (0, 10, 30, 60), strict=True):
-            plots.mesh(ax, points, cells, field[i], f"t = {float(motion.t[i]):.2f}", limit=0.4, bar=i == 60)
+    field, paint = motion.q[..., 0], partial(plots.mesh, points=mesh.p.T, cells=mesh.t.T)
+    plots.snapshots(folder / "l_shape.png", paint, motion.t, field, (0, 10, 30, 60), limit=0.4, size=(13, 3.4))
     with plots.picture(folder / "energy.png", 1, 2, size=(11, 3.8)) as axes:
         axes[0].bar([row["mesh"] for row in rows], [row["eigenfrequency_rel_max"] for row in rows], color="#0072B2")
         axes[0].set(yscale="log", ylim=(1e-7, 1e-1), title="eigenfrequencies")
         axes[0].set_ylabel("worst of ten |omega / scikit-fem - 1|")
         plots.energies(axes[1], motion, energy)
-    with plots.canvas(size=(4, 4), dpi=90) as ax:
-        plots.mesh(ax, points, cells, field[0], " ", limit=0.4, bar=False)
-        plots.animate_colours(folder / "l_shape.gif", ax.collections[0], motion.t, field)
+    plots.animate_colours(folder / "l_shape.gif", paint, motion.t, field, limit=0.4, size=(4, 4))
 
 
 def main(config: Config) -> dict:

@@ -8,7 +8,7 @@ Model: L = M w^2 / 2 - V(q), V a network of sin q and cos q, and R = viscous + d
 that is odd in w is friction, and the two cannot be confused.
 
 Protocol: the first 80 % of the rows train, the rest tests. The loss is that of pieces of `length` rows, followed from
-their first measured state, those with gaps left out (`lgn.StepsLoss`), plus that of all accelerations.
+their first measured state, those with gaps left out (`lgn.RolloutLoss`), plus that of all accelerations.
 Settings were chosen on these first 80 % alone, as `--kept 0.8` splits them: 64 % train and 16 % validate. There were
 two rounds: the choice of the first, the motion without accelerations, had been tested, with an energy_mse of 5.5e-4.
 Part of the error that is left is a rest angle that drifts between -0.001 and 0.018 along the rows.
@@ -69,7 +69,7 @@ def train(config: Config, folder: Path, pieces: lgn.Windows, accelerated: lgn.St
     dissipation = [(friction, lgn.node_stencil) for friction in frictions]
     system = lgn.Lagrangian(lgn.single_node(), density, dissipation=dissipation)
     phases = [lgn.QuasiNewton(40 if config.quick else config.steps)]
-    follow, key = lgn.StepsLoss(STEPPER, STEP), jax.random.key(seed)
+    follow, key = lgn.RolloutLoss(STEPPER, STEP), jax.random.key(seed)
 
     def loss(system, pieces):
         return follow(system, pieces) + lgn.acceleration_loss(system, accelerated)
@@ -82,14 +82,14 @@ def examine(rows: Rows, kappa: float, fit: lgn.FitResult):
     motion = lgn.rollout(fit.system, real_pendulum.states(rows.part(0, 1), kappa), rows.t)
     q, w = real_pendulum.states(rows, kappa)
     pairs = lgn.windows(rows.t, q, w, length=2, dt=STEP)
-    stepped = jax.vmap(lambda q, w: STEPPER(fit.system, q[0], w[0], np.array([0, STEP])))(pairs.q, pairs.v)
+    stepped = jax.vmap(lambda q, w: STEPPER(fit.system, (q[0], w[0]), np.array([0, STEP])))(pairs.q, pairs.v)
     errors = real_pendulum.errors(rows, kappa, motion, jax.vmap(fit.system.acceleration)(q, w), stepped)
     return {**diagnostics.cost(fit), **errors, **frictions(fit.system)}, motion
 
 
 def frictions(system: lgn.Lagrangian) -> dict[str, float]:
     """Viscous friction [1/time] and the limit of dry friction at high speed [1/time^2], per unit mass."""
-    viscous, dry = (term.density for term in system.dissipation)
+    viscous, dry = (term.density for term in system.dissipation.terms)
     size = [float(form.coefficients(jnp.zeros((1, 1)), {})[0][0]) for form in (system.density.kinetic, viscous, dry)]
     return {"friction_viscous": size[1] / size[0], "friction_dry": size[2] * dry.law.speed / size[0]}
 
@@ -102,7 +102,7 @@ def draw(folder: Path, systems: list, motions: list, rows: Rows, kappa: float, f
         plots.phase(axes[1, 0], rows.q, rows.v, "test rows", "measured", "k.")
         plots.phase(axes[1, 0], *measured(motions[0], kappa), "test rows", "learned")
         for i, system in enumerate(systems):
-            friction = diagnostics.parts(system, jnp.zeros_like(speeds), speeds)[1]
+            friction = diagnostics.split_friction(system, jnp.zeros_like(speeds), speeds)[1]
             axes[1, 1].plot(speeds[:, 0, 0], friction[:, 0, 0], lw=1, label=f"seed {i}")
         axes[1, 1].set(xlabel="dq/dt", ylabel="force / mass", title="learned friction")
         axes[1, 1].legend(frameon=False)

@@ -17,7 +17,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.losses import imbalance
+from lgn.learning.losses import residuals
 from lgn.protocol import Figure
 from lgn.systems import relativistic
 
@@ -70,7 +70,7 @@ def weighted_balance(system, data: lgn.States):
     acceleration itself has poles where M is singular, and there the fit got stuck."""
     g = system.graph.nodes["g"][:, None]
     unit = data.a / g * jnp.sqrt(relativistic.weight(data.v))
-    difference, inertia = imbalance(system, data)
+    difference, inertia = residuals(system, data)
     return jnp.mean((unit * difference) ** 2) / jnp.mean((unit * inertia) ** 2)
 
 

@@ -7,20 +7,18 @@ Times are medians of turns that the methods take. The fastest call is listed too
 threads suffer from any other work on the machine (300 ms in place of 13 ms at 100 nodes), which would flatter lgn.
 """
 
-import os
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import tyro
 from rich.progress import track
 
 from experiments.support import rivals
-from experiments.support.timing import interleaved
 from lgn import plots, protocol
 from lgn.protocol import Figure
+from lgn.timing import interleaved
 
 FIGURES = {
     "speedup_published_100": Figure(asked=40, at_least=True),
@@ -77,18 +75,6 @@ def pieces(config: Config) -> dict[str, float]:
     }
 
 
-def one_core(config: Config) -> dict[str, float | None]:
-    """The same in a process that has one core from its start, for XLA sizes its pool of threads once."""
-    if not hasattr(os, "sched_setaffinity"):
-        return {"flop_floor_ratio_10000": None, "banded_over_scipy_1": None}
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})  # the child inherits it
-    try:
-        return protocol.in_own_process(pieces, config)
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
 def speedups(timings: list[Timing]) -> dict[str, float | None]:
     """Ratios of the sweeps; None where a size was skipped."""
     t = {(x.quantity, x.method, x.n): x.seconds for x in timings}
@@ -114,15 +100,8 @@ def draw(folder: Path, timings: list[Timing]) -> None:
     """Seconds against nodes."""
     with plots.picture(folder / "scaling.png", 1, 2, size=(10, 4.2), dpi=150, sharey=True) as panels:
         for panel, quantity in zip(panels, ("acceleration", "gradient"), strict=True):
-            for method, colour in COLOURS.items():
-                points = [(t.n, t.seconds) for t in timings if (t.quantity, t.method) == (quantity, method)]
-                panel.loglog(*zip(*points, strict=True), "o-", color=colour, label=method, lw=2, ms=5)
-            n = np.array([t.n for t in timings if t.quantity == quantity])[[0, -1]]
-            panel.loglog(n, 1e-6 * n, "k:", lw=1, label="slope 1")
-            panel.set(
-                xlabel="nodes", title="one acceleration" if quantity == "acceleration" else "one training gradient"
-            )
-            panel.grid(alpha=0.3)
+            taken = {name: [(t.n, t.seconds) for t in timings if t[:2] == (name, quantity)] for name in COLOURS}
+            plots.costs(panel, taken, f"one {'training ' * (quantity == 'gradient')}{quantity}", COLOURS)
         panels[0].set_ylabel("seconds")
         panels[1].legend(frameon=False)
 
@@ -132,10 +111,11 @@ def main(config: Config) -> dict:
     folder = protocol.begin(config, ["asdex"])
     sizes = [100, 1000, 10_000] if config.quick else [10, 100, 1000, 10_000, 100_000, 1_000_000]
     timings = sweep("acceleration", sizes, config) + sweep("gradient", sizes[: 2 if config.quick else 4], config)
-    metrics = speedups(timings) | pieces(config)
+    parts, alone = pieces(config), protocol.on_one_core(pieces, config) or {}
+    metrics = speedups(timings) | parts
     metrics["banded_over_scipy_32"] = rivals.banded_over_scipy(config.seed, config.quick, batch=32)
     metrics["jit_eager_difference"] = rivals.jit_eager_difference(config.seed)
-    metrics |= {f"{name}_one_core": value for name, value in one_core(config).items()}
+    metrics |= {f"{name}_one_core": alone.get(name) for name in parts}
     rows, sketch = [timing._asdict() for timing in timings], partial(draw, folder, timings)
     return protocol.finish(folder, "ring, MLP 6-64-64-1, float64", FIGURES, metrics, rows, sketch)
 

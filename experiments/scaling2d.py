@@ -18,9 +18,9 @@ from rich.progress import track
 from scipy.sparse.linalg import splu
 
 import lgn
-from experiments.support.timing import compiled, medians, peak_resident_bytes
 from lgn import plots, protocol
 from lgn.protocol import Figure
+from lgn.timing import compiled, medians, peak_resident_bytes
 
 FIGURES = {
     "per_node_1000_over_100": Figure(asked=2),
@@ -106,16 +106,15 @@ def resident_bytes_per_node(side: int) -> float:
 
 def draw(folder: Path, costs: list[Cost]) -> None:
     """Seconds and iterations against nodes."""
-    n, iterations = np.array([cost.nodes for cost in costs]), [cost.iterations for cost in costs]
+    n, seconds, iterations = zip(*((cost.nodes, cost.seconds, cost.iterations) for cost in costs), strict=True)
     with plots.picture(folder / "scaling2d.png", 1, 2, size=(10, 3.8), dpi=150) as (left, right):
-        left.loglog(n, [cost.seconds for cost in costs], "o-", color="#D55E00", lw=2, ms=5, label="lgn")
-        left.loglog(n, costs[0].seconds_per_node * n, "k:", lw=1, label="slope 1")
-        left.set(xlabel="nodes", ylabel="seconds", title="one acceleration")
+        plots.costs(left, {"lgn": zip(n, seconds, strict=True)}, "one acceleration", {"lgn": "#D55E00"})
+        left.set(ylabel="seconds")
         left.legend(frameon=False)
         right.semilogx(n, iterations, "o-", color="#0072B2", lw=2, ms=5)
         right.set(xlabel="nodes", title="conjugate gradient iterations", ylim=(0, 1.3 * max(iterations)))
+        right.grid(alpha=0.3)
         for panel in (left, right):
-            panel.grid(alpha=0.3)
             panel.xaxis.minorticks_off()
 
 

@@ -55,11 +55,10 @@ def train(config: Config, way: str, folder: Path, seed: int) -> lgn.FitResult:
     """The trained system; the metrics of the pure MLP carry `pure_`."""
     density = lgn.MLPDensity(3, 1, **DENSITIES[way], rngs=nnx.Rngs(seed))
     system = lgn.Lagrangian(lgn.lattice((config.nodes_train,)), density)
-    data_key, fit_key = jax.random.split(jax.random.key(seed))
-    data = wave.sample(data_key, config.states, config.nodes_train)
+    sample = partial(wave.sample, count=config.states, n_node=config.nodes_train)
     steps = 100 if config.quick else {"prior": config.steps, "pure": config.pure_steps}[way]
-    phases = [lgn.match(), lgn.QuasiNewton(steps)]
-    return lgn.fit(system, data, key=fit_key, phases=phases, folder=folder / f"{way}-{seed}")
+    phases = [lgn.pretrain(), lgn.QuasiNewton(steps)]
+    return protocol.learn(system, sample, seed, folder / f"{way}-{seed}", phases=phases)
 
 
 def examine(config: Config, fit: lgn.FitResult):

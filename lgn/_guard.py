@@ -1,4 +1,4 @@
-"""Refuses jax releases that return wrong numbers."""
+"""Guard: releases of jax that return wrong numbers are refused."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ def check_jax() -> None:
 
     if jaxlib.__version__ in WRONG:
         raise RuntimeError(
-            f"jaxlib {jaxlib.__version__} is installed, and is known to return wrong float64 numbers on CPU, "
+            f"jaxlib {jaxlib.__version__} is installed, a release that returned wrong float64 numbers on CPU, "
             "silently, in compiled sums over many rows (jax issue 39103). "
             'Install another: pip install "jax==0.10.1" on Python 3.11, "jax==0.12.0.1" on Python 3.12 and 3.13.'
         )

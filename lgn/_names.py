@@ -1,52 +1,70 @@
-"""The table of public names and of where each lives: `lgn.NAME` loads it when first used, a checkpoint may name it."""
+"""Public names and the modules that define them: `lgn.NAME` loads on first use, and a checkpoint may name it.
+
+A new density, solver or integrator is one file and one entry here; `__init__.pyi` shows the same table to editors.
+"""
 
 import importlib
 
 HOME = {
-    "graphs": ["lattice", "from_edges", "single_node", "with_features", "clamp"],
-    "adjacency": ["from_adjacency", "nearest_neighbours", "within_radius"],
-    "networks": ["from_networkx", "to_networkx"],
-    "meshes": ["from_mesh", "from_meshio"],
-    "stencils": ["Stencil", "node_stencil", "edge_stencil", "cell_stencil"],
-    "densities": ["Expansion", "MLPDensity", "lecun_normal", "lnn_initializer", "small_output"],
-    "forms": ["Dry", "PositiveForm", "StructuredDensity", "cubic", "half_square"],
-    "message_passing": ["MessageDensity", "PairDensity", "both_states", "difference", "distance", "invariants"],
-    "continuum": ["Continuum", "FieldMLP"],
-    "mass_matrix": ["MassMatrix"],
-    "solvers": [
-        "BlockDiagonal", "Banded", "ConjugateGradient", "Dense", "Solution", "SingularMassMatrix", "default_solver",
-        "estimated_costs",
+    "graphs.edges": ["from_edges", "single_node"],
+    "graphs.features": ["clamp", "with_features"],
+    "graphs.lattices": ["lattice"],
+    "graphs.adjacency": ["from_adjacency", "nearest_neighbours", "within_radius"],
+    "graphs.networks": ["from_networkx", "to_networkx"],
+    "graphs.meshes": ["from_mesh", "from_meshio"],
+    "graphs.stencils": ["Stencil", "cell_stencil", "edge_stencil", "node_stencil"],
+    "densities.density": ["Expansion", "config_of", "kinetic_energy"],
+    "densities.inputs": ["Inputs"],
+    "densities.layers": ["lecun_normal", "lnn_initializer", "small_output"],
+    "densities.mlp": ["MLPDensity"],
+    "densities.message_passing": [
+        "MessageDensity", "PairDensity", "both_states", "difference", "distance", "invariants",
     ],
-    "densities_transformed": ["Transformed"],
-    "lagrangian": ["Lagrangian"],
-    "trajectories": ["States", "Trajectory", "Windows", "windows"],
-    "variational": ["Variational"],
-    "integrators": ["Adaptive", "ImplicitMidpoint", "Verlet", "rollout"],
-    "losses": ["StepsLoss", "acceleration_loss", "balance_loss", "rate_loss", "variational_loss"],
-    "baselines": ["Baseline", "HamiltonianNetwork", "NeuralODE", "PlainNetwork", "velocity"],
+    "densities.continuum": ["Continuum", "FieldMLP"],
+    "densities.positive": ["Dry", "PositiveForm", "cubic", "half_square"],
+    "densities.structured": ["StructuredDensity"],
+    "densities.transformed": ["Transformed"],
+    "densities.normal_form": ["NormalForm", "mean_mass", "normal_form"],
+    "data.trajectories": ["States", "Trajectory", "Windows", "windows"],
+    "assembly.block_matrix": ["BlockMatrix"],
+    "assembly.domain": ["Domain"],
+    "assembly.functional": ["Functional"],
+    "solvers.solution": ["SingularMassMatrix", "Solution"],
+    "solvers.direct": ["BlockDiagonal", "Dense"],
+    "solvers.banded": ["Banded"],
+    "solvers.conjugate_gradient": ["ConjugateGradient"],
+    "solvers.choice": ["default_solver", "estimated_costs"],
+    "mechanics.system": ["System"],
+    "mechanics.lagrangian": ["Lagrangian"],
+    "mechanics.laws": ["HamiltonianNetwork", "NeuralODE", "PlainNetwork", "velocity"],
+    "mechanics.baselines": ["Baseline"],
+    "motion.variational": ["Variational"],
+    "motion.integrators": ["Adaptive", "ImplicitMidpoint", "Verlet"],
+    "motion.rollout": ["rollout"],
     "checkpoint.describe": ["CheckpointError"],
-    "checkpoint.systems": ["save", "load"],
-    "gauge": ["GaugeDistance", "NormalForm", "gauge_distance", "normal_form"],
-    "phases": ["QuasiNewton", "Minibatch", "match", "kinetic_energy"],
-    "training": ["fit", "FitResult"],
+    "checkpoint.systems": ["load", "save"],
+    "learning.losses": ["RolloutLoss", "acceleration_loss", "rate_loss", "residual_loss", "variational_loss"],
+    "learning.phases": ["Minibatch", "QuasiNewton", "pretrain"],
+    "learning.limited_memory": ["LimitedMemory"],
+    "learning.training": ["FitResult", "fit"],
+    "gauge": ["GaugeDistance", "gauge_distance"],
 }  # fmt: skip
-MODULES = [
-    "baselines",
-    "diagnostics",
-    "gauge",
-    "losses",
-    "phases",
-    "plots",
-    "runs",
-    "systems",
-]  # used by their own name
+MODULES = ("diagnostics", "gauge", "plots", "protocol", "runs", "systems", "timing")  # modules that users call by name
 MODULE = {name: module for module, names in HOME.items() for name in names}
 
 
 def find(name: str):
-    """What a public name stands for.
+    """The object that a public name stands for.
 
     Raises:
         KeyError: no such name.
     """
     return getattr(importlib.import_module(f"lgn.{MODULE[name]}"), name)
+
+
+def stub() -> str:
+    """Content of `__init__.pyi`: the table as imports that editors and type checkers follow."""
+    lines = ['"""The public names of lgn, for editors and type checkers; the table is `lgn._names.HOME`."""', ""]
+    lines += [f"from lgn import {name} as {name}" for name in MODULES]
+    lines += [f"from lgn.{module} import {name} as {name}" for module, names in HOME.items() for name in names]
+    return "\n".join([*lines, "", "__version__: str", "__all__: list[str]", ""])

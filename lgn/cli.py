@@ -1,5 +1,6 @@
 """Command line: lgn run NAME, lgn collect, lgn rollout DIR, lgn info. Heavy imports wait until a command is chosen."""
 
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,17 @@ class Rollout:
     """States to keep."""
     out: Path | None = None
     """Where to write; by default FOLDER/rollout."""
+    trusted: tuple[str, ...] = ()
+    """Modules of your own that the system is made of; a checkpoint imports nothing by itself."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """Tell versions, devices and which solver graphs meet; with a folder, the system in it and its solver."""
+    """Show versions, devices and the solvers of several graphs; with a folder, the system in it and its solver."""
 
     folder: tyro.conf.Positional[Path | None] = None
+    trusted: tuple[str, ...] = ()
+    """Modules of your own that the system is made of; a checkpoint imports nothing by itself."""
 
 
 def main() -> None:
@@ -92,6 +97,7 @@ def rollout(command: Rollout) -> str | None:
 
     import lgn
     from lgn import diagnostics, plots, protocol, runs
+    from lgn.data.trajectories import field_names
 
     protocol.use_float64()
     matplotlib.use("agg")
@@ -100,16 +106,17 @@ def rollout(command: Rollout) -> str | None:
             f"lgn rollout: time={command.time}, frames={command.frames}; expected a positive time and 2 frames or more"
         )
     try:
-        system, state, start = runs.continue_from(command.folder)
-    except lgn.CheckpointError as error:
+        system, state, start = runs.continue_from(command.folder, _modules(command.trusted))
+    except (lgn.CheckpointError, ImportError) as error:
         return f"lgn rollout: {error}"
     motion = lgn.rollout(system, state, np.linspace(start, start + command.time, command.frames))
     out = command.out or command.folder / "rollout"
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in motion._asdict().items()})  # type: ignore[arg-type]
+    measured = {name: getattr(motion, name) for name in (*field_names(len(motion.state)), "t", "energy", "residual")}
+    np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in measured.items()})  # type: ignore[arg-type]
     runs.keep_motion(out, system, motion)
     with plots.picture(out / "rollout.png", 1, 2, size=(10, 4)) as axes:
-        plots.space_time(axes[0], motion.t, motion.q[..., 0], "first degree of freedom")
+        plots.space_time(axes[0], motion.t, motion.state[0][..., 0], "first degree of freedom")
         plots.energy(axes[1], motion.t, {"learned energy": motion.energy})
     print(f"{system}")
     print(f"t = {start:g} to {start + command.time:g}: energy drift {diagnostics.drift(motion.energy):.1e}, ", end="")
@@ -124,6 +131,7 @@ def info(command: Info) -> str | None:
 
     import lgn
     from lgn import diagnostics, protocol, runs
+    from lgn.solvers.choice import solver_table
 
     protocol.use_float64()
     for package in runs.PACKAGES:
@@ -133,62 +141,18 @@ def info(command: Info) -> str | None:
         print("\n".join(["", *solver_table()]))
         return None
     try:
-        system = lgn.load(command.folder / "system")
-    except lgn.CheckpointError as error:
+        system = lgn.load(command.folder / "system", trusted=_modules(command.trusted))
+    except (lgn.CheckpointError, ImportError) as error:
         return f"lgn info: {error}"
     print(system)
     print("parameters", diagnostics.parameters(system))
     return None
 
 
-def solver_table() -> list[str]:
-    """Lines: for graphs of several kinds, the estimated cost of each solver and the one that is chosen."""
-    import numpy as np
-
-    import lgn
-    from lgn.mass_matrix import pattern
-    from lgn.static import Static
-
-    parent = np.arange(999) // 2  # of nodes 1 to 999
-    random = np.random.default_rng(0).permutation(1000)
-    graphs = {
-        "single node": lgn.single_node(),
-        "chain of 1000": lgn.lattice((1000,), periodic=False),
-        "ring of 1000": lgn.lattice((1000,)),
-        "strip of 4 x 1000": lgn.lattice((4, 1000), periodic=False),
-        "lattice of 64 x 64": lgn.lattice((64, 64)),
-        "lattice of 16 x 16 x 16": lgn.lattice((16, 16, 16)),
-        "binary tree of 1000": lgn.from_edges(1000, np.r_[parent, 1:1000], np.r_[1:1000, parent]),
-        "ring with random chords": _with_chords(1000, random),
-    }
-    lines = [
-        "Solver of M a = f where a density reads the velocities of a node and its neighbours: the one of the least",
-        "estimated cost, in multiplications a node. A density that reads only v[0] gives BlockDiagonal on every graph.",
-        "",
-        f"{'graph':<24} {'half-bandwidth':>14} {'Banded':>10} {'ConjugateGradient':>18}  solver",
-    ]
-    for name, graph in graphs.items():
-        n_node = int(graph.n_node[0])
-        joined = pattern(n_node, Static(lgn.node_stencil(graph).index))
-        costs = {type(solver).__name__: cost for solver, cost in lgn.estimated_costs(joined, 1).items()}
-        banded, iterative = (
-            f"{costs[solver] / n_node:.0f}" if solver in costs else "" for solver in ("Banded", "ConjugateGradient")
-        )
-        lines.append(
-            f"{name:<24} {joined.half_bandwidth:>14} {banded:>10} {iterative:>18}  {min(costs, key=lambda k: costs[k])}"
-        )
-    return lines
-
-
-def _with_chords(n_node: int, ends):
-    """A ring whose nodes are also joined in random pairs."""
-    import numpy as np
-
-    import lgn
-
-    ring = np.stack([np.arange(n_node), np.roll(np.arange(n_node), -1)])
-    pairs = np.unique(np.sort(np.concatenate([ring, ends.reshape(2, -1)], 1), 0), axis=1)
-    return lgn.from_edges(n_node, np.r_[pairs[0], pairs[1]], np.r_[pairs[1], pairs[0]])
+def _modules(names: tuple[str, ...]) -> list:
+    """The modules that the user names, of the current folder too."""
+    sys.path.insert(0, "")
+    return [importlib.import_module(name) for name in names]
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn.graphs import clamped_nodes
-from lgn.losses import on_samples
-from lgn.trajectories import States, Trajectory
+from lgn.data.trajectories import States, Trajectory
+from lgn.graphs.features import clamped_nodes
+from lgn.learning.losses import accelerations
+from lgn.mechanics.system import require
 
 
 def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time node dim"]) -> np.ndarray:
@@ -52,11 +53,12 @@ def conservation(motion: Trajectory, true_energy: Float[Array, " time"]) -> dict
 
 def momentum(system, trajectory: Trajectory) -> np.ndarray:
     """(time, dim) total canonical momentum; constant where L does not change when all nodes shift together."""
-    return np.asarray(jax.lax.map(lambda state: jnp.sum(system.momentum(*state), 0), (trajectory.q, trajectory.v)))
+    of_nodes = require(system, "momentum", "diagnostics.momentum", "only a Lagrangian has one")
+    return np.asarray(jax.lax.map(lambda state: jnp.sum(of_nodes(*state), 0), trajectory.state))
 
 
 def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Small oscillations about a rest at q: K x = omega^2 M x, for the slowest modes.
+    """Small oscillations about an equilibrium q: K x = omega^2 M x, for the slowest modes.
 
     Args:
         system: a Lagrangian; clamped nodes do not take part.
@@ -64,11 +66,11 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
         count: how many.
 
     Returns:
-        omega (count,), ascending, negative where the rest is unstable and the mode grows at the rate |omega|; and the
+        omega (count,), ascending, negative where q is unstable and the mode grows at the rate |omega|; and the
         modes (count, node, dim).
 
     Raises:
-        ValueError: a node is pushed away from q, so that it is no rest.
+        ValueError: a force acts on a node at q: it is no equilibrium.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -79,6 +81,7 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
     """
     from scipy.sparse.linalg import eigsh
 
+    require(system, "stiffness_matrix", "diagnostics.eigenfrequencies", "only a Lagrangian has it")
     free = np.repeat(~clamped_nodes(system.graph), q.shape[1])
     rest = jnp.zeros_like(q)
     stiffness = system.stiffness_matrix(q)[free][:, free]
@@ -96,8 +99,8 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
     return np.sign(square) * np.sqrt(np.abs(square)), modes.reshape(count, *q.shape)
 
 
-def parts(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample node dim"]) -> tuple:
-    """What is conservative and what is friction: accelerations (sample, node, dim) that sum to that of the system.
+def split_friction(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample node dim"]) -> tuple:
+    """Conservative part and friction: accelerations (sample, node, dim) that sum to that of the system.
 
     Returns:
         M^-1 (f + dR/dv), which holds the external force too, and -M^-1 dR/dv.
@@ -106,9 +109,11 @@ def parts(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample no
         >>> import jax.numpy as jnp, lgn
         >>> friction = lgn.PositiveForm(slots=1, dim=1, size=0.5)
         >>> L = lgn.Lagrangian(lgn.single_node(), lgn.kinetic_energy, dissipation=friction)
-        >>> [x.round(6).item() for x in lgn.diagnostics.parts(L, jnp.zeros((1, 1, 1)), jnp.ones((1, 1, 1)))]
+        >>> [x.round(6).item() for x in lgn.diagnostics.split_friction(L, jnp.zeros((1, 1, 1)), jnp.ones((1, 1, 1)))]
         [0.0, -0.5]
     """
+
+    require(system, "friction", "diagnostics.split_friction", "only a Lagrangian has it")
 
     def split(state):
         mass, f = system.equation(*state)
@@ -119,12 +124,6 @@ def parts(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample no
     return tuple(np.asarray(x) for x in found)
 
 
-@jax.jit
-def accelerations(system, states: States) -> Float[Array, "sample node dim"]:
-    """Of every sample, with the features and the time that were given with it."""
-    return on_samples(lambda system, *state: system.acceleration(*state), system, states)
-
-
 def acceleration_errors(system, states: States) -> dict[str, float]:
     """Errors of the acceleration on fresh states.
 
@@ -132,7 +131,7 @@ def acceleration_errors(system, states: States) -> dict[str, float]:
         `acceleration_l1_sum`: mean over states of the sum over nodes of |error|, the metric of Cranmer et al.;
         `acceleration_rel_rms`: root mean square error over root mean square acceleration.
     """
-    found = accelerations(system, states)
+    found = jax.jit(accelerations)(system, states)
     return {"acceleration_l1_sum": l1_sum(found, states.a), "acceleration_rel_rms": relative_rms(found, states.a)}
 
 

@@ -1,22 +1,18 @@
-"""Gauge: L and alpha L + b + dF(q)/dt move alike. How far two Lagrangians are apart beyond that, and a normal form."""
+"""Gauge: L and alpha L + b + dF(q)/dt have the same motion; how far two Lagrangians differ beyond that."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn.densities import Density
-from lgn.graphs import clamped_nodes
-from lgn.lagrangian import Lagrangian
-from lgn.terms import hold
+from lgn.graphs.features import clamped_nodes
+from lgn.mechanics.lagrangian import Lagrangian
+from lgn.mechanics.system import require
 
 
 class GaugeDistance(NamedTuple):
-    """What is left between a Lagrangian and a reference once gauge is taken out.
+    """What distinguishes a Lagrangian from a reference once gauge is removed.
 
     Attributes:
         scale: alpha of M ~ alpha M_reference by least squares.
@@ -37,21 +33,21 @@ def gauge_distance(
     q: Float[Array, "sample node dim"],
     v: Float[Array, "sample node dim"],
 ) -> GaugeDistance:
-    """Whether L is alpha L_reference + b + dF(q)/dt: M, f and E - c tell, for b and F change none of them.
+    """Whether L is alpha L_reference + b + dF(q)/dt: M, f and E - c show it, since b and F change none of them.
 
-    Norms run over all samples and free nodes, so that the numbers are relative root mean squares. All three are zero at
+    Norms run over all samples and free nodes: the numbers are relative root mean squares. All three are zero at
     all q and v if and only if the two are gauge-related. Of two that are not, accelerations may still agree:
     0.5 (v^2 - q^2) and v^4 / 12 + 0.5 q^2 v^2 - 0.25 q^4 both oscillate as a = -q, and are far apart.
 
     Args:
-        system: the Lagrangian in question. Rayleigh dissipation and external force do not enter, for they are no part
-            of L; where the motion is the same they are alpha times those of the reference.
+        system: the Lagrangian in question. Rayleigh dissipation and external force do not enter, being no part of
+            L; where the motion is the same they are alpha times those of the reference.
         reference: the Lagrangian to compare with, on the same graph. Its clamped nodes do not enter in M and f.
         q: configurations, (sample, node, dim).
         v: velocities, (sample, node, dim).
 
     Returns:
-        A `GaugeDistance`; a number is infinite or not a number where that of the reference is zero at all samples.
+        A `GaugeDistance`; a number is infinite or NaN where that of the reference is zero at all samples.
 
     Raises:
         ValueError: q and v are not (sample, node, dim), or do not fit the graph.
@@ -69,6 +65,8 @@ def gauge_distance(
     """
     if np.ndim(q) != 3 or np.shape(q) != np.shape(v):
         raise ValueError(f"q has shape {np.shape(q)} and v {np.shape(v)}; expected (sample, node, dim) of both")
+    for one in (system, reference):
+        require(one, "functional", "gauge_distance", "only a Lagrangian has a gauge")
     free = np.repeat(~clamped_nodes(reference.graph), q.shape[2])
     mass, force, energy = _samples(system, free, q, v)
     mass_r, force_r, energy_r = _samples(reference, free, q, v)
@@ -82,134 +80,8 @@ def gauge_distance(
         )
 
 
-def normal_form(
-    density: Density,
-    q: Float[Array, "slot dim"],
-    v: Float[Array, "slot dim"] | None = None,
-    features: Mapping[str, Array] | None = None,
-    *,
-    scale: Float[Array, ""] | float | None = None,
-    points: int = 8,
-) -> "NormalForm":
-    """The density that moves alike and is the same for all a l + b + dF(q)/dt, a not zero:
-
-        l_n(q, v) = (l(q, v) - v . dF/dq - c) / scale,
-        F(q) = integral_0^1 (q - q_0) . dl/dv(q_0 + s (q - q_0), 0) ds,
-
-    with l_n = 0 and `mean_mass` one at the reference state (q_0, v_0), and (q - q_0) . dl_n/dv(q, 0) = 0: the radial
-    gauge of Poincare, Fock and Schwinger. b and F may read the features.
-
-    L is a sum of densities and F is linear in l, so that this, density by density, does it for L on any graph. With
-    the same row of q_0 in every slot, L is in the radial gauge about all nodes at that row. Densities that are
-    different and sum to the same on a graph, as l and l + g(q_1) - g(q_0) on a ring, keep different normal forms.
-    Where l does not read v, l_n is (l - c) / scale, but M gets blocks of zeros: on large graphs write that by hand.
-
-    Args:
-        density: any density.
-        q: q_0 of the reference state, (slot, dim).
-        v: v_0, (slot, dim); by default at rest.
-        features: those of the reference state, where the density reads any.
-        scale: by default `mean_mass` of the density at the reference state. Give it where several densities sum to L:
-            they share one.
-        points: of the Gauss-Legendre quadrature of F; exact where dl/dv(q, 0) is a polynomial in q of degree below
-            2 points. With too few, l_n still moves alike, and is in the radial gauge to the accuracy of F.
-
-    Raises:
-        ValueError: a scale of zero, outside of transformations; shapes that differ; fewer than one point.
-
-    Source: Fock 1937, Phys. Z. Sowjetunion 12, 404; Cronstroem 1980, Phys. Lett. B 90, 267.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> def particle(q, v, features): return v[0, 0] ** 2 + q[0, 0] * v[0, 0] - q[0, 0] ** 2 + 5  # qv = d(q^2/2)/dt
-        >>> density = lgn.normal_form(particle, jnp.zeros((1, 1)))
-        >>> float(density(jnp.full((1, 1), 3.0), jnp.full((1, 1), 4.0), {}))  # 0.5 v^2 - 0.5 q^2
-        3.5
-
-        Of a Lagrangian of several terms, with one scale for all:
-
-        >>> def spring(q, v, features): return -((q[1, 0] - q[0, 0]) ** 2)
-        >>> graph = lgn.lattice((4,))
-        >>> L = lgn.Lagrangian(graph, [(particle, lgn.node_stencil), (spring, lgn.edge_stencil)])
-        >>> rest = [jnp.zeros((term.stencil.slots, 1)) for term in L.terms]
-        >>> scale = sum(lgn.gauge.mean_mass(term.density, q, q) for term, q in zip(L.terms, rest))
-        >>> terms = [(lgn.normal_form(term.density, q, scale=scale), term.stencil) for term, q in zip(L.terms, rest)]
-        >>> float(lgn.Lagrangian(graph, terms)(jnp.eye(4)[:, :1], jnp.ones((4, 1))))  # 0.5 (4 v^2 - q^2 - 2 q^2)
-        0.5
-    """
-    q = jnp.asarray(q, float)
-    v = jnp.zeros_like(q) if v is None else jnp.asarray(v, float)
-    if q.ndim != 2 or q.shape != v.shape:
-        raise ValueError(f"normal_form: q has shape {q.shape} and v {v.shape}; expected (slot, dim) of both")
-    if points < 1:
-        raise ValueError(f"normal_form: points={points}; expected at least 1")
-    scale = mean_mass(density, q, v, features) if scale is None else jnp.asarray(scale, float)
-    _check_scale(scale)
-    return NormalForm(density, q, v, scale, points)
-
-
-def mean_mass(
-    density: Density,
-    q: Float[Array, "slot dim"],
-    v: Float[Array, "slot dim"],
-    features: Mapping[str, Array] | None = None,
-) -> Float[Array, ""]:
-    """trace(d2l/dv dv) / dim over all slots: the mean diagonal of M where each slot of an element is another node and
-    there are as many elements as nodes, as on a lattice. Neither b nor F changes it.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> def particle(q, v, features): return 0.5 * 3.0 * jnp.sum(v[0] ** 2)
-        >>> float(lgn.gauge.mean_mass(particle, jnp.zeros((2, 3)), jnp.zeros((2, 3))))
-        3.0
-    """
-    mass = jax.hessian(density, argnums=1)(q, v, dict(features or {}))
-    return jnp.trace(mass.reshape(v.size, v.size)) / v.shape[1]
-
-
-class NormalForm(nnx.Module):
-    """A density in the gauge that `normal_form` fixes; its parameters are those of the density within."""
-
-    def __init__(self, density: Density, q, v, scale, points: int):
-        self.density = hold(density)
-        self.q, self.v, self.scale = (nnx.data(jnp.asarray(x)) for x in (q, v, scale))
-        self.slots, self.dim = self.q.shape
-        self.points = points
-
-    def __call__(self, q, v, features) -> Float[Array, ""]:
-        q_0, v_0 = self.q.astype(q.dtype), self.v.astype(q.dtype)
-        rate = jax.jvp(lambda q: self._radial(q, features), (q,), (v,))[1]
-        at_reference = self.density(q_0, v_0, features) - jnp.sum(v_0 * self._momentum(q_0, features))
-        return (self.density(q, v, features) - rate - at_reference) / self.scale.astype(q.dtype)
-
-    def config(self) -> dict:
-        """Arguments that make it again."""
-        numbers = {name: getattr(self, name).tolist() for name in ("q", "v", "scale")}
-        return {"density": self.density, **numbers, "points": self.points}
-
-    def _momentum(self, q, features):
-        return jax.grad(self.density, argnums=1)(q, jnp.zeros_like(q), features)
-
-    def _radial(self, q, features):
-        """F(q); dF/dq at the reference is the momentum there."""
-        nodes, weights = (jnp.asarray(x, q.dtype) for x in np.polynomial.legendre.leggauss(self.points))
-        q_0 = self.q.astype(q.dtype)
-        path = q_0 + 0.5 * (nodes[:, None, None] + 1) * (q - q_0)
-        momenta = jax.vmap(lambda place: self._momentum(place, features))(path)
-        return 0.5 * jnp.sum((q - q_0) * jnp.tensordot(weights, momenta, 1))
-
-
-def _check_scale(scale) -> None:
-    if isinstance(scale, jax.core.Tracer) or (np.isfinite(scale) and scale != 0):
-        return
-    raise ValueError(
-        f"normal_form: scale={scale}; expected a number that is not zero: where d2l/dv dv vanishes at the reference "
-        f"state, take another q or v, or give the scale of the Lagrangian that this density is a part of"
-    )
-
-
 @jax.jit
-def _look(system, q, v):
+def _equation_and_energy(system, q, v):
     return *system.equation(q, v), system.energy(q, v)
 
 
@@ -217,11 +89,11 @@ def _samples(system, free, q, v):
     """M (sample row, column) sparse and f (sample row) of free nodes, and E (sample,)."""
     from scipy.sparse import vstack
 
-    conservative = Lagrangian(system.graph, [(term.density, term.stencil) for term in system.terms])
-    looks = [_look(conservative, *state) for state in zip(q, v, strict=True)]
-    mass = vstack([mass.sparse()[free][:, free] for mass, _, _ in looks])
-    force = np.concatenate([np.ravel(f)[free] for _, f, _ in looks])
-    return mass, force, np.array([energy for _, _, energy in looks])
+    conservative = Lagrangian(system.graph, system.functional.pairs)
+    found = [_equation_and_energy(conservative, *state) for state in zip(q, v, strict=True)]
+    mass = vstack([mass.sparse()[free][:, free] for mass, _, _ in found])
+    force = np.concatenate([np.ravel(f)[free] for _, f, _ in found])
+    return mass, force, np.array([energy for _, _, energy in found])
 
 
 def _centred(x):

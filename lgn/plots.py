@@ -1,11 +1,12 @@
 """Plots: each function draws on an axis and returns it; `picture` writes a file, `animate_...` write gifs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FONT: dict[Any, Any] = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
 
@@ -96,10 +97,10 @@ def mesh(ax, points, cells, values, title: str = "", limit: float | None = None,
     return ax
 
 
-def energy(ax, t, energies: dict[str, np.ndarray], title: str = "energy"):
+def energy(ax, t, energies: Mapping[str, ArrayLike], title: str = "energy"):
     """|E / E_0 - 1| against time on a logarithmic axis, one line a name."""
     for name, values in energies.items():
-        change = np.abs(np.asarray(values) / values[0] - 1)
+        change = np.abs(np.asarray(values) / np.asarray(values)[0] - 1)
         ax.semilogy(t[1:], np.maximum(change[1:], 1e-17), label=name)  # log of an exact 0
     ax.set(title=title, xlabel="time", ylabel="|E / E(0) - 1|")
     ax.legend(frameon=False)
@@ -144,7 +145,7 @@ def phase(ax, q, v, title: str = "", label: str = "", style: str = "-"):
 
 def phases(ax, exact, motion, title: str = ""):
     """Phase portraits of the first degree of freedom: exact (q, v) and a learned motion."""
-    for (q, v), label, style in ((exact, "exact", "k-"), (motion[1:3], "learned", "--")):
+    for (q, v), label, style in ((exact, "exact", "k-"), (motion.state, "learned", "--")):
         phase(ax, q[:, 0, 0], v[:, 0, 0], title, label, style)
     return ax
 
@@ -157,71 +158,86 @@ def comparison(ax, x, exact, learned):
     return ax
 
 
-def animate_colours(path: str | Path, artist, t, values: np.ndarray) -> Path:
-    """Gif of the picture of an artist (image, points or triangles) whose colours are values[i] at t[i]."""
-    import matplotlib.pyplot as plt
-    from matplotlib.animation import FuncAnimation, PillowWriter
+def costs(ax, seconds: Mapping[str, Iterable], title: str = "", colours: Mapping[str, str] | None = None):
+    """Pairs of (nodes, seconds) on logarithmic axes, one line a name; dotted, what grows as the nodes from where the
+    last one starts."""
+    for name, pairs in seconds.items():
+        n, taken = np.transpose(list(pairs))
+        ax.loglog(n, taken, "o-", color=colours and colours[name], label=name, lw=2, ms=5)
+    ax.loglog(n, taken[0] / n[0] * n, "k:", lw=1, label="slope 1")
+    ax.set(xlabel="nodes", title=title)
+    ax.grid(alpha=0.3)
+    return ax
 
-    def draw(i):
-        artist.set_array(np.asarray(values[i]))
-        artist.axes.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
-        return [artist]
 
-    FuncAnimation(artist.figure, draw, len(t)).save(path, PillowWriter(fps=15))
-    plt.close(artist.figure)
-    return Path(path)
+def snapshots(path: str | Path, draw: Callable, t, values, picked: tuple[int, ...], limit: float, **settings) -> None:
+    """Pictures side by side of the values at the picked times, by draw(ax, values=, title=, limit=, bar=): `field`,
+    `network` or `mesh`, with the settings of `picture`."""
+    with picture(path, 1, len(picked), **settings) as axes:
+        for ax, i in zip(axes, picked, strict=True):
+            draw(ax, values=values[i], title=f"t = {float(t[i]):.3g}", limit=limit, bar=i == picked[-1])
+
+
+def animate_colours(path: str | Path, draw: Callable, t, values, limit: float, size: tuple[float, float]) -> Path:
+    """Gif of the values at all times, drawn as in `snapshots`."""
+    with canvas(size=size, dpi=90) as ax:
+        draw(ax, values=values[0], title=" ", limit=limit, bar=False)
+        ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        (artist,) = (x for x in (*ax.images, *ax.collections) if x.get_array() is not None)
+        # An image has the transpose of a field (x, y).
+        return _animate(path, ax, t, range(len(t)), lambda i: artist.set_array(np.asarray(values[i]).T))
 
 
 def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: int = 120) -> Path:
     """Gif of strings (time, node), one line a name."""
-    import matplotlib.pyplot as plt
-    from matplotlib.animation import FuncAnimation, PillowWriter
-
-    figure, ax = plt.subplots(figsize=(6, 2.6), dpi=90, layout="constrained")
     top = max(float(np.abs(values).max()) for values in fields.values()) * 1.1
-    styles = ["-", "--", ":"]
-    lines = {
-        name: ax.plot(values[0], styles[i % 3], label=name, lw=3 - i)[0]
-        for i, (name, values) in enumerate(fields.items())
-    }
-    ax.set(ylim=(-top, top), xlabel="node", ylabel="q")
-    ax.legend(loc="upper right", frameon=False, ncols=len(lines))
-    ax.spines[["top", "right"]].set_visible(False)
-    picked = np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int)
+    with canvas(size=(6, 2.6), dpi=90) as ax:
+        lines = _lines(ax, {name: values[0] for name, values in fields.items()})
+        ax.set(ylim=(-top, top), xlabel="node", ylabel="q")
 
-    def draw(i):
-        for name, line in lines.items():
-            line.set_ydata(fields[name][i])
-        ax.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
-        return list(lines.values())
+        def draw(i):
+            for name, line in lines.items():
+                line.set_ydata(fields[name][i])
 
-    FuncAnimation(figure, draw, picked).save(path, PillowWriter(fps=20))
-    plt.close(figure)
-    return Path(path)
+        return _animate(path, ax, t, _picked(t, frames), draw, fps=20)
 
 
 def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frames: int = 120) -> Path:
     """Gif of chains of rods of length 1, with angles (time, 1, rod) from the vertical, one chain a name."""
-    import matplotlib.pyplot as plt
+    motions = {name: np.asarray(angles)[:, 0] for name, angles in motions.items()}
+    reach = 1.1 * max(angles.shape[1] for angles in motions.values())
+    with canvas(size=(4, 4.2), dpi=90) as ax:
+        lines = _lines(ax, dict.fromkeys(motions, ()), marker="o", ms=8)
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+
+        def draw(i):
+            for name, line in lines.items():
+                bends = np.stack([np.sin(motions[name][i]), -np.cos(motions[name][i])])
+                line.set_data(*np.concatenate([np.zeros((2, 1)), np.cumsum(bends, 1)], 1))
+
+        return _animate(path, ax, t, _picked(t, frames), draw)
+
+
+def _lines(ax, values: Mapping[str, ArrayLike], **style) -> dict:
+    """A line a name, each thinner than the one before and of another style."""
+    styles = {name: {"ls": ("-", "--", ":")[i % 3], "lw": 3 - i, **style} for i, name in enumerate(values)}
+    lines = {name: ax.plot(y, label=name, **styles[name])[0] for name, y in values.items()}
+    ax.legend(loc="upper right", frameon=False, ncols=len(lines))
+    return lines
+
+
+def _picked(t, frames: int) -> list[int]:
+    return np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int).tolist()
+
+
+def _animate(path: str | Path, ax, t, picked: Iterable[int], draw: Callable[[int], Any], fps: int = 15) -> Path:
+    """Gif of an axis that draw(i) changes, with the time above it."""
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    motions = {name: np.asarray(angles)[:, 0] for name, angles in motions.items()}
-    rods = max(angles.shape[1] for angles in motions.values())
-    figure, ax = plt.subplots(figsize=(4, 4.2), dpi=90, layout="constrained")
-    styles = ["o-", "o--", "o:"]
-    lines = {name: ax.plot([], [], styles[i % 3], label=name, lw=3 - i, ms=8)[0] for i, name in enumerate(motions)}
-    reach = 1.1 * rods
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
-    ax.legend(loc="upper right", frameon=False, ncols=len(lines))
-    picked = np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int)
-
-    def draw(i):
-        for name, line in lines.items():
-            bends = np.stack([np.sin(motions[name][i]), -np.cos(motions[name][i])])
-            line.set_data(*np.concatenate([np.zeros((2, 1)), np.cumsum(bends, 1)], 1))
+    def frame(i):
+        draw(i)
         ax.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
-        return list(lines.values())
+        return []
 
-    FuncAnimation(figure, draw, picked).save(path, PillowWriter(fps=15))
-    plt.close(figure)
+    FuncAnimation(ax.figure, frame, picked).save(path, PillowWriter(fps=fps))
     return Path(path)

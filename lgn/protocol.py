@@ -5,6 +5,7 @@ a frozen dataclass with `out`, `quick` and its own settings; train, examine, dra
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -14,9 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from lgn import runs
+from lgn.learning.training import FitResult, fit
 
 
 class Figure(NamedTuple):
@@ -58,9 +61,21 @@ def begin(config, packages: Iterable[str] = ()) -> Path:
 
 def use_float64() -> None:
     """Double precision for all that follows: an experiment's to choose, never the library's."""
-    import jax
-
     jax.config.update("jax_enable_x64", True)
+
+
+def learn(system, sample: Callable, seed: int, folder: Path | None = None, **settings) -> FitResult:
+    """`lgn.fit` of a system to sample(key) -> data; the key of the data and that of the training come from the seed.
+
+    Args:
+        system: what is trained.
+        sample: key -> data.
+        seed: of both keys.
+        folder: where to keep the training.
+        settings: further arguments of `lgn.fit`, such as its phases and its loss.
+    """
+    data_key, fit_key = jax.random.split(jax.random.key(seed))
+    return fit(system, sample(data_key), key=fit_key, folder=folder, **settings)
 
 
 def over_seeds(seeds: Iterable[int], train: Callable, examine: Callable) -> tuple[list[dict], list[tuple]]:
@@ -157,6 +172,19 @@ def in_own_process(function: Callable, *arguments) -> Any:
 
     with ProcessPoolExecutor(1, get_context("spawn"), _register, (_folders(),)) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def on_one_core(function: Callable, *arguments) -> Any:
+    """`in_own_process` with one core from its start, for XLA sizes its pool of threads once; None where the operating
+    system cannot."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # the child inherits it
+    try:
+        return in_own_process(function, *arguments)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def number(value) -> str:

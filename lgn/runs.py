@@ -13,7 +13,7 @@ import numpy as np
 
 from lgn.checkpoint.describe import CheckpointError
 from lgn.checkpoint.systems import load, save
-from lgn.trajectories import Trajectory
+from lgn.data.trajectories import Trajectory, field_names
 
 PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy", "scipy"]
 
@@ -42,14 +42,15 @@ def write_metrics(folder: Path, metrics: dict, rows: list[dict]) -> None:
 
 
 def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
-    """The system and its last state, from which `continue_from` goes on."""
+    """The system and its last state, from which `continue_from` resumes."""
     save(folder / "system", system)
-    last = {"t": trajectory.t[-1], "q": trajectory.q[-1], "v": trajectory.v[-1]}
+    fields = dict(zip(field_names(len(trajectory.state)), trajectory.state, strict=True))
+    last = {"t": trajectory.t[-1], **{name: x[-1] for name, x in fields.items()}}
     np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
 
 
 def continue_from(folder: str | Path, trusted: Iterable = ()):
-    """(system, (q, v), t) as `keep_motion` left them; `trusted` as in `lgn.load`.
+    """(system, state, t) as `keep_motion` left them; `trusted` as in `lgn.load`.
 
     Raises:
         CheckpointError: the folder holds no such run.
@@ -58,7 +59,8 @@ def continue_from(folder: str | Path, trusted: Iterable = ()):
     if not (folder / "state.npz").exists():
         raise CheckpointError(f"{folder} holds no state.npz: it is not the folder of a finished experiment")
     with np.load(folder / "state.npz") as state:
-        return load(folder / "system", trusted=trusted), (state["q"], state["v"]), float(state["t"])
+        fields = tuple(state[name] for name in state.files if name != "t")
+        return load(folder / "system", trusted=trusted), fields, float(state["t"])
 
 
 def package_version(name: str) -> str:

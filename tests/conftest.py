@@ -11,12 +11,11 @@ import gc
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 
-QUICK_TO_COMPILE = [
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-]
+QUICK_TO_COMPILE = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
+if version("jaxlib").startswith("0.10."):  # later ones do not know it, and an unknown flag ends the process
+    QUICK_TO_COMPILE.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_TO_COMPILE))
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 PROGRAMS = None
@@ -27,7 +26,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers 
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-INNER = ["bfgs", "cells", "continuum", "densities", "elements", "forms", "mass_matrix", "message_passing", "solvers"]
+DENSITIES = ["inputs", "layers", "mlp", "message_passing", "continuum", "positive", "structured"]
+INNER = ["assembly.block_matrix", "assembly.elements", "graphs.cells", "learning.bfgs", "solvers"]
+INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
 
 import jax  # noqa: E402

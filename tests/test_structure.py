@@ -1,4 +1,4 @@
-"""The order of modules is the architecture: a module imports only from those above it."""
+"""The order of folders is the architecture: a room imports only from rooms above it, and the public table is one."""
 
 import ast
 from pathlib import Path
@@ -11,81 +11,113 @@ from lgn import _names
 ORDER = [
     "_names",
     "_guard",
-    "static",
+    "_pytrees",
     "graphs",
-    "adjacency",
-    "networks",
-    "cells",
-    "meshes",
-    "stencils",
     "densities",
-    "forms",
-    "message_passing",
-    "continuum",
-    "terms",
-    "elements",
-    "mass_matrix",
-    "clamps",
-    "solvers",
-    "lagrangian",
-    "trajectories",
+    "data",
     "systems",
-    "steps",
-    "variational",
-    "integrators",
-    "losses",
-    "baselines",
+    "assembly",
+    "solvers",
+    "mechanics",
+    "motion",
+    "checkpoint",
+    "learning",
     "diagnostics",
     "gauge",
-    "bfgs",
-    "checkpoint",
-    "problem",
-    "phases",
-    "training",
     "plots",
+    "timing",
     "runs",
+    "protocol",
     "cli",
 ]
 ROOT = Path(lgn.__file__).parent
-FILES = {path: path.relative_to(ROOT).parts[0].removesuffix(".py") for path in sorted(ROOT.rglob("*.py"))}
-FILES = {path: module for path, module in FILES.items() if module != "__init__"}
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "__init__.py"]
 by_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+def room(path):
+    """Folder, or module at the top."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
 def imported(tree):
-    """Modules of lgn that a file imports, at its top or within functions."""
+    """Modules of lgn that a file imports, at its top or within functions, as dotted names below lgn."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
-            yield from (name[1] if len(name) > 1 else "__init__" for name in names if name[0] == "lgn")
+            yield from (".".join(name[1:]) or "__init__" for name in names if name[0] == "lgn")
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             head, *rest = (node.module or "").split(".")
-            if head == "lgn":
-                yield from rest[:1] or [_names.MODULE.get(alias.name, alias.name).split(".")[0] for alias in node.names]
+            if head == "lgn" and (ROOT / "/".join(rest)).is_dir():
+                places = [".".join([*rest, alias.name]) for alias in node.names]
+                yield from (_names.MODULE.get(place, place) for place in places)
+            elif head == "lgn":
+                yield ".".join(rest)
 
 
-def test_every_module_has_its_place_in_the_order():
-    assert FILES and set(FILES.values()) <= set(ORDER)
-
-
-@by_file
-def test_imports_only_from_modules_above(path):
-    module = FILES[path]
-    above = ORDER[: ORDER.index(module)] + ([module] if path.parent != ROOT else [])  # a package may import itself
-    above += ["__init__"] * (module == ORDER[-1])  # below every other, `import lgn` closes no circle
-    below = set(imported(ast.parse(path.read_text()))) - set(above)
-    assert not below, f"{module} imports {sorted(below)}, which do not stand above it"
+def test_every_room_has_its_place_in_the_order():
+    assert FILES and {room(path) for path in FILES} <= set(ORDER)
 
 
 @by_file
-def test_only_the_cli_prints_and_sets_global_options(path):
-    if FILES[path] == "cli":
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
+def test_imports_only_from_rooms_above(path):
+    own = room(path)
+    above = ORDER[: ORDER.index(own) + (path.parent != ROOT)]  # a folder may import from itself
+    above += ["__init__"] * (own == ORDER[-1])  # below every other, `import lgn` closes no circle
+    below = {name for name in imported(ast.parse(path.read_text())) if name.split(".")[0] not in above}
+    assert not below, f"{own} imports {sorted(below)}, which do not stand above it"
+
+
+def test_no_circle_of_files():
+    """Also within a folder."""
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
+    arrows = {name: set(imported(ast.parse(path.read_text()))) & set(files) for name, path in files.items()}
+    while free := [name for name, targets in arrows.items() if not targets & set(arrows)]:
+        for name in free:
+            del arrows[name]
+    assert not arrows, f"in a circle: {sorted(arrows)}"
+
+
+@by_file
+def test_only_the_cli_prints_and_sets_global_options_at_import(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and room(path) != "cli":
             assert getattr(node.func, "id", "") != "print", f"line {node.lineno}: print"
-        if isinstance(node, ast.Attribute):
-            assert ast.unparse(node) != "jax.config", f"line {node.lineno}: jax.config"
+    inside = {id(x) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for x in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "jax.config":
+            assert id(node) in inside and room(path) in ("cli", "protocol"), f"line {node.lineno}: jax.config"
         if isinstance(node, ast.ImportFrom) and node.module == "jax":
             assert "config" not in [alias.name for alias in node.names], f"line {node.lineno}: jax.config"
+
+
+@by_file
+def test_files_and_classes_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 250
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            assert node.end_lineno - node.lineno < 200, node.name
+
+
+@by_file
+def test_a_file_opens_with_one_line_that_says_what_it_is(path):
+    first = ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
+    assert first.endswith((".", ":"))
+
+
+def test_folders_have_empty_init_files():
+    for path in ROOT.rglob("__init__.py"):
+        assert path.parent == ROOT or not path.read_text() or path.parent.name == "systems", path
+
+
+def test_the_stub_for_editors_is_the_table():
+    assert (ROOT / "__init__.pyi").read_text() == _names.stub() and (ROOT / "py.typed").exists()
+    assert lgn.__all__ == sorted(_names.MODULE)
+
+
+def test_every_public_name_is_defined_where_the_table_says():
+    for name, module in _names.MODULE.items():
+        tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+        assert name in {getattr(node, "name", None) for node in tree.body}, f"{name} in {module}"

@@ -12,7 +12,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics
-from lgn.losses import on_samples
+from lgn.learning.losses import accelerations, on_samples
 from lgn.systems import double_pendulum, relativistic
 
 FAMILIES = {
@@ -25,6 +25,7 @@ FAMILIES = {
 }
 STEP = 0.01  # between two states of the pieces that the neural ODE learns from
 THROUGH = lgn.ImplicitMidpoint(STEP / 2)  # a gradient through Adaptive steps costs five to ten times as much (measured)
+BY_STEPS = lgn.RolloutLoss(THROUGH, STEP)
 
 
 class Case(NamedTuple):
@@ -97,7 +98,7 @@ def build(family: str, case: Case, seed: int):
     if family in ("plain", "neural_ode"):
         law = lgn.PlainNetwork if family == "plain" else lgn.NeuralODE
         return lgn.Baseline(case.graph, law(hidden=wide, a_scale=case.a_scale, **settings))
-    momentum = lgn.baselines.velocity
+    momentum = lgn.velocity
     if family == "hnn_momentum":
         momentum, settings["v_scale"] = case.momentum, P_SCALE
     network = lgn.MLPDensity(1, hidden=wide, mass=None, initializer=lgn.lecun_normal, **settings)
@@ -107,20 +108,19 @@ def build(family: str, case: Case, seed: int):
 def task(family: str, case: Case, states: lgn.States):
     """The data that a family learns from, and its loss."""
     if family == "neural_ode":
-        return pieces(case, states), lgn.StepsLoss(THROUGH, STEP)
+        return pieces(case, states), BY_STEPS
     return states, partial(rate_loss if family.startswith("hnn") else acceleration_loss, case)
 
 
 def acceleration_loss(case: Case, model, states):
     """Mean squared error of the acceleration, relative, in the weights of the system."""
-    return relative(case.weight(states.v), diagnostics.accelerations(model, states), states.a)
+    return relative(case.weight(states.v), accelerations(model, states), states.a)
 
 
 def rate_loss(case: Case, model, states):
     """The same of dq/dt and of dv/dt."""
-    q_rate, v_rate = on_samples(lambda model, *state: model.rate(*state), model, states)
-    weight = case.weight(states.v)
-    return relative(weight, q_rate, states.v) + relative(weight, v_rate, states.a)
+    found, weight = on_samples(lambda model, state, t: model.rate(state, t), model, states), case.weight(states.v)
+    return sum(relative(weight, a, b) for a, b in zip(found, states.rate, strict=True))
 
 
 def relative(weight, found, exact):
@@ -132,19 +132,19 @@ def pieces(case: Case, states: lgn.States) -> lgn.Windows:
     """Three exact states from each of the same starts on."""
     exact, times = lgn.Baseline(case.graph, case.law), STEP * np.arange(3)
     q, v = follow(exact, states, times, lgn.Adaptive(1e-11, 1e-11, max_steps=1000))
-    return lgn.Windows(q, jnp.full(len(q), STEP), v, given=states.given)
+    return lgn.Windows(q, jnp.full(len(q), STEP), v, features=states.features)
 
 
 def follow(model, states, times, integrator):
     """q and v, (sample, time, node, dim), of the motions from all states."""
-    return jax.jit(partial(on_samples, lambda model, q, v, t: integrator(model, q, v, times)))(model, states)
+    return jax.jit(partial(on_samples, lambda model, state, t: integrator(model, state, times)))(model, states)
 
 
 def own_drift(model, q, v, given) -> float:
     """Largest change of what the model takes for the energy, over its spread between the starts."""
 
     def energies(q, v, given):
-        return jax.vmap((model.given(**given) if given else model).energy)(q, v)
+        return jax.vmap((model.replace(**given) if given else model).energy)(q, v)
 
     found = np.asarray(jax.jit(jax.vmap(energies))(q, v, given))
     return np.abs(found - found[:, :1]).max() / np.ptp(found[:, 0])

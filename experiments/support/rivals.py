@@ -11,10 +11,10 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 import lgn
-from experiments.support.timing import compiled, interleaved
-from lgn.mass_matrix import pattern
-from lgn.solvers import solve_band
-from lgn.static import Static
+from lgn._pytrees import Static
+from lgn.assembly.block_matrix import pattern
+from lgn.solvers.banded import solve_band
+from lgn.timing import compiled, interleaved
 
 FLOP_PER_NODE = 56e3  # closed-form expansion of the density 6-64-64-1
 TOLERANCE = 1e-8  # relative, between the methods
@@ -134,7 +134,7 @@ def banded_over_scipy(seed: int, quick: bool, batch: int = 1, n: int = 10_000) -
     x = random.normal(size=(batch, n - 2, 3, 3))
     blocks = jnp.asarray(x @ x.swapaxes(-1, -2) + np.eye(3))[:, :, :, None, :, None]
     chain = pattern(n, Static(np.arange(n - 2)[:, None] + np.arange(3)))
-    bands = jax.vmap(lambda block: lgn.MassMatrix(chain, (block,), 1).band())(blocks)
+    bands = jax.vmap(lambda block: lgn.BlockMatrix(chain, (block,), 1).band())(blocks)
     rights = jnp.asarray(random.normal(size=(batch, n)))
     arguments = (bands[0], rights[0]) if batch == 1 else (bands, rights)
     solve = compiled(solve_band if batch == 1 else jax.vmap(solve_band), *arguments)[0]

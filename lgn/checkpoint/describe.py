@@ -25,7 +25,7 @@ ELEMENTWISE = {
         "arcsinh", "arctan", "cos", "cosh", "exp", "expm1", "log1p", "sin", "sinc", "sinh", "square", "tanh",
     ],
 }  # fmt: skip
-MATHEMATICS = ("densities", "densities_transformed", "forms", "message_passing", "continuum", "baselines", "phases", "stencils", "systems")
+MATHEMATICS = ("densities.", "graphs.stencils", "mechanics.laws")  # modules whose functions only compute
 NAMES = ("object", "function", "partial", "traced partial")  # tags whose value is a name
 
 
@@ -56,8 +56,8 @@ class Register:
             if found is not None:
                 return found
         raise CheckpointError(
-            f"load: the checkpoint names {name!r}, which is neither public in lgn nor an elementwise function of jax.nn "
-            f"or jax.numpy; nothing of it was imported or called. If you know it, hand over its module: "
+            f"load: the checkpoint names {name!r}, which is neither public in lgn nor an elementwise function of "
+            f"jax.nn or jax.numpy; nothing of it was imported or called. If you know it, hand over its module: "
             f"lgn.load(path, trusted=[{module.split('.')[-1] or 'module'}])"
         )
 
@@ -86,7 +86,8 @@ def name_of(value) -> str:
             return f"{module}:{name}"
     if not home or getattr(importlib.import_module(home), name, None) is not value:
         raise CheckpointError(
-            f"save: {name or value} cannot be found again by name; define it at the top of a module that can be imported"
+            f"save: {name or value} cannot be found again by name; define it at the top of a module that can be "
+            f"imported"
         )
     if home.startswith("lgn."):
         Register().find(f"{home}:{name}")

@@ -1,4 +1,4 @@
-"""Jobs: the last states of a running training on disk, so that a kill at any moment leaves a whole one."""
+"""Jobs: the last states of a running training on disk; a kill at any moment leaves an intact one."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ FORMAT = 1
 
 
 class Checkpoints:
-    """The last two states of a job, written so that a kill at any moment leaves a whole one.
+    """The last two states of a job; a kill at any moment leaves an intact one.
 
     Args:
         folder: made when needed.
-        identity: of the job; a folder that holds another one is refused.
+        identity: of the job; a folder that holds another one is rejected.
         seconds: least time between two.
     """
 
@@ -33,7 +33,7 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
     def due(self) -> bool:
-        """Whether the last one is long enough ago."""
+        """Whether the next one is due."""
         return time.monotonic() - self._last >= self._seconds
 
     def keep(self, state: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def restore(self) -> dict[str, Any] | None:
-        """The last whole state, or None.
+        """The last intact state, or None.
 
         Raises:
             CheckpointError: the folder holds another job.

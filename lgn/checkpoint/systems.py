@@ -63,7 +63,7 @@ def load(path: str | Path, *, trusted: Iterable[Any] = ()):
     """Reads what `save` wrote.
 
     A file runs no code of its own: it is compared with its checksum, and every class and function that it names is
-    looked up among lgn's public ones, elementwise functions of jax, and what you hand over.
+    looked up among lgn's public ones, elementwise functions of jax, and what you trust.
 
     Args:
         path: the folder.
@@ -83,7 +83,7 @@ def load(path: str | Path, *, trusted: Iterable[Any] = ()):
         content = _read_description(folder)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"load: {path} is not a whole checkpoint ({error}); it was cut short or altered"
+            f"load: {path} is not a whole checkpoint ({error}); it was cut short, altered, or another version wrote it"
         ) from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
@@ -91,9 +91,9 @@ def load(path: str | Path, *, trusted: Iterable[Any] = ()):
             f"load: {path} has format {found} and this lgn reads {FORMAT}; load it with the version that wrote it"
         )
     register = Register(trusted)
-    for name in names_in(content.get("system")):
-        register.find(name)
     try:
+        for name in names_in(content["system"]):
+            register.find(name)
         arrays = _read_arrays(folder / "arrays", content["arrays"])
         system = build(content["system"], arrays, register)
         if lacking := [name for name in PROTOCOL if not hasattr(system, name)]:
@@ -135,7 +135,7 @@ def _with_leaves(system, arrays):
 
 
 def _read_description(folder: Path):
-    """Content of `system.json`, once the folder is what its checksum says."""
+    """Content of `system.json`, once the folder matches its checksum."""
     if (folder / "checksum").read_text() != _checksum(folder):
         raise ValueError("its checksum differs")
     return json.loads((folder / "system.json").read_text())
@@ -152,7 +152,7 @@ def _checksum(folder: Path) -> str:
 
 
 def _replace(final: Path, fresh: Path) -> None:
-    """`fresh` in the place of `final`; a kill between leaves one of the two, whole."""
+    """Puts `fresh` in place of `final`; a kill in between leaves one of the two intact."""
     if not final.exists():
         fresh.rename(final)
         return

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
-from lgn.continuum import Continuum
-from lgn.meshes import from_mesh
-from lgn.trajectories import States
+from lgn.data.trajectories import States
+from lgn.densities.continuum import Continuum
+from lgn.graphs.meshes import from_mesh
 
 
 def density(q, v, features):

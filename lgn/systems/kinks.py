@@ -5,13 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 
 def shaken(kink: Callable, acceleration: Callable, key: jax.Array, count: int, n_node: int, spacing: float) -> States:
     """States of kinks of any place on the chain and any speed below 0.9, with exact accelerations.
 
-    Independent normal numbers shake them: v by these, q by `spacing` times these, so that slopes are of order 1.
+    Independent normal numbers shake them: v by these, q by `spacing` times these, which makes slopes of order 1.
 
     Args:
         kink: (position (node,), speed) -> q and v, each (node, 1).

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 MASS = 1.0
 STIFFNESS = 1.0
@@ -63,7 +63,7 @@ def exact(q0, v0, ts, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> 
     q0, v0, t = np.asarray(q0), np.asarray(v0), np.asarray(ts, dtype=float)[:, None, None]
     gamma = c / (2 * m)
     r = np.sqrt(complex(gamma**2 - k / m))
-    slow, x = np.exp((r - gamma) * t), -2 * r * t  # no exponent grows, so that strong friction does not overflow
+    slow, x = np.exp((r - gamma) * t), -2 * r * t  # no exponent grows: strong friction does not overflow
     even = (slow * (1 + np.exp(x)) / 2).real
     odd = (slow * t * np.where(x == 0, 1, np.expm1(x) / np.where(x == 0, 1, x))).real
     return q0 * even + (v0 + gamma * q0) * odd, v0 * even - (gamma * v0 + k / m * q0) * odd

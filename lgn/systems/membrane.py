@@ -1,13 +1,13 @@
 """The 2D wave equation on a square lattice: q_tt = c^2 (sum of the 4 neighbours - 4 q), c = 1.
 
-From l = v^2 / 2 - (c^2 / 4) sum over neighbours (q_j - q)^2. Lengths count nodes, so that c is nodes per unit of time.
+From l = v^2 / 2 - (c^2 / 4) sum over neighbours (q_j - q)^2. Lengths count nodes; c is in nodes per unit of time.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 SPEED = 1.0
 AMPLITUDE = 1.0

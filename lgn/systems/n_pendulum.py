@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 GRAVITY = 9.8
 TOLERANCE = 1e-12
@@ -39,7 +39,7 @@ def density(q, v, features, lengths=1.0, masses=1.0, g: float = GRAVITY):
         >>> import functools, jax.numpy as jnp, lgn
         >>> from lgn.systems import n_pendulum
         >>> L = lgn.Lagrangian(lgn.single_node(), functools.partial(n_pendulum.density, lengths=2.0))
-        >>> q = jnp.full((1, 3), jnp.pi / 2)  # held level, the inner rod falls and hands no turn on to the others
+        >>> q = jnp.full((1, 3), jnp.pi / 2)  # released level, the inner rod falls and turns none of the others
         >>> bool(jnp.allclose(L.acceleration(q, jnp.zeros((1, 3))), jnp.array([-4.9, 0, 0]), atol=1e-5))
         True
     """
@@ -65,7 +65,7 @@ def force(q, v, friction: float = 0.0, lengths=1.0, masses=1.0, g: float = GRAVI
 
 
 def acceleration(q, v, friction: float = 0.0, lengths=1.0, masses=1.0, g: float = GRAVITY):
-    """a of M a = f; q and v are (..., n), so that a node axis is a batch. numpy gives numpy, jax gives jax."""
+    """a of M a = f; q and v are (..., n): a node axis is a batch. numpy gives numpy, jax gives jax."""
     xp = q.__array_namespace__()
     f = force(q, v, friction, lengths, masses, g)
     return xp.linalg.solve(mass_matrix(q, lengths, masses), f[..., None])[..., 0]

@@ -11,8 +11,8 @@ import jraph
 import networkx
 import numpy as np
 
-from lgn.stencils import edge_stencil, node_stencil
-from lgn.trajectories import States
+from lgn.data.trajectories import States
+from lgn.graphs.stencils import edge_stencil, node_stencil
 
 AMPLITUDE = 0.5
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn.data.trajectories import States
 from lgn.systems.n_pendulum import integrate
-from lgn.trajectories import States
 
 GRAVITY = 9.8
 FRICTION = 0.25

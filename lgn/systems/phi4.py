@@ -12,8 +12,8 @@ Source: Manton and Sutcliffe 2004, Topological solitons, chapter 5.
 import jax
 import jax.numpy as jnp
 
+from lgn.data.trajectories import States
 from lgn.systems.kinks import shaken
-from lgn.trajectories import States
 
 SPACING = 0.1
 

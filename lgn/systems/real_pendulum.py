@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.trajectories import States, Windows, windows
+from lgn.data.trajectories import States, Windows, windows
 
 FILE = "real_pend_a_1.txt"
 STEP = 1 / 6  # time between two rows

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 FASTEST = 0.99999
 FIELD = 10.0  # typical size of g, by which `particles` divides what a network reads
@@ -92,14 +92,14 @@ def particles(key: jax.Array, count: int) -> States:
     """The published states, each a sample of one node with a field of its own, the feature `g` = field / `FIELD`."""
     states, g = sample(key, count)
     q, v, a = (jnp.swapaxes(x, 0, 1) for x in states[:3])
-    return States(q, v, a, given={"g": g[:, None] / FIELD})
+    return States(q, v, a, features={"g": g[:, None] / FIELD})
 
 
 def starts(key: jax.Array, count: int) -> States:
     """Particles at rest at q = 0 in fields of either sign, |g| from 2 to 10; the feature as in `particles`."""
     g = jnp.linspace(2.0, 10.0, count) * (-1.0) ** jnp.arange(count)
     rest = jnp.zeros((count, 1, 1))
-    return States(rest, rest, rest, given={"g": g[:, None] / FIELD})
+    return States(rest, rest, rest, features={"g": g[:, None] / FIELD})
 
 
 def law(q, v, features):

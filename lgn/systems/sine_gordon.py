@@ -11,8 +11,8 @@ Source: Drazin and Johnson 1989, Solitons: an introduction, chapter 5.
 import jax
 import jax.numpy as jnp
 
+from lgn.data.trajectories import States
 from lgn.systems.kinks import shaken
-from lgn.trajectories import States
 
 SPACING = 0.1
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.trajectories import States
+from lgn.data.trajectories import States
 
 STIFFNESS = 5.0
 AMPLITUDE = 0.98282

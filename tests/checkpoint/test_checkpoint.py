@@ -34,6 +34,11 @@ def make():
     return lgn.Lagrangian(lgn.clamp(graph, [1]), density, dissipation=friction, force=push, solver=lgn.Banded())
 
 
+@jax.jit
+def acceleration_of(system, q, v):
+    return system.acceleration(q, v)
+
+
 @pytest.mark.newest
 def test_round_trip(tmp_path):
     system = make()
@@ -41,7 +46,7 @@ def test_round_trip(tmp_path):
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, 3, 2))
-    np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
+    np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
     assert repr(loaded) == repr(system)
 
 
@@ -55,7 +60,7 @@ def test_graphs_without_edges_features_of_the_graph_and_control_come_back(tmp_pa
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, 2, 1))
-    np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
+    np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
 
 
 def steered(q, v, t, u):
@@ -85,7 +90,7 @@ def test_learned_densities_and_meshes_come_back(build, shape, tmp_path):
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
     q, v = jax.random.normal(jax.random.key(0), (2, *shape))
-    np.testing.assert_array_equal(loaded.acceleration(q, v), system.acceleration(q, v))
+    np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
 
 
 def test_saving_twice_replaces(tmp_path):
@@ -261,6 +266,8 @@ def test_no_name_in_any_field_runs_anything(saved, trap):
         lambda c: c["system"].update(object="lgn:Dry", arguments={"speed": 1.0}),
         lambda c: c.update(system=None),
         lambda c: c.update(system=[]),
+        lambda c: c.update(system=functools.reduce(lambda x, _: [x], range(700), 0)),
+        lambda c: c.update(system=functools.reduce(lambda x, _: {"list": [x]}, range(300), 0)),
         lambda c: c.update(system={"module": "os:system", "config": {}}),
         lambda c: c.update(system={"function": "lgn:node_stencil"}),
         lambda c: c.pop("system"),
@@ -339,7 +346,7 @@ def test_a_renamed_attribute_is_an_error_and_another_order_gives_each_leaf_its_o
     loaded = lgn.load(tmp_path / "a", trusted=[Two])
     assert (float(loaded.density.stiff[...]), float(loaded.density.soft[...])) == (4.0, 1.0)
     monkeypatch.setattr(Two, "__init__", in_order("soft", "rigid"))
-    with pytest.raises(lgn.CheckpointError, match="has the leaf '.*rigid.*another version of a class"):
+    with pytest.raises(lgn.CheckpointError, match=r"has the leaf '.*rigid.*another version of a class"):
         lgn.load(tmp_path / "a", trusted=[Two])
 
 
@@ -357,7 +364,7 @@ def test_leaves_of_another_shape_are_an_error(tmp_path, monkeypatch):
         self.stiff, self.soft = nnx.Param(jnp.zeros(2)), nnx.Param(jnp.array(0.0))
 
     monkeypatch.setattr(Two, "__init__", start)
-    with pytest.raises(lgn.CheckpointError, match="leaf .*stiff.* has shape"):
+    with pytest.raises(lgn.CheckpointError, match=r"leaf .*stiff.* has shape"):
         lgn.load(tmp_path / "a", trusted=[Two])
 
 

@@ -6,8 +6,8 @@ import scipy.special
 from flax import nnx
 
 import lgn
-from lgn import elements
-from lgn.densities import _softplus
+from lgn.assembly import elements
+from lgn.densities.layers import _softplus
 
 MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import lgn
-from lgn import elements
+from lgn.assembly import elements
 
 LAWS = {"viscous": lgn.half_square, "dry": lgn.Dry(0.3), "turbulent": lgn.cubic}
 by_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
@@ -270,7 +270,7 @@ def absolute(s):
     "wrong, message",
     [
         (lambda: form(0), "slots=0, dim=2"),
-        (lambda: form(hidden=(4, 0)), r"hidden=\(4, 0\); each must be at least 1"),
+        (lambda: form(hidden=(4, 0)), r"PositiveForm: hidden=\(4, 0\).*each at least 1"),
         (lambda: form(1, relative=True), "no slot to compare with"),
         (lambda: form(features=("k",)), "give both"),
         (lambda: form(hidden=(), features=("k",), feature_size=1), r"hidden=\(\), which reads none"),
@@ -286,9 +286,9 @@ def absolute(s):
         (lambda: form(law=lambda s: -(s**2)), "give a convex law"),
         (lambda: form(law=lambda s: 0.0 * s), "not all zero"),
         (lambda: lgn.Dry(0.0), "speed=0.0; give a positive number"),
-        (lambda: structured(hidden=()), "widths of the hidden layers of V"),
+        (lambda: structured(hidden=()), r"StructuredDensity: hidden=\(\)"),
         (lambda: structured(mass=-1.0), "mass=-1.0; give a positive number"),
-        (lambda: structured(1, relative=True), "StructuredDensity: relative=True"),
+        (lambda: structured(1, relative=True), "relative=True with slots=1"),
     ],
 )
 def test_bad_input(wrong, message):

@@ -73,7 +73,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lgn
-from experiments.support import timing
+from experiments.support import models
 from lgn import protocol
 from lgn.systems import mass_spring
 

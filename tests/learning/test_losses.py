@@ -92,7 +92,9 @@ def test_the_variational_loss_falls_as_dt_to_the_fourth(name):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_loss_of_steps_falls_as_dt_to_the_fourth(name):
     data = pieces(name, every=4)
-    coarse, fine = (loss_of(lgn.StepsLoss(lgn.Variational(0.02 / k), dt=0.02), SYSTEMS[name][0], data) for k in (1, 2))
+    coarse, fine = (
+        loss_of(lgn.RolloutLoss(lgn.Variational(0.02 / k), dt=0.02), SYSTEMS[name][0], data) for k in (1, 2)
+    )
     assert coarse < 1e-5
     assert coarse / fine == pytest.approx(16, rel=0.25)
 
@@ -118,15 +120,15 @@ VARIATIONAL = jax.jit(lgn.variational_loss)
 def test_gauge_moves_the_variational_loss_within_its_order_and_scale_not_at_all(size, beta):
     data = pieces("double pendulum", 4, 3, velocities=False)
     plain = float(VARIATIONAL(GAUGED, data))
-    assert float(VARIATIONAL(GAUGED.given(alpha=size), data)) == pytest.approx(plain, rel=1e-9)
-    shifted = float(VARIATIONAL(GAUGED.given(alpha=size, beta=size * beta), data))
+    assert float(VARIATIONAL(GAUGED.replace(alpha=size), data)) == pytest.approx(plain, rel=1e-9)
+    shifted = float(VARIATIONAL(GAUGED.replace(alpha=size, beta=size * beta), data))
     assert shifted < 1e-4
 
 
 def test_the_variational_loss_is_large_for_wrong_lagrangians():
     data = pieces("double pendulum", 4, 3, velocities=False)
     assert float(VARIATIONAL(GAUGED, data)) < 1e-5
-    assert float(VARIATIONAL(GAUGED.given(wrong=5.0), data)) > 1e-2
+    assert float(VARIATIONAL(GAUGED.replace(wrong=5.0), data)) > 1e-2
     free = lgn.Lagrangian(lgn.single_node(), lambda q, v, features: 0.5 * jnp.sum(v**2))
     assert float(VARIATIONAL(free, data)) == pytest.approx(1.0, rel=1e-9)  # error is all of q''
 
@@ -159,7 +161,7 @@ def forced_data(every):
             (0, 0.4), [1.0, 0.5], t_eval=t, rtol=1e-12, atol=1e-12, method="DOP853",
         ).y  # fmt: skip
         part = lgn.windows(t, y[0][:, None, None], y[1][:, None, None], length=3)
-        parts.append(part._replace(given={"g": np.full(len(part.q), g), "control": np.full(len(part.q), u)}))
+        parts.append(part._replace(features={"g": np.full(len(part.q), g), "control": np.full(len(part.q), u)}))
     return jax.tree.map(lambda *x: np.concatenate(x), *parts).check()
 
 
@@ -168,7 +170,7 @@ def test_friction_a_force_of_time_and_what_is_given_enter_the_losses():
     assert coarse / fine == pytest.approx(16, rel=0.25)
     data = forced_data(2)
     for name in ("g", "control"):
-        other = data._replace(given={**data.given, name: data.given[name] + 1})
+        other = data._replace(features={**data.features, name: data.features[name] + 1})
         assert loss_of(lgn.variational_loss, FORCED, other) > 100 * fine
     assert loss_of(lgn.variational_loss, FORCED, data._replace(t=data.t + 1)) > 100 * fine
 
@@ -180,7 +182,7 @@ def test_states_with_a_feature_of_the_graph():
     a = -g.reshape(shape) * np.sin(q) - 0.4 * v + np.cos(2 * t).reshape(shape) + u.reshape(shape)
     data = lgn.States(q, v, a, t, {"g": g, "control": u}).check()
     assert loss_of(lgn.acceleration_loss, FORCED, data) < 1e-25
-    assert loss_of(lgn.acceleration_loss, FORCED, data._replace(given=None)) > 1e-2
+    assert loss_of(lgn.acceleration_loss, FORCED, data._replace(features=None)) > 1e-2
 
 
 def test_given_and_many_single_nodes():
@@ -189,7 +191,7 @@ def test_given_and_many_single_nodes():
     many = lgn.Lagrangian(lgn.single_node({"g": [1.0, 4.0, 9.0]}, count=3), density)
     q, v = jax.random.normal(jax.random.key(0), (2, 3, 1))
     np.testing.assert_allclose(many.acceleration(q, v)[:, 0], -np.array([1, 4, 9]) * np.sin(q[:, 0]), rtol=1e-12)
-    np.testing.assert_allclose(many.given(g=np.ones(3)).acceleration(q, v), -np.sin(q), rtol=1e-12)
+    np.testing.assert_allclose(many.replace(g=np.ones(3)).acceleration(q, v), -np.sin(q), rtol=1e-12)
 
 
 # -- Gradients and learning ------------------------------------------------------------------------------------------
@@ -197,8 +199,8 @@ def test_given_and_many_single_nodes():
 
 def test_gradient_of_the_loss_of_steps():
     data, h = pieces("double pendulum", every=8, length=3), 1e-5
-    loss = lgn.StepsLoss(lgn.Variational(0.02), dt=0.04)
-    of = jax.jit(lambda wrong: loss(GAUGED.given(wrong=wrong), data))
+    loss = lgn.RolloutLoss(lgn.Variational(0.02), dt=0.04)
+    of = jax.jit(lambda wrong: loss(GAUGED.replace(wrong=wrong), data))
     exact = jax.jit(jax.grad(of))(1.0)
     assert float(exact) == pytest.approx(float((of(1.0 + h) - of(1.0 - h)) / (2 * h)), rel=1e-5)
 
@@ -219,7 +221,7 @@ def harmonic_states():
         (lgn.acceleration_loss, harmonic_states()),
         (lgn.rate_loss, harmonic_states()),
         (lgn.variational_loss, harmonic(3)._replace(v=None)),
-        (lgn.StepsLoss(lgn.Variational(0.1), dt=0.2), harmonic(3)),
+        (lgn.RolloutLoss(lgn.Variational(0.1), dt=0.2), harmonic(3)),
     ],
     ids=["acceleration", "rate", "variational", "steps"],
 )
@@ -250,14 +252,17 @@ GAP = np.array([0, 1, 2, 4, 5, 6]) * 0.1
         (lambda: lgn.windows(T, np.where(T == 0.2, np.nan, 0)[:, None, None], length=3), r"q is not finite .*\(0, 2"),
         (lambda: lgn.windows(T, Q[:, 0], length=3), "expected .sample, time, node, dim."),
         (lambda: lgn.windows(T, Q, length=3)._replace(dt=np.zeros(4)).check(), "expected positive times"),
-        (lambda: lgn.windows(T, Q, length=3)._replace(given={"g": np.ones(2)}).check(), r"given\['g'\] has shape"),
+        (
+            lambda: lgn.windows(T, Q, length=3)._replace(features={"g": np.ones(2)}).check(),
+            r"features\['g'\] has shape",
+        ),
         (lambda: lgn.variational_loss(GAUGED, lgn.windows(T, Q, length=2)), "pieces of 2 positions"),
-        (lambda: lgn.StepsLoss(SHARP, 0.1)(GAUGED, lgn.windows(T, Q, length=3)), "no velocities to start from"),
+        (lambda: lgn.RolloutLoss(SHARP, 0.1)(GAUGED, lgn.windows(T, Q, length=3)), "no velocities to start from"),
         (lambda: lgn.variational_loss(lgn.Lagrangian(lgn.single_node(), lgn.MLPDensity(1, 2, rngs=nnx.Rngs(0))),
                                       lgn.windows(T, Q, length=3)), "dim"),
         (lambda: lgn.variational_loss(lgn.Lagrangian(lgn.single_node(), gauged), lgn.windows(T, Q, length=3)),
          "reads the feature"),
-        (lambda: FORCED.given(mass=1.0), "'mass' is not a feature of the graph, which has .'g'."),
+        (lambda: FORCED.replace(mass=1.0), "'mass' is not a feature of the graph, which has .'g'."),
     ],
 )  # fmt: skip
 def test_bad_data(make, message):
@@ -280,11 +285,11 @@ def test_balance_vanishes_for_the_true_system_at_every_scale_and_has_no_pole():
     data = wave.sample(jax.random.key(0), 5, 6)
     ring = lgn.lattice((6,))
     for scale in (1.0, 1e-3, -2.0):
-        assert lgn.balance_loss(lgn.Lagrangian(ring, lambda q, v, f, c=scale: c * string(q, v, f)), data) < 1e-25
+        assert lgn.residual_loss(lgn.Lagrangian(ring, lambda q, v, f, c=scale: c * string(q, v, f)), data) < 1e-25
     wrong = lgn.Lagrangian(ring, lambda q, v, f: string(q, v, f) + 0.5 * q[0, 0] ** 2)
     q_rms = jnp.mean(data.q**2) / jnp.mean(data.a**2)
-    np.testing.assert_allclose(lgn.balance_loss(wrong, data), q_rms, rtol=1e-12)
+    np.testing.assert_allclose(lgn.residual_loss(wrong, data), q_rms, rtol=1e-12)
     masses = jnp.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0])  # M is singular: an acceleration would be infinite
     singular = lgn.with_features(ring, node_features={"m": masses})
     part = lgn.Lagrangian(singular, lambda q, v, f: string(q, v, f) + 0.5 * (f["m"][0] - 1) * v[0, 0] ** 2)
-    assert 0.01 < lgn.balance_loss(part, data) < 10
+    assert 0.01 < lgn.residual_loss(part, data) < 10

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,7 +16,7 @@ from flax import nnx
 from scipy.optimize import minimize, rosen, rosen_der
 
 import lgn
-from lgn import bfgs
+from lgn.learning import bfgs
 from lgn.systems import wave
 
 
@@ -69,7 +70,7 @@ def test_bfgs_inverse_hessian_is_exact_on_a_quadratic():
 def test_match_starts_a_pure_network_from_the_known_lagrangian(data):
     """Afterwards M is near the identity and f near zero, though the network had random weights."""
     system = ring(mass=None, hidden=(16,))
-    fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.match(steps=150, tolerance=1e-2)])
+    fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.pretrain(steps=150, tolerance=1e-2)])
     q, v = data.q[0], data.v[0]
     assert abs(np.asarray(system.mass_matrix(q, v).toarray()) - np.eye(5)).max() > 0.3
     np.testing.assert_allclose(fit.system.mass_matrix(q, v).toarray(), np.eye(5), atol=0.15)
@@ -77,12 +78,44 @@ def test_match_starts_a_pure_network_from_the_known_lagrangian(data):
 
 @pytest.mark.newest
 def test_phases_lower_the_error_and_same_key_gives_same_history(data):
-    phases = [lgn.match(), lgn.Minibatch(optax.adam(1e-2), 200, 10), lgn.QuasiNewton(40)]
+    phases = [lgn.pretrain(), lgn.Minibatch(optax.adam(1e-2), 200, 10), lgn.QuasiNewton(40)]
     first, second = (lgn.fit(ring(), data, key=jax.random.key(1), phases=phases) for _ in range(2))
     assert first.history == second.history
     assert first.history[-1].loss < 0.1 * first.history[0].loss
     other = lgn.fit(ring(), data, key=jax.random.key(2), phases=phases)
     assert other.history != first.history
+
+
+def test_limited_memory_lowers_the_error_and_records_the_loss_of_its_parameters(data):
+    fit = lgn.fit(ring(), data, key=jax.random.key(1), phases=[lgn.LimitedMemory(60, memory=5)])
+    assert len(fit.history) == 60 and fit.history[-1].loss < 0.1 * fit.history[0].loss
+    np.testing.assert_allclose(fit.history[-1].loss, lgn.acceleration_loss(fit.system, data), rtol=1e-10)
+
+
+def test_limited_memory_resumes_to_the_same_numbers(data, tmp_path, monkeypatch):
+    """Ended by an error in the middle, after a checkpoint of every step."""
+    learn = partial(lgn.fit, ring(), data, key=jax.random.key(1), phases=[lgn.LimitedMemory(30)])
+    advance = lgn.LimitedMemory.advance
+
+    def interrupted(phase, problem, state):
+        if phase.done(state) == 12:
+            raise KeyboardInterrupt
+        return advance(phase, problem, state)
+
+    monkeypatch.setattr(lgn.LimitedMemory, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        learn(folder=tmp_path, checkpoint_seconds=0.0)
+    monkeypatch.undo()
+    resumed, whole = learn(folder=tmp_path), learn()
+    assert resumed.history == whole.history
+    jax.tree.map(np.testing.assert_array_equal, resumed.system, whole.system)
+
+
+def test_a_singular_start_ends_limited_memory(data):
+    system = jax.tree.map(jnp.zeros_like, ring(mass=None))
+    with pytest.warns(RuntimeWarning, match="limited-memory stopped at step 0"):
+        fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.LimitedMemory(5)])
+    assert fit.history == [] and "pretrain" in fit.stopped
 
 
 def test_loss_is_the_relative_mean_squared_error(data):
@@ -106,7 +139,7 @@ def test_singular_start_is_reported_by_quasi_newton(data):
     system = jax.tree.map(jnp.zeros_like, ring(mass=None))
     with pytest.warns(RuntimeWarning, match="status 2"):
         fit = lgn.fit(system, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(5)])
-    assert fit.history == [] and "match" in fit.stopped
+    assert fit.history == [] and "pretrain" in fit.stopped
 
 
 @pytest.mark.parametrize(

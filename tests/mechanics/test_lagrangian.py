@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lgn
-from lgn.solvers import SINGULAR, SOLVED
+from lgn.solvers.solution import SINGULAR, SOLVED
 
 
 def normal(seed, *shape):
@@ -438,8 +438,8 @@ def test_gradient_reaches_node_features_and_a_constant_force():
     L = lgn.Lagrangian(graph, [(kinetic, lambda g: lgn.node_stencil(g, hops=0))], force=F)
     zero = jnp.zeros((3, 1))
     slopes = jax.grad(lambda L: jnp.sum(L.acceleration(zero, zero)))(L)
-    np.testing.assert_allclose(slopes.external[:, 0], 1 / m)
-    np.testing.assert_allclose(slopes.features[0]["m"], -F[:, 0] / m**2)
+    np.testing.assert_allclose(slopes.forcing.force[:, 0], 1 / m)
+    np.testing.assert_allclose(slopes.domain.features[0]["m"], -F[:, 0] / m**2)
 
 
 @pytest.mark.newest
@@ -488,7 +488,7 @@ def test_parts_are_what_is_odd_and_even_in_velocity_and_sum_to_the_acceleration(
     L = lgn.Lagrangian(lgn.single_node(), lgn.StructuredDensity(1, 2, (6,), rngs=nnx.Rngs(0)), dissipation=drag)
     q, v = jax.random.normal(jax.random.key(0), (2, 5, 1, 2))
     forth, back = (jax.vmap(L.acceleration)(q, s * v) for s in (1, -1))
-    conservative, friction = lgn.diagnostics.parts(L, q, v)
+    conservative, friction = lgn.diagnostics.split_friction(L, q, v)
     np.testing.assert_allclose(conservative, (forth + back) / 2, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(friction, (forth - back) / 2, rtol=1e-9, atol=1e-12)
 

@@ -110,7 +110,7 @@ def test_isotropic_field_density_does_not_see_a_rotation():
 
 
 def test_field_density_without_shifts_conserves_momentum():
-    local = lgn.FieldMLP(1, 2, shifts=False, initializer=strong, rngs=nnx.Rngs(0))
+    local = lgn.FieldMLP(1, 2, relative=True, initializer=strong, rngs=nnx.Rngs(0))
     L = lgn.Lagrangian(lgn.lattice((4, 5), 0.5), [(lgn.Continuum(local), lgn.cell_stencil)])
     q, v = np.random.default_rng(0).normal(size=(2, 20, 1))
     push = jax.jit(lambda q: jax.grad(lambda q: L(q, v))(q))(jnp.asarray(q))

@@ -11,10 +11,10 @@ import scipy.sparse.linalg
 from flax import nnx
 
 import lgn
-from lgn import cli
-from lgn.mass_matrix import pattern
-from lgn.solvers import INDEFINITE, NOT_CONVERGED, SOLVED
-from lgn.static import Static
+from lgn._pytrees import Static
+from lgn.assembly.block_matrix import pattern
+from lgn.solvers import choice
+from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SOLVED
 
 
 def shuffled(G, seed=0):
@@ -101,7 +101,7 @@ def test_the_choice_takes_seconds_on_a_million_nodes(shape, hops):
 
 
 def test_info_shows_the_choice():
-    lines = cli.solver_table()
+    lines = choice.solver_table()
     row = {name: next(line for line in lines if line.startswith(name)).split() for name in ("chain", "lattice of 64")}
     assert row["chain"][-4:] == ["2", "24", "720", "Banded"]
     assert row["lattice of 64"][-1] == "ConjugateGradient"

@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 
 import lgn
-from lgn.mass_matrix import MassMatrix, pattern
-from lgn.solvers import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
-from lgn.static import Static
+from lgn._pytrees import Static
+from lgn.assembly.block_matrix import BlockMatrix, pattern
+from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
 
 GRAPHS = {
     "chain": lgn.lattice((9,), periodic=False),
@@ -21,8 +21,8 @@ def tables(graph):
     return tuple(Static(stencil(graph).index) for stencil in (lgn.node_stencil, lgn.edge_stencil))
 
 
-def build(graph, blocks, dim) -> MassMatrix:
-    return MassMatrix(pattern(int(graph.n_node[0]), *tables(graph)), tuple(blocks), dim)
+def build(graph, blocks, dim) -> BlockMatrix:
+    return BlockMatrix(pattern(int(graph.n_node[0]), *tables(graph)), tuple(blocks), dim)
 
 
 def random_blocks(graph, dim, seed, prior=1.0):
@@ -107,7 +107,7 @@ def test_block_diagonal_is_numpy_on_each_node(dim):
     root = np.random.default_rng(0).normal(size=(6, dim, dim))
     blocks = root @ root.swapaxes(1, 2) + np.eye(dim)
     table = Static(np.arange(6)[:, None].astype(np.int32))
-    mass = MassMatrix(pattern(6, table), (jnp.asarray(blocks)[:, None, :, None, :],), dim)
+    mass = BlockMatrix(pattern(6, table), (jnp.asarray(blocks)[:, None, :, None, :],), dim)
     force = jnp.asarray(np.random.default_rng(1).normal(size=(6, dim)))
     solution = jax.jit(lgn.BlockDiagonal())(mass, force)
     np.testing.assert_allclose(solution.value, np.linalg.solve(blocks, force[..., None])[..., 0], rtol=1e-12)

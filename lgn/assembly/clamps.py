@@ -1,0 +1,66 @@
+"""Clamps: nodes that do not follow the equation of motion, but rest or follow a prescribed motion (Dirichlet)."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgn._pytrees import Static
+from lgn.assembly.block_matrix import BlockMatrix, pattern
+
+Motion = Callable[[jax.Array], jax.Array] | None
+
+
+def imposed(motion: Motion, q, t):
+    """Place, velocity and acceleration that a motion g(t) imposes on clamped nodes, each (node, dim);
+    at rest q, zero, and None for the acceleration."""
+    if motion is None:
+        return q, jnp.zeros_like(q), None
+    t = jnp.asarray(t, q.dtype)
+
+    def place(t):
+        g = jnp.asarray(motion(t), q.dtype)
+        if g.shape != q.shape:
+            raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {q.shape}")
+        return g
+
+    def velocity(t):
+        return jax.jvp(place, (t,), (jnp.ones_like(t),))[1]
+
+    return place(t), *jax.jvp(velocity, (t,), (jnp.ones_like(t),))
+
+
+def constrain(free: np.ndarray, mass: BlockMatrix, f, acceleration=None):
+    """M and f where rows and columns of clamped nodes are those of the identity and f there is their acceleration, by
+    default zero; its coupling to free nodes, M_fc g'', moves to the right-hand side. `free` is (node, 1) bool."""
+    if free.all():
+        return mass, f
+    if acceleration is None:
+        f = jnp.where(free, f, 0.0)
+    else:
+        f = jnp.where(free, f - mass @ jnp.where(free, 0.0, acceleration), acceleration)
+    blocks = [
+        block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
+        for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
+    ]
+    held = np.flatnonzero(~free[:, 0])[:, None].astype(np.int32)
+    unit = jnp.broadcast_to(jnp.eye(mass.dim, dtype=f.dtype)[:, None], (len(held), 1, mass.dim, 1, mass.dim))
+    extended = pattern(mass.pattern.n_node, *mass.pattern.tables, Static(held))
+    return BlockMatrix(extended, (*blocks, unit), mass.dim), f
+
+
+def check_moving(free: np.ndarray, motion: Motion, q, v, t) -> None:
+    """Raises ValueError: a clamped node that is not at rest, or with a motion g not at g(t) with velocity g'(t)."""
+    place, velocity, _ = imposed(motion, q, t)
+    for name, source, x, expected in (("q", "g", q, place), ("v", "g'", v, velocity)):
+        found, needed = np.asarray(x), np.asarray(expected)
+        near = np.finfo(found.dtype).eps ** 0.25  # loose enough to continue from the end of an integration
+        wrong = np.abs(found - needed) > near * (near + max(np.abs(found).max(), np.abs(needed).max()))
+        nodes = np.flatnonzero((wrong & ~free).any(1))
+        if nodes.size:
+            clamp = "a clamp at rest" if motion is None else f"the motion of its clamp, {source}({float(t):g}),"
+            raise ValueError(
+                f"{name} of clamped node {nodes[0]} is {found[nodes[0]]}, but {clamp} needs {needed[nodes[0]]} "
+                f"({nodes.size} such nodes); set {name} of the clamped nodes to that"
+            )

@@ -1,0 +1,107 @@
+"""Domain: a graph with its features and its clamps, where a functional lives."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn import _guard
+from lgn._pytrees import Static, attribute
+from lgn.graphs.features import GEOMETRY, clamped_nodes, node_count
+
+Field = Float[Array, "node dim"]
+State = tuple[Field, ...]
+
+
+class Domain(nnx.Pytree):
+    """A graph whose topology and geometry are part of the program, and whose other features are leaves.
+
+    Args:
+        graph: nodes, edges and their features; nodes that `clamp` holds are clamped.
+        motion: g(t), (node, dim), the place of the clamped nodes at time t; by default they rest.
+
+    Raises:
+        ValueError: a motion without clamped nodes.
+        RuntimeError: a release of jax that returns wrong numbers.
+    """
+
+    def __init__(self, graph: jraph.GraphsTuple, motion: Callable[[Array], Field] | None = None):
+        _guard.check_jax()
+        if motion is not None and not clamped_nodes(graph).any():
+            raise ValueError(
+                "motion is given, but no node is clamped; hold those that it moves: lgn.clamp(graph, nodes)"
+            )
+        kinds = (graph.nodes, graph.edges, graph.globals)
+        nodes, edges, whole = (_geometry(named) for named in kinds)
+        self._frame = Static(graph._replace(nodes=nodes, edges=edges, globals=whole))
+        self.features = nnx.data(tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in kinds))
+        self.motion = attribute(motion)
+
+    @property
+    def graph(self) -> jraph.GraphsTuple:
+        """The graph, with its features as they are now."""
+        nodes, edges, whole = self.features
+        frame = self._frame.value
+        return frame._replace(
+            nodes={**frame.nodes, **nodes}, edges={**frame.edges, **edges}, globals={**frame.globals, **whole}
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return node_count(self._frame.value)
+
+    @property
+    def summary(self) -> str:
+        """Counts, for representations."""
+        return f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
+
+    @property
+    def free(self) -> np.ndarray:
+        """(node, 1) bool: which nodes follow the equation of motion."""
+        return ~clamped_nodes(self._frame.value)[:, None]
+
+    def replace(self, **values: Array) -> "Domain":
+        """The same with other values of its node, edge or graph features.
+
+        Raises:
+            ValueError: a name that the graph does not have.
+
+        Example:
+            >>> import lgn
+            >>> domain = lgn.Domain(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}))
+            >>> round(float(domain.replace(g=1.6).graph.globals["g"]), 6)
+            1.6
+        """
+        known = sorted(name for named in self.features for name in named)
+        if unknown := sorted(set(values) - set(known)):
+            raise ValueError(
+                f"replace: {unknown[0]!r} is not a feature of the graph, which has {known or 'none'}; give it to the "
+                f"graph first: lgn.with_features(graph, ...)"
+            )
+        other = jax.tree.map(lambda x: x, self)
+        other.features = nnx.data(
+            tuple({k: jnp.asarray(values.get(k, x)) for k, x in named.items()} for named in self.features)
+        )
+        return other
+
+    def check(self, **fields: Field) -> None:
+        """Raises ValueError if the fields are not a state of this graph."""
+        shapes = {name: np.shape(x) for name, x in fields.items()}
+        for name, x in fields.items():
+            if np.ndim(x) != 2 or len(x) != self.size:
+                raise ValueError(f"{name} has shape {np.shape(x)}; expected (node, dim) = ({self.size}, ...)")
+            if not jnp.issubdtype(x.dtype, jnp.floating):
+                raise ValueError(f"{name} has dtype {x.dtype}; expected floating point: x.astype(float)")
+        if len(set(shapes.values())) > 1:
+            (first, shape), *others = shapes.items()
+            rest = ", ".join(f"{name} {x}" for name, x in others)
+            raise ValueError(f"{first} has shape {shape} and {rest}; expected the same")
+
+
+def _geometry(named) -> dict:
+    return {name: x if isinstance(x, int) else np.asarray(x) for name, x in named.items() if name in GEOMETRY}

@@ -1,0 +1,94 @@
+"""Functional: densities summed over a domain, with their derivatives, each element visited once."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import jraph
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.assembly import elements
+from lgn.assembly.block_matrix import BlockMatrix, pattern
+from lgn.assembly.domain import Field
+from lgn.assembly.terms import Terms, terms_on
+from lgn.densities.density import Density
+
+
+class Functional(nnx.Pytree):
+    """F(state) = sum over elements of density(state_e, features_e).
+
+    The features are passed with each call, so several functionals share those of one domain.
+
+    Args:
+        graph: of the domain.
+        density: one density on the node stencil, or a list of (density, stencil) terms; None for F = 0.
+        name: of the argument, for messages.
+
+    Raises:
+        ValueError: a term that is not a pair.
+    """
+
+    def __init__(self, graph: jraph.GraphsTuple, density: Terms | None, name: str = "density"):
+        self.terms = nnx.List(terms_on(graph, density, name))
+
+    @property
+    def density(self) -> Density | list[Density]:
+        """The density, or the densities of the terms."""
+        densities = [term.density for term in self.terms]
+        return densities[0] if len(densities) == 1 else densities
+
+    @property
+    def name(self) -> str:
+        """Of its densities, for representations."""
+        return " + ".join(term.name for term in self.terms)
+
+    @property
+    def pairs(self) -> list[tuple]:
+        """The terms as a list of (density, stencil)."""
+        return [(term.density, term.stencil) for term in self.terms]
+
+    def check(self, dim: int) -> None:
+        """Raises ValueError if a density does not fit its stencil, or states of `dim` degrees of freedom per node."""
+        for term in self.terms:
+            term.check(dim)
+
+    def __call__(self, features, *state: Field) -> Float[Array, ""]:
+        """F(state)."""
+        return sum(
+            (jnp.sum(elements.values(term.density, *term.gather(features, *state))) for term in self.terms),
+            jnp.zeros((), state[0].dtype),
+        )
+
+    def gradient(self, features, *state: Field, field: int) -> Field:
+        """dF / d field, (node, dim)."""
+        out = jnp.zeros_like(state[field])
+        for term in self.terms:
+            local = term.gather(features, *state)
+            out = out.at[term.stencil.index].add(elements.gradients(term.density, *local, field=field))
+        return out
+
+    def hessian(self, features, *state: Field, field: int) -> BlockMatrix:
+        """d2F / d field d field."""
+        blocks = tuple(
+            elements.hessians(term.density, *term.gather(features, *state), field=field) for term in self.terms
+        )
+        tables = (term.table for term in self.terms)
+        return BlockMatrix(pattern(len(state[field]), *tables), blocks, state[field].shape[1])
+
+    def expand(self, features, q: Field, v: Field, parts: Callable) -> tuple[BlockMatrix, tuple[Field, ...]]:
+        """M = d2F/dv dv, and nodal sums of the (element, slot, dim) arrays that `parts` takes from an `Expansion`."""
+        sums: tuple = ()
+        tables, blocks = [], []
+        for term in self.terms:
+            local = term.gather(features, q, v)
+            if term.reads(1, *local):
+                expansion = elements.expand(term.density, *local)
+                tables.append(term.table)
+                blocks.append(expansion.mass)
+            else:
+                force = elements.gradients(term.density, *local, field=0)
+                expansion = elements.Expansion(force, *3 * (jnp.zeros((), q.dtype),))
+            found = parts(expansion)
+            sums = sums or tuple(jnp.zeros_like(q) for _ in found)
+            sums = tuple(x.at[term.stencil.index].add(part) for x, part in zip(sums, found, strict=True))
+        return BlockMatrix(pattern(len(q), *tables), tuple(blocks), q.shape[1]), sums

@@ -1,0 +1,124 @@
+"""Continuum: a density l(phi, grad phi, phi_t) written once, on cells of any mesh or lattice."""
+
+from collections.abc import Callable, Sequence
+from typing import Unpack
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.densities.density import config_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
+from lgn.densities.layers import (
+    Activation,
+    Initializer,
+    check_smooth,
+    dense_layers,
+    perceptron,
+    prior_mass,
+    small_output,
+)
+
+Local = Callable[[Array, Array, Array, dict[str, Array]], Array]
+
+
+class Continuum(nnx.Module):
+    """A density of a field and its derivatives, as a density on `cell_stencil`.
+
+        l(q, v) = measure * local(phi, grad phi, phi_t, features)
+        phi = sum_s N_s q_s,  grad phi = sum_s grad N_s q_s,  phi_t = sum_s N_s v_s
+
+    with the shape functions N_s of the cell at the quadrature point: linear finite elements, consistent mass.
+
+    Args:
+        local: function (phi (dim,), gradient (space, dim), rate (dim,), features) -> scalar: energy per volume.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def wave(phi, gradient, rate, features): return 0.5 * jnp.sum(rate**2) - 0.5 * jnp.sum(gradient**2)
+        >>> graph = lgn.lattice((8,), spacing=0.1)
+        >>> L = lgn.Lagrangian(graph, [(lgn.Continuum(wave), lgn.cell_stencil)])
+        >>> L.acceleration(jnp.zeros((8, 1)), jnp.ones((8, 1))).shape
+        (8, 1)
+    """
+
+    config = config_of
+
+    def __init__(self, local: Local):
+        self.local = local
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        shape, gradient = (jnp.asarray(features[name], q.dtype) for name in ("shape", "shape_gradient"))
+        return features["measure"] * self.local(shape @ q, gradient.T @ q, shape @ v, features)
+
+
+class FieldMLP(nnx.Module):
+    """Learned local density of a field, for `Continuum`.
+
+        local = 0.5 m |phi_t|^2 + e MLP(phi, seen(grad phi), phi_t, features)
+
+    Args:
+        dim: values of the field.
+        space: dimensions of space.
+        hidden: widths of the hidden layers.
+        isotropic: whether the gradient enters by the products (grad phi_i . grad phi_j) alone, which are invariant to
+            rotations of space.
+        mass: kinetic prior m per volume, see `MLPDensity`.
+        activation: with a continuous second derivative.
+        gradient_scale: typical size of grad phi, one number or one for each value.
+        energy_scale: e, typical size of the energy per volume.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`, with phi for q
+            and phi_t for v. With relative=True phi enters by its gradient alone: a uniform shift of the field moves
+            nothing. Features are constant within an element.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length.
+
+    Example:
+        >>> import lgn
+        >>> from flax import nnx
+        >>> density = lgn.Continuum(lgn.FieldMLP(dim=1, space=2, rngs=nnx.Rngs(0)))
+    """
+
+    config = config_of
+
+    def __init__(
+        self,
+        dim: int,
+        space: int,
+        hidden: Sequence[int] = (16, 16),
+        *,
+        isotropic: bool = True,
+        mass: float | nnx.Param | None = 1.0,
+        activation: Activation = jax.nn.softplus,
+        gradient_scale: Scale = 1.0,
+        energy_scale: float = 1.0,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_widths("FieldMLP", *hidden)
+        if space < 1:
+            raise ValueError(f"FieldMLP: space={space}; expected at least 1")
+        check_smooth(activation)
+        self.dim, self.space, self.hidden, self.activation = dim, space, tuple(hidden), activation
+        self.isotropic, self.mass, self.energy_scale = isotropic, mass, energy_scale
+        self.gradient_scale = scale_of("gradient_scale", gradient_scale, dim)
+        self.inputs = Inputs(
+            2 if inputs.get("relative") else 1, dim, **inputs
+        )  # the gradient is what phi is compared by
+        seen = dim * (dim + 1) // 2 if isotropic else dim * space
+        own = 0 if self.inputs.relative else self.inputs.coordinates
+        sizes = (own + seen + dim + self.inputs.feature_size, *hidden, 1)
+        self.layers = dense_layers(sizes, initializer, rngs)
+
+    def __call__(self, phi, gradient, rate, features) -> Float[Array, ""]:
+        own = [] if self.inputs.relative else [self.inputs.coordinate(phi[None])[0]]
+        slope = gradient / jnp.asarray(self.gradient_scale, phi.dtype)
+        seen = (slope.T @ slope)[jnp.triu_indices(self.dim)] if self.isotropic else slope.ravel()
+        inputs = jnp.concatenate([*own, seen, self.inputs.speed(rate[None])[0], self.inputs.named(features, phi.dtype)])
+        value = self.energy_scale * perceptron(self.layers, self.activation, inputs)[0]
+        return value + 0.5 * prior_mass(self.mass, phi.dtype) * jnp.sum(rate**2)

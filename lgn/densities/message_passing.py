@@ -1,0 +1,204 @@
+"""Message passing: learned densities that are invariant to the order of neighbours, and take any number of them.
+
+A pairing turns the states of two nodes into what a network sees of them; it is what makes a density symmetric:
+`both_states` sees all, `difference` and `distance` see what a spring sees, `invariants` all that no rotation changes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Unpack
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.densities.density import config_of
+from lgn.densities.inputs import Inputs, InputSettings, check_widths
+from lgn.densities.layers import (
+    Activation,
+    Initializer,
+    check_smooth,
+    dense_layers,
+    perceptron,
+    prior_mass,
+    small_output,
+)
+
+Pairing = Callable[[Array, Array, Array, Array], Array]
+
+
+def both_states(q0, v0, q1, v1) -> Array:
+    """q0, v0, q1, v1: everything."""
+    return jnp.concatenate([q0, v0, q1, v1])
+
+
+def difference(q0, v0, q1, v1) -> Array:
+    """q1 - q0: total momentum is conserved, and no velocity is read."""
+    return q1 - q0
+
+
+def distance(q0, v0, q1, v1) -> Array:
+    """|q1 - q0|^2, for q in space: a central force, total and angular momentum are conserved."""
+    return jnp.sum((q1 - q0) ** 2, keepdims=True)
+
+
+def invariants(q0, v0, q1, v1) -> Array:
+    """Scalar products of r = q1 - q0, v0 and v1, for q in space: all that neither shift nor rotation changes."""
+    vectors = jnp.stack([q1 - q0, v0, v1])
+    return (vectors @ vectors.T)[jnp.triu_indices(3)]
+
+
+class PairDensity(nnx.Module):
+    """Learned density of an edge, the same from both ends; for `edge_stencil`.
+
+        l = MLP(pairing(0, 1), features) + MLP(pairing(1, 0), features)
+
+    Args:
+        dim: values a node carries.
+        hidden: widths of the hidden layers.
+        pairing: what is seen of two states; `difference` is a spring.
+        activation: with a continuous second derivative.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+            Features are those of the edge, the same from both ends; their size is that for one edge. The pairing sees
+            scaled values, and an angle as its cosine and sine.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, features without their size.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> spring = lgn.PairDensity(dim=1, features=("stiffness",), feature_size=1, rngs=nnx.Rngs(0))
+        >>> q = jnp.array([[0.0], [1.0]])
+        >>> spring(q, q, {"stiffness": jnp.array([0.0, 2.0])}).shape
+        ()
+    """
+
+    slots = 2
+    config = config_of
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = (16, 16),
+        *,
+        pairing: Pairing = difference,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_widths("PairDensity", *hidden)
+        check_smooth(activation)
+        self.dim, self.hidden, self.pairing, self.activation = dim, tuple(hidden), pairing, activation
+        self.inputs = Inputs(2, dim, **inputs)
+        seen = _size(pairing, self.inputs) + self.inputs.feature_size
+        self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        speeds, known = self.inputs.speed(v), self.inputs.columns(features, q.dtype)[1]
+
+        def seen(near, far):
+            places = self.inputs.coordinate(q - q[near] if self.inputs.relative else q)
+            pair = self.pairing(places[near], speeds[near], places[far], speeds[far])
+            return perceptron(self.layers, self.activation, jnp.concatenate([pair, known]))[0]
+
+        return seen(0, 1) + seen(1, 0)
+
+
+class MessageDensity(nnx.Module):
+    """Learned density of a node and any number of neighbours in any order.
+
+        l = 0.5 m |v_0|^2 + readout(self_0, sum over filled slots j of message(pairing(0, j), features_0, features_j))
+
+    where self_0 is pairing(0, 0) and the features of slot 0. Permuting slots changes nothing, padded slots add nothing.
+
+    Args:
+        dim: values a node carries.
+        messages: numbers in a message.
+        hidden: widths of the hidden layers of both networks.
+        pairing: what is seen of two states: `both_states`, or `difference`, `distance`, `invariants` for symmetry.
+        mass: kinetic prior m, see `MLPDensity`.
+        activation: with a continuous second derivative.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+            Features are those of nodes and edges, an edge's in slot j; their size is that for one slot. The pairing
+            sees scaled values, and an angle as its cosine and sine.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, features without their size.
+
+    Source: message passing of Gilmer et al. 2017, arXiv 1704.01212, with a scalar readout.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> density = lgn.MessageDensity(dim=2, rngs=nnx.Rngs(0))
+        >>> star = lgn.from_edges(4, [0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
+        >>> lgn.Lagrangian(star, density).acceleration(jnp.ones((4, 2)), jnp.zeros((4, 2))).shape
+        (4, 2)
+    """
+
+    config = config_of
+
+    def __init__(
+        self,
+        dim: int,
+        messages: int = 16,
+        hidden: Sequence[int] = (16,),
+        *,
+        pairing: Pairing = both_states,
+        mass: float | nnx.Param | None = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_widths("MessageDensity", *hidden)
+        if messages < 1:
+            raise ValueError(f"MessageDensity: messages={messages}; expected at least 1")
+        check_smooth(activation)
+        self.dim, self.messages, self.hidden, self.pairing = dim, messages, tuple(hidden), pairing
+        self.mass, self.activation = mass, activation
+        self.inputs = Inputs(2, dim, **inputs)
+        seen, known = _size(pairing, self.inputs), self.inputs.feature_size
+        inner = nnx.initializers.lecun_normal()
+        self.message = dense_layers((seen + 2 * known, *hidden, messages), lambda i, n: inner, rngs)
+        self.readout = dense_layers((seen + known + messages, *hidden, 1), initializer, rngs)
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        places = self.inputs.coordinate(q - q[0] if self.inputs.relative else q)
+        speeds, known = self.inputs.speed(v), self._known(features, q)
+        pair = jax.vmap(self.pairing, (None, None, 0, 0))(places[0], speeds[0], places, speeds)
+
+        def send(pair, own):
+            return perceptron(self.message, self.activation, jnp.concatenate([pair, known[0], own]))
+
+        sent = jax.vmap(send)(pair[1:], known[1:])
+        received = jnp.asarray(features["mask"], q.dtype)[1:] @ sent
+        value = perceptron(self.readout, self.activation, jnp.concatenate([pair[0], known[0], received]))[0]
+        return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
+
+    def _known(self, features, q):
+        """(slot, feature_size)."""
+        if not self.inputs.features:
+            return jnp.zeros((len(q), 0), q.dtype)
+        return self.inputs.columns(features, q.dtype)
+
+
+def _size(pairing, inputs) -> int:
+    """Length of what a pairing makes of two states."""
+    q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.dim))
+    try:
+        shape = jax.eval_shape(pairing, q, v, q, v).shape
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"pairing {getattr(pairing, '__name__', pairing)} takes no q of {inputs.coordinates} numbers beside v of "
+            f"{inputs.dim} ({error}); angles make two numbers of one"
+        ) from error
+    if len(shape) != 1:
+        raise ValueError(f"pairing {getattr(pairing, '__name__', pairing)} returns shape {shape}; expected a vector")
+    return shape[0]

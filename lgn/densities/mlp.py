@@ -1,0 +1,147 @@
+"""MLPDensity: a multilayer perceptron of the values on a stencil, with second derivatives in closed form."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.densities.density import Expansion, config_of
+from lgn.densities.inputs import Inputs, InputSettings, check_widths
+from lgn.densities.layers import (
+    Activation,
+    Initializer,
+    check_smooth,
+    dense_layers,
+    derivatives,
+    perceptron,
+    prior_mass,
+    small_output,
+    weights,
+)
+
+
+class MLPDensity(nnx.Module):
+    """Multilayer perceptron on the values of a stencil, beside a kinetic prior on slot 0.
+
+        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features)
+
+    With the prior and a small network the mass matrix starts near m times the identity: positive definite.
+
+    Args:
+        slots: nodes that an element reads.
+        dim: values a node carries.
+        hidden: widths of the hidden layers.
+        activation: function with a continuous second derivative.
+        mass: kinetic prior m: a number, an `nnx.Param` to learn it, or None for the network alone.
+        initializer: (layer, layers) -> nnx initialiser of its kernel; default `small_output`, see `lnn_initializer`.
+        rngs: random streams.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, an activation without second derivative.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> density = lgn.MLPDensity(slots=3, dim=1, hidden=(24, 24), rngs=nnx.Rngs(0))
+        >>> density(jnp.zeros((3, 1)), jnp.ones((3, 1)), {}).shape
+        ()
+    """
+
+    config = config_of
+
+    def __init__(
+        self,
+        slots: int,
+        dim: int,
+        hidden: Sequence[int] = (24, 24),
+        *,
+        activation: Activation = jax.nn.softplus,
+        mass: float | nnx.Param | None = 1.0,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_widths("MLPDensity", *hidden)
+        check_smooth(activation)
+        self.slots, self.dim, self.hidden, self.activation, self.mass = slots, dim, tuple(hidden), activation, mass
+        self.inputs = Inputs(slots, dim, **inputs)
+        self.layers = dense_layers((self.inputs.size, *hidden, 1), initializer, rngs)
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        value = perceptron(self.layers, self.activation, self.inputs(q, v, features))[0]
+        return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
+
+    def expand(self, q, v, features) -> Expansion:
+        """The `Expansion` of a batch of elements, in closed form.
+
+        With z_l the input of activation s in layer l, delta_l = dl/ds(z_l) and J_l = dz_l/dv:
+
+            d2l/dv dv = sum_l J_l^T diag(delta_l s''(z_l)) J_l,
+
+        and (d2l/dv dq) v is the same with the right J_l replaced by (dz_l/dq) v. One product with each kernel
+        forward, one back and one a tangent: half of what forward-over-reverse differentiation takes.
+        """
+        *hidden, (output, _) = weights(self.layers, q.dtype)
+        batch, width = len(q), self.slots * self.dim
+        from_place, from_v = self._split(hidden[0][0])
+        velocity = v.reshape(batch, width)
+        _, shift = jax.jvp(jax.vmap(self.inputs.place), (q,), (v,))
+        _, pull_back = jax.vjp(jax.vmap(self.inputs.place), q)
+
+        x = jax.vmap(self.inputs)(q, v, features)
+        basis, along = from_v[None], shift @ from_place  # dz/dv, at first the same for all elements, and (dz/dq) v
+        layers: list[tuple] = []
+        for kernel, bias in hidden:
+            if layers:
+                slope = layers[-1][3]
+                basis, along = _through(slope, basis, kernel), (slope * along) @ kernel
+            x, slope, bend = derivatives(self.activation, x @ kernel + bias)
+            layers.append((kernel, basis, along, slope, bend))
+
+        prior = prior_mass(self.mass, q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
+        mass, convection = jnp.diag(prior), jnp.zeros((), q.dtype)
+        sensitivity = output[:, 0]
+        for kernel, basis, along, slope, bend in reversed(layers):
+            curvature = sensitivity * bend
+            mass += jnp.stack([_contract(curvature, basis[:, i, None] * basis) for i in range(width)], 1)
+            convection += _contract(curvature * along, basis)
+            first = sensitivity * slope
+            sensitivity = first @ kernel.T
+
+        nodal = (batch, self.slots, self.dim)
+        return Expansion(
+            force=pull_back(first @ from_place.T)[0],
+            momentum=(first @ from_v.T + prior * velocity).reshape(nodal),
+            mass=mass.reshape(*nodal, self.slots, self.dim),
+            convection=convection.reshape(nodal),
+        )
+
+    def _split(self, kernel):
+        """Rows of the first kernel for q, and those for v, with its scale absorbed."""
+        places, speeds = self.inputs.places, self.inputs.speeds
+        rows = kernel[places : places + speeds].reshape(self.slots, self.dim, -1)
+        v_rows = rows / jnp.asarray(self.inputs.v_scale, kernel.dtype)[:, None]
+        return kernel[:places], v_rows.reshape(speeds, -1)
+
+
+def _through(slope, basis, kernel):
+    """(slope * tangent) @ kernel for each tangent of the basis; one product of the slopes while all elements share it.
+
+    Shapes: slope (element, unit), basis (element or 1, tangent, unit), kernel (unit, next)."""
+    if len(basis) == len(slope):
+        return (slope[:, None] * basis) @ kernel
+    shared = basis[0].T[:, :, None] * kernel[:, None]
+    return (slope @ shared.reshape(len(kernel), -1)).reshape(len(slope), *shared.shape[1:])
+
+
+def _contract(weights, basis):
+    """Sum over units of weights (element, unit) times basis (element or 1, tangent, unit), as a product with a matrix
+    or a vector, because XLA does not vectorise sums along rows."""
+    if len(basis) == len(weights):
+        return (weights[:, None] * basis) @ jnp.ones(basis.shape[-1], basis.dtype)
+    return weights @ basis[0].T

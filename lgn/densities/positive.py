@@ -1,0 +1,176 @@
+"""Positive forms: functions of velocity that are positive by construction, as kinetic energy and as friction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Unpack
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.densities.density import config_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
+from lgn.densities.layers import Activation, Initializer, check_smooth, dense_layers, perceptron, small_output
+
+Growth = Callable[[Array], Array]  # of one component of the velocity
+START = float(np.log(np.expm1(1.0)))  # softplus is 1 here
+
+
+def half_square(s: Array) -> Array:
+    """s^2 / 2: kinetic energy, viscous friction."""
+    return 0.5 * s**2
+
+
+def cubic(s: Array) -> Array:
+    """|s|^3 / 3: turbulent friction, a force c s |s|."""
+    return jnp.abs(s) * s**2 / 3
+
+
+@dataclass(frozen=True)
+class Dry:
+    """speed (sqrt(speed^2 + s^2) - speed): dry friction, a force c s below and c speed far above that speed.
+
+    Args:
+        speed: at which viscous turns into dry; the smaller, the nearer to Coulomb's law and the stiffer.
+
+    Raises:
+        ValueError: a speed that is not positive.
+
+    Example:
+        >>> import jax, lgn
+        >>> round(float(jax.grad(lgn.Dry(speed=0.1))(5.0)), 3)
+        0.1
+    """
+
+    speed: float
+
+    def __post_init__(self):
+        if not (np.isfinite(self.speed) and self.speed > 0):
+            raise ValueError(f"Dry: speed={self.speed}; give a positive number")
+
+    def __call__(self, s: Array) -> Array:
+        return self.speed * s**2 / (jnp.sqrt(self.speed**2 + s**2) + self.speed)  # the difference would cancel
+
+
+class PositiveForm(nnx.Module):
+    """Positive function of velocity whose coefficients depend on the configuration.
+
+        form(q, v) = sum_k c_k(q) law(w_k),    w = B(q)^T v,    c_k > 0,    B unit lower triangular
+
+    where v holds all dof of all slots. With law s^2 / 2 it is 0.5 v^T M(q) v, M = B diag(c) B^T: every positive
+    definite matrix. With any law form >= 0, form(q, 0) = 0 and v . d form/dv >= 0, whatever the parameters: as
+    `dissipation` of a Lagrangian it never adds energy. Unfilled slots add nothing. Initially c = size and B = 1.
+
+    Args:
+        slots: nodes that an element reads.
+        dim: values a node carries.
+        hidden: widths of the hidden layers of the network that gives B and c; empty: B and c are free constants.
+        law: convex, law(0) = law'(0) = 0: `half_square`, `Dry(speed)`, `cubic` or your own.
+        size: c at the start, one number or one for each degree of freedom; in law `half_square` a mass or a friction.
+        activation: function with a continuous second derivative.
+        initializer: see `MLPDensity`.
+        rngs: random streams; needed with hidden layers.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+            Only ratios of v_scale matter, where degrees of freedom have different units. With relative=True v too
+            enters as differences to slot 0: friction between nodes, which conserves momentum.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, angles that are no degrees of freedom,
+            features without their size or without a network, a law that is not convex or not flat at 0.
+
+    Source: Lutter, Ritter, Peters 2019, arXiv 1907.04490, has M = L L^T with a positive diagonal of L.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, lgn
+        >>> friction = lgn.PositiveForm(slots=1, dim=1, size=0.5)
+        >>> L = lgn.Lagrangian(lgn.single_node(), lgn.kinetic_energy, dissipation=friction)
+        >>> L.acceleration(jnp.zeros((1, 1)), jnp.ones((1, 1))).round(6).tolist()
+        [[-0.5]]
+    """
+
+    config = config_of
+
+    def __init__(
+        self,
+        slots: int,
+        dim: int,
+        hidden: Sequence[int] = (),
+        *,
+        law: Growth = half_square,
+        size: Scale = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs | None = None,
+        **inputs: Unpack[InputSettings],
+    ):
+        self.inputs = Inputs(slots, dim, **inputs)
+        if hidden:
+            check_widths("PositiveForm", *hidden)
+        elif self.inputs.features:
+            raise ValueError(
+                f"PositiveForm: features={self.inputs.features} with hidden=(), which reads none; give widths"
+            )
+        if hidden and rngs is None:
+            raise ValueError(f"PositiveForm: hidden={tuple(hidden)} without rngs; give rngs=nnx.Rngs(0)")
+        check_smooth(activation)
+        _check_law(law)
+        self.slots, self.dim, self.hidden, self.law, self.activation = slots, dim, tuple(hidden), law, activation
+        self.size = scale_of("size", size, dim)
+        width = (slots - self.inputs.relative) * dim
+        outputs = width * (width + 1) // 2
+        sizes = (self.inputs.places + self.inputs.feature_size, *hidden, outputs)
+        self.layers = dense_layers(sizes, initializer, rngs) if rngs and hidden else None
+        self.constants = None if hidden else nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        c, B = self.coefficients(q, features)
+        v = v[1:] - v[0] if self.inputs.relative else v
+        filled = jnp.repeat(_filled(features, self.slots)[self.inputs.relative :], self.dim)
+        w = jnp.where(filled, B.T @ jnp.where(filled, v.ravel(), 0.0), 0.0)
+        return c @ jax.vmap(self.law)(w)
+
+    def coefficients(self, q, features) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
+        """c and B at a configuration (slot, dim); rows by slot, then degree of freedom; without slot 0 if relative."""
+        width = (self.slots - self.inputs.relative) * self.dim
+        raw = self._network(settle(q, features), features)
+        rows, columns = np.tril_indices(width, -1)
+        unit, size = (jnp.asarray(np.resize(x, width), q.dtype) for x in (self.inputs.v_scale, self.size))
+        below = raw[width:] * unit[columns] / unit[rows]
+        return size * jax.nn.softplus(raw[:width] + START), jnp.eye(width, dtype=q.dtype).at[rows, columns].set(below)
+
+    def _network(self, q, features):
+        if self.constants is not None:
+            return self.constants[...].astype(q.dtype)
+        return perceptron(self.layers, self.activation, seen_at(self.inputs, q, features))
+
+
+def seen_at(inputs: Inputs, q, features) -> Float[Array, " input"]:
+    """What a network sees of a configuration and its features."""
+    return jnp.concatenate([inputs.place(q), inputs.named(features, q.dtype)])
+
+
+def _filled(features, slots) -> Array:
+    """(slot,) bool; all where no mask is known."""
+    return jnp.asarray(features.get("mask", np.ones(slots))) > 0
+
+
+def settle(q, features) -> Array:
+    """q with unfilled slots moved to slot 0."""
+    return jnp.where(_filled(features, len(q))[:, None], q, q[0])
+
+
+def _check_law(law) -> None:
+    points = jnp.asarray([-3.0, -1.0, -0.1, -1e-9, 0.0, 1e-9, 0.1, 1.0, 3.0])
+    slope = np.asarray(jax.vmap(jax.grad(law))(points))
+    largest, name = np.abs(slope).max(), getattr(law, "__name__", law)
+    if not (np.isfinite(slope).all() and largest > 0):
+        raise ValueError(f"law={name} has slopes {slope} at {points}; expected finite ones that are not all zero")
+    if abs(float(law(points[4]))) > 1e-6 or np.abs(slope[3:6]).max() > 1e-4 * largest:
+        raise ValueError(
+            f"law={name} is {float(law(points[4])):g} with slopes {slope[3:6]} at 0 and beside it; expected 0, without "
+            f"a kink: take its value and its slope at 0 away from it, or round its kink off as Dry(speed) does"
+        )
+    if (np.diff(slope) < -1e-6 * largest).any():
+        raise ValueError(f"law={name} has slopes {slope} at {points}; expected none that falls: give a convex law")

@@ -1,0 +1,161 @@
+"""Meshes: graphs of the vertices of triangles, quadrilaterals, tetrahedra and the like."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import jraph
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lgn.graphs import cells as reference
+from lgn.graphs.edges import distinct, from_pairs
+from lgn.graphs.features import places
+
+MESHIO = {"line": 1, "triangle": 2, "quad": 2, "tetra": 3, "hexahedron": 3}  # meshio's name of a cell -> its dimension
+
+# Order of the corners that flips an inverted cell.
+MIRROR = {
+    "segment": [1, 0],
+    "triangle": [0, 2, 1],
+    "quadrilateral": [0, 3, 2, 1],
+    "tetrahedron": [0, 1, 3, 2],
+    "hexahedron": [4, 5, 6, 7, 0, 1, 2, 3],
+}
+
+
+def from_mesh(
+    points: ArrayLike, cells: ArrayLike, node_features: Mapping[str, ArrayLike] | None = None
+) -> jraph.GraphsTuple:
+    """The graph of a mesh: its vertices, joined where they share a cell; what `cell_stencil` integrates over.
+
+    A node's measure is the integral of its shape function, so the measures sum to the length, area or volume.
+
+    Args:
+        points: (node, space) coordinates of the vertices; they become the positions.
+        cells: (cell, corner) vertex numbers, all of one kind: triangles (cell, 3) or quadrilaterals (cell, 4) in 2D,
+            counterclockwise; tetrahedra (cell, 4) or hexahedra (cell, 8) in 3D, segments (cell, 2) in 1D, positive in
+            the order of mesh files (see `lgn.graphs.cells`).
+        node_features: name to (node, ...) array, passed on to the density.
+
+    Returns:
+        A graph with nodes `position`, `measure`, edges `offset`, and the cells in `globals["cells"]`.
+
+    Raises:
+        ValueError: cells whose shape does not fit the dimension of the points, indices out of range, a degenerate or
+            inverted cell, two cells with the same corners, a point in no cell, points or features of the wrong shape or
+            not finite.
+
+    Example:
+        >>> import lgn
+        >>> square = lgn.from_mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]])
+        >>> int(square.n_edge[0]) // 2, square.nodes["measure"].round(3).tolist()
+        (5, [0.333, 0.167, 0.333, 0.167])
+    """
+    place, corners = places("points", points), np.asarray(cells)
+    _check_topology(place, corners)
+    _check_geometry(place[corners])
+    rule = reference.quadrature(place[corners])
+    share = np.einsum("cp,ps->cs", rule.measure, rule.shape)
+    pairs = np.concatenate([corners[:, pair] for pair in combinations(range(corners.shape[1]), 2)])
+    graph = from_pairs(len(place), distinct(pairs, len(place)), positions=place, node_features=node_features)
+    measure = np.bincount(corners.ravel(), share.ravel(), len(place))
+    return graph._replace(
+        nodes={**graph.nodes, "measure": measure}, globals={**graph.globals, "cells": corners.astype(np.int32)}
+    )
+
+
+def from_meshio(path: str | Path) -> jraph.GraphsTuple:
+    """The graph of a mesh file, in any format that meshio reads (Gmsh, VTK, XDMF, Abaqus, ...).
+
+    Of several kinds of cells only those of the highest dimension are used: the domain, not its boundary. Planar meshes
+    lose their constant z. Points that no cell uses are left out; the others keep their order.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImportError: meshio is not installed.
+        FileNotFoundError: no such file.
+        ValueError: a file that meshio cannot read or that holds no supported cells, two kinds of cells of the same
+            dimension, a surface that is not planar, and whatever `from_mesh` rejects.
+
+    Example:
+        >>> import lgn
+        >>> graph = lgn.from_meshio("part.msh")  # doctest: +SKIP
+    """
+    try:
+        import meshio
+    except ImportError as error:
+        raise ImportError("from_meshio needs meshio: pip install 'lgn[mesh]'") from error
+
+    if not Path(path).exists():
+        raise FileNotFoundError(f"from_meshio: {path} does not exist")
+    try:
+        mesh = meshio.read(path)
+    except (meshio.ReadError, SystemExit) as error:  # meshio exits where no reader of the suffix succeeds
+        raise ValueError(f"from_meshio: meshio cannot read {path}; is it whole, and is its suffix right?") from error
+    space = max((MESHIO.get(block.type, 0) for block in mesh.cells), default=0)
+    blocks = [block for block in mesh.cells if MESHIO.get(block.type) == space]
+    if len({block.type for block in blocks}) != 1:
+        found = ", ".join(sorted({block.type for block in mesh.cells})) or "none"
+        raise ValueError(f"from_meshio: {path} holds cells {found}; expected one kind of {', '.join(MESHIO)}")
+    corners = np.concatenate([block.data for block in blocks])
+    used = np.unique(corners)
+    place = mesh.points[used]
+    if np.ptp(place[:, space:], axis=0).max(initial=0) > 1e-12 * np.ptp(place):
+        raise ValueError(
+            f"from_meshio: {path} holds {blocks[0].type} cells that do not lie in the first {space} coordinates; "
+            f"curved or tilted meshes are not supported: rotate the points, or mesh a domain of that dimension"
+        )
+    return from_mesh(place[:, :space], np.searchsorted(used, corners))
+
+
+def _check_topology(place, corners) -> None:
+    space = place.shape[1]
+    kinds = {slots: kind for (d, slots), kind in reference.KINDS.items() if d == space}
+    if corners.ndim != 2 or not len(corners) or corners.shape[1] not in kinds:
+        known = " or ".join(f"(cell, {slots}) {kind}" for slots, kind in kinds.items()) or "points in 1D to 3D"
+        hint = "; a planar mesh in 3D: give points[:, :2]" if space == 3 else ""
+        raise ValueError(f"from_mesh: cells has shape {corners.shape} for points in {space}D; expected {known}{hint}")
+    if not np.issubdtype(corners.dtype, np.integer):
+        raise ValueError(f"from_mesh: cells has dtype {corners.dtype}; expected integers: cells.astype(int)")
+    wrong = ((corners < 0) | (corners >= len(place))).any(1)
+    if wrong.any():
+        cell = wrong.argmax()
+        raise ValueError(
+            f"from_mesh: cell {cell} is {corners[cell].tolist()}, but the points are 0 to {len(place) - 1}"
+        )
+    _, first, copies = np.unique(np.sort(corners, 1), axis=0, return_index=True, return_counts=True)
+    if len(first) < len(corners):
+        again = first[copies > 1][0]
+        raise ValueError(
+            f"from_mesh: the corners of cell {again}, {corners[again].tolist()}, are those of another cell too "
+            f"({len(corners) - len(first)} copies); give each cell once"
+        )
+    unused = np.setdiff1d(np.arange(len(place)), corners)
+    if unused.size:
+        raise ValueError(
+            f"from_mesh: point {unused[0]} is in no cell ({unused.size} such points), so it is isolated; leave it out: "
+            f"used = np.unique(cells); points, cells = points[used], np.searchsorted(used, cells)"
+        )
+
+
+def _check_geometry(corners) -> None:
+    slots, space = corners.shape[1:]
+    kind = reference.KINDS[space, slots]
+    size = np.ptp(corners, axis=1).max(1, keepdims=True) ** space
+    relative = reference.corner_jacobians(corners) / np.where(size > 0, size, 1)
+    inverted = (relative < -1e-12).all(1)
+    if inverted.any():
+        raise ValueError(
+            f"from_mesh: cell {inverted.argmax()} is inverted ({inverted.sum()} such cells): its measure is negative; "
+            f"turn the order of its corners round: cells[cell] = cells[cell][{MIRROR[kind]}]"
+        )
+    bad = (relative < 1e-12).any(1)
+    if bad.any():
+        shape = "degenerate" if slots == space + 1 else "degenerate or not convex"
+        raise ValueError(
+            f"from_mesh: cell {bad.argmax()} is {shape} ({bad.sum()} such cells): the Jacobian is not positive at all "
+            f"of its corners; remove it, move its corners apart, or list them in order around the {kind}"
+        )

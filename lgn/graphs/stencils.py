@@ -1,0 +1,229 @@
+"""Stencils: which nodes each element reads, and in which order.
+
+An unfilled slot has mask 0 and reads the element's own slot 0. Differences to it then vanish, and an open end of a
+chain is free (Neumann) unless the density or a clamp says otherwise.
+"""
+
+from dataclasses import dataclass, field
+
+import jraph
+import numpy as np
+
+from lgn.graphs import cells
+from lgn.graphs.features import node_count
+
+
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """Index tables of the elements of one density; numpy only.
+
+    Attributes:
+        index: (element, slot) node that a slot reads.
+        mask: (element, slot) 1.0 where the slot is filled.
+        edge: (element, slot) edge between the slot's node (sender) and slot 0 (receiver), -1 where there is none.
+        geometry: `offset` (element, slot, space) and `measure` (element,), where the graph has them; on cells also
+            `shape` (element, slot) and `shape_gradient` (element, slot, space).
+    """
+
+    index: np.ndarray
+    mask: np.ndarray
+    edge: np.ndarray
+    geometry: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> int:
+        return self.index.shape[1]
+
+    def tables(self) -> tuple:
+        """Content as a pytree of arrays."""
+        return self.index, self.mask, self.edge, self.geometry
+
+
+def node_stencil(graph: jraph.GraphsTuple, hops: int = 1) -> Stencil:
+    """One element a node: the node, then its neighbours up to `hops` edges away, nearest first.
+
+    Within one hop the order is that of the edge feature `slot` where the graph has it (lattices: -x, +x, -y, +y, ...),
+    else by node number.
+
+    Args:
+        graph: any graph.
+        hops: how many edges away a slot may be; 0 is the node alone.
+
+    Raises:
+        ValueError: negative hops.
+
+    Example:
+        >>> import lgn
+        >>> lgn.node_stencil(lgn.lattice((5,))).index[0].tolist()
+        [0, 4, 1]
+    """
+    if hops < 0:
+        raise ValueError(f"node_stencil: hops={hops}; give 0 or more")
+    reach = _edge_table(graph)
+    frontier = np.arange(node_count(graph))[:, None]
+    index, edge = frontier, np.full_like(frontier, -1)
+    step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))
+    away = np.zeros((*frontier.shape, step.shape[1]))
+    offset = away
+    for hop in range(hops):
+        through = np.where(frontier[..., None] >= 0, reach[frontier], -1)
+        shape = (len(frontier), -1)
+        nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).reshape(shape)
+        through_step = np.append(step, np.zeros((1, step.shape[1])), 0)[through]
+        away = (away[:, :, None] + through_step).reshape(*nodes.shape, step.shape[1])
+        if hop > 0:
+            order = _first_visits(index, nodes, by_number="slot" not in graph.edges)
+            nodes = np.take_along_axis(np.where(_seen(index, nodes), -1, nodes), order, 1)
+            away = np.take_along_axis(away, order[..., None], 1)
+        index = np.concatenate([index, nodes], 1)
+        edge = np.concatenate([edge, through.reshape(shape) if hop == 0 else np.full_like(nodes, -1)], 1)
+        offset = np.concatenate([offset, away * (nodes >= 0)[..., None]], 1)
+        frontier = nodes
+    return _stencil(index, edge, offset, graph.nodes.get("measure"))
+
+
+def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
+    """One element an undirected edge: slot 0 and slot 1 are its ends; `measure` is its length.
+
+    On lattices slot 1 lies in the positive direction of the axis; elsewhere slot 0 has the smaller number.
+    The feature of the edge that slot 0 receives stands in slot 1.
+
+    Example:
+        >>> import lgn
+        >>> lgn.edge_stencil(lgn.lattice((3,))).index.tolist()
+        [[0, 1], [1, 2], [2, 0]]
+    """
+    if "slot" in graph.edges:
+        kept = np.flatnonzero(graph.edges["slot"] % 2 == 0)
+    else:
+        kept = np.flatnonzero(graph.receivers < graph.senders)
+    kept = kept[np.lexsort((graph.senders[kept], graph.receivers[kept]))]
+    index = np.stack([graph.receivers[kept], graph.senders[kept]], 1)
+    edge = np.stack([np.full_like(kept, -1), kept], 1)
+    step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))[kept]
+    return _stencil(index, edge, np.stack([np.zeros_like(step), step], 1), np.linalg.norm(step, axis=1))
+
+
+def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
+    """One element for each quadrature point of each cell; its slots are the corners of the cell.
+
+    Within a cell a field is u(x) = sum over slots of N_s(x) u_s, and a continuum density l(u, grad u, du/dt)
+    reads, with N = features["shape"] and G = features["shape_gradient"],
+
+        N @ q (dim,),    q.T @ G (dim, space),    N @ v (dim,),
+
+    and features["measure"] * l sums to the integral of l. Integrals over the domain of products of two linear shape
+    functions, or of their gradients, are exact on simplices; so are those of multilinear ones on parallelograms.
+
+    Cells are those of a mesh, or the segments, squares and boxes between the nodes of a lattice in up to 3 dimensions,
+    across its periodic ends too. Corners stand counterclockwise, in the order of `lgn.graphs.cells`. Edge features
+    of the graph are zero here because a corner is not an edge.
+
+    Args:
+        graph: from `from_mesh`, `from_meshio` or `lattice`.
+
+    Returns:
+        A stencil with geometry `shape` (element, slot), `shape_gradient` (element, slot, space) in 1 / length,
+        `measure` (element,), quadrature weight times Jacobian, and `offset` (element, slot, space) from slot 0.
+
+    Raises:
+        ValueError: a graph that has no cells.
+
+    Example:
+        >>> import lgn
+        >>> stencil = lgn.cell_stencil(lgn.lattice((4, 5), spacing=0.1))
+        >>> stencil.index.shape, round(float(stencil.geometry["measure"].sum()), 12)
+        ((80, 4), 0.2)
+    """
+    if "cells" in graph.globals:
+        index = np.asarray(graph.globals["cells"])
+        offset = graph.nodes["position"][index] - graph.nodes["position"][index[:, :1]]
+    elif "slots" in graph.globals:
+        index, offset = _lattice_cells(graph)
+    else:
+        raise ValueError(
+            "cell_stencil: the graph has no cells; build it with lgn.from_mesh(points, cells) or lgn.lattice, or use "
+            "node_stencil or edge_stencil"
+        )
+    rule = cells.quadrature(offset)
+    cell, point = np.indices(rule.measure.shape).reshape(2, -1)
+    index = index[cell]
+    return Stencil(
+        index=index.astype(np.int32),
+        mask=np.ones(index.shape),
+        edge=np.full(index.shape, -1, np.int32),
+        geometry={
+            "offset": offset[cell],
+            "measure": rule.measure[cell, point],
+            "shape": rule.shape[point],
+            "shape_gradient": rule.shape_gradient[cell, point],
+        },
+    )
+
+
+def _lattice_cells(graph) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (cell, slot) of the cells of a lattice, and their offsets from slot 0: found by walking along edges in
+    the positive directions: a cell across a periodic end then has the same shape as the others."""
+    reach = _edge_table(graph)
+    start = np.arange(len(reach))
+    space = graph.edges["offset"].shape[1]
+    if space > 3:
+        raise ValueError(f"cell_stencil: the lattice has {space} dimensions; cells have 1 to 3: use node_stencil")
+    nodes, places = [], []
+    for corner in cells.cube_corners(space):
+        node, away = start, np.zeros((len(start), space))
+        for axis in np.flatnonzero(corner):
+            edge = np.where(node >= 0, reach[node, 2 * axis + 1], -1)
+            node = np.where(edge >= 0, graph.senders[edge], -1)
+            away = away + graph.edges["offset"][edge]
+        nodes.append(node)
+        places.append(away)
+    index, offset = np.stack(nodes, 1), np.stack(places, 1)
+    whole = (index >= 0).all(1)
+    if not whole.any():
+        raise ValueError("cell_stencil: the lattice has an axis of one node, so no cells; leave that axis out")
+    return index[whole], offset[whole]
+
+
+def _stencil(index, edge, offset, measure) -> Stencil:
+    filled = index >= 0
+    geometry = {}
+    if offset.shape[2]:
+        geometry = {"offset": offset, "measure": np.ones(len(index)) if measure is None else np.asarray(measure)}
+    return Stencil(
+        index=np.where(filled, index, index[:, :1]).astype(np.int32),
+        mask=filled.astype(float),
+        edge=np.where(filled, edge, -1).astype(np.int32),
+        geometry=geometry,
+    )
+
+
+def _edge_table(graph: jraph.GraphsTuple) -> np.ndarray:
+    """(node, neighbour) edge by which a node reads its neighbour, -1 where there is none."""
+    n_node = node_count(graph)
+    order = np.lexsort((graph.edges.get("slot", graph.senders), graph.receivers))
+    receivers = graph.receivers[order]
+    first = np.searchsorted(receivers, np.arange(n_node))
+    place = graph.edges["slot"][order] - 1 if "slot" in graph.edges else np.arange(order.size) - first[receivers]
+    table = np.full((n_node, graph.globals.get("slots", place.max(initial=-1) + 1)), -1)
+    table[receivers, place] = order
+    return table
+
+
+def _seen(index, nodes) -> np.ndarray:
+    """Which entries of `nodes` are empty, in `index` already, or stand earlier in their own row."""
+    seen = nodes < 0
+    for j in range(nodes.shape[1]):
+        earlier = np.concatenate([index, nodes[:, :j]], 1)
+        seen[:, j] |= (earlier == nodes[:, j : j + 1]).any(1)
+    return seen
+
+
+def _first_visits(index, nodes, by_number: bool) -> np.ndarray:
+    """Order of the columns, without those that nobody fills: new nodes first, by number; on a lattice every column
+    is one displacement, which keeps its place where an open end leaves it empty."""
+    seen = _seen(index, nodes)
+    if not by_number:
+        return np.broadcast_to(np.flatnonzero((~seen).any(0)), (len(nodes), int((~seen).any(0).sum())))
+    order = np.argsort(np.where(seen, nodes.max(initial=0) + 1, nodes), axis=1, kind="stable")
+    return order[:, : int((~seen).sum(1).max(initial=0))]

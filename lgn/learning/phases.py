@@ -1,0 +1,226 @@
+"""Phases of training: each improves the parameters of a problem step by step."""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lgn.assembly import elements
+from lgn.data.trajectories import Windows
+from lgn.densities.density import Density, kinetic_energy
+from lgn.learning import bfgs
+from lgn.learning.losses import Data, Loss
+from lgn.learning.problem import Problem
+from lgn.mechanics.system import require
+
+
+class Row(NamedTuple):
+    """One line of the history."""
+
+    phase: str
+    step: int
+    loss: float
+
+
+class Phase(Protocol):
+    """What `fit` asks of a phase; any object with these methods is one.
+
+    `state` is the type of what `start` and `advance` return, a NamedTuple of arrays, and dicts of arrays, that holds
+    all that the phase decides by: a killed run resumes from it and ends at the same numbers.
+    """
+
+    @property
+    def name(self) -> str:
+        """In the history."""
+
+    @property
+    def steps(self) -> int:
+        """The most that it takes."""
+
+    @property
+    def state(self) -> Any:
+        """Type of its states."""
+
+    def start(self, problem: Problem, x, key) -> Any:
+        """Its state at parameters x."""
+
+    def advance(self, problem: Problem, state) -> tuple[Any, list[Row]]:
+        """The next state, and what the history shall say."""
+
+    def finished(self, state) -> bool:
+        """Whether to go on to the next phase."""
+
+    def done(self, state) -> int:
+        """Steps so far."""
+
+    def healthy(self, state) -> bool:
+        """Whether all is finite; training ends where it is not."""
+
+    def parameters(self, state) -> Any:
+        """The last finite x."""
+
+
+@dataclass(frozen=True)
+class QuasiNewton:
+    """Full batch: dense BFGS on the logarithm of the objective, which keeps its scale over many decades.
+
+    Args:
+        steps: most iterations.
+        tolerance: square root of the objective at which it is done.
+        objective: function of (system, data); by default the loss of the problem.
+        name: in the history.
+    """
+
+    steps: int = 2000
+    tolerance: float = 1e-12
+    objective: Loss | None = None
+    name: str = "quasi-newton"
+    state: ClassVar[type] = bfgs.Iterate
+
+    def start(self, problem: Problem, x, key):
+        """BFGS state at x."""
+        return bfgs.start(problem.log_and_gradient(self.objective), x)
+
+    def advance(self, problem: Problem, state):
+        """One iteration."""
+        state = bfgs.step(problem.log_and_gradient(self.objective), state)
+        return state, [Row(self.name, int(state.step), float(np.exp(state.value)))]
+
+    def finished(self, state) -> bool:
+        """Whether it is done, or cannot improve further."""
+        return bool(state.stuck) or self.done(state) >= self.steps or state.value <= 2 * np.log(self.tolerance)
+
+    def done(self, state) -> int:
+        """Iterations so far."""
+        return int(state.step)
+
+    def healthy(self, state) -> bool:
+        """Whether it started from finite numbers; every step keeps them finite."""
+        return bool(np.isfinite(state.value) and np.isfinite(state.gradient).all())
+
+    def parameters(self, state):
+        """x of the last finite state."""
+        return state.x
+
+
+def pretrain(target: Density = kinetic_energy, steps: int = 300, tolerance: float = 1e-2) -> QuasiNewton:
+    """The phase that starts from a known Lagrangian: value, gradient and Hessian of the density on the elements of the
+    data become those of `target`. A network with random weights makes M singular somewhere; this one starts regular.
+    With a kinetic prior and a small network there is nothing to do, and it ends at once.
+
+    Args:
+        target: density on the stencil of the first term; further terms are left as they are.
+        steps: most iterations.
+        tolerance: relative error at which it is done.
+    """
+    return QuasiNewton(steps, tolerance, partial(_mismatch, target), "pretrain")
+
+
+class _MinibatchState(NamedTuple):
+    x: np.ndarray
+    optimizer: dict[str, np.ndarray]
+    key: np.ndarray
+    step: np.ndarray
+    broken: np.ndarray
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Stochastic gradients by an optax optimiser, scanned in chunks; for data too large for one batch.
+
+    Args:
+        optimizer: any optax transformation.
+        steps: gradient steps.
+        batch: samples a step.
+        chunk: steps between two lines of the history.
+    """
+
+    optimizer: optax.GradientTransformation
+    steps: int
+    batch: int
+    chunk: int = 100
+    name: str = "minibatch"
+    state: ClassVar[type] = _MinibatchState
+
+    def start(self, problem: Problem, x, key):
+        """Optimiser state at x."""
+        optimizer = pack(self.optimizer.init(jnp.asarray(x)))
+        return _MinibatchState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
+
+    def advance(self, problem: Problem, state):
+        """A chunk of steps; if the parameters become non-finite, the last good ones stay and the phase ends."""
+        optimizer = unpack(self.optimizer, state.x, state.optimizer)
+        key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
+        count = min(self.chunk, self.steps - int(state.step))
+        scan = problem.scan_minibatches(self.optimizer, self.batch)
+        x, optimizer, losses = scan(jnp.asarray(state.x), optimizer, key, count)
+        if not (np.isfinite(x).all() and np.isfinite(losses).all()):
+            return state._replace(broken=np.array(1)), []
+        state = state._replace(x=np.asarray(x), optimizer=pack(optimizer), step=state.step + count)
+        return state, [Row(self.name, int(state.step), float(jnp.mean(losses)))]
+
+    def finished(self, state) -> bool:
+        """Whether all steps are done, or one failed."""
+        return bool(state.broken) or self.done(state) >= self.steps
+
+    def done(self, state) -> int:
+        """Steps so far."""
+        return int(state.step)
+
+    def healthy(self, state) -> bool:
+        """Whether every step stayed finite."""
+        return not state.broken
+
+    def parameters(self, state):
+        """The last finite x."""
+        return state.x
+
+
+def default_phases(system, data: Data) -> tuple[Phase, ...]:
+    """Pretraining, if the system has a density; Adam on minibatches of 20,000 elements, if the data hold more; then
+    BFGS."""
+    samples, elements_each = len(data.q), data.q.shape[1]
+    batch = max(1, 20_000 // elements_each)
+    middle: tuple[Phase, ...] = ()
+    if samples > batch:
+        middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
+    first = (pretrain(),) if hasattr(system, "terms") else ()
+    return (*first, *middle, QuasiNewton())
+
+
+def pack(state) -> dict[str, np.ndarray]:
+    """The leaves of an optimiser's state by number, as a checkpoint keeps them."""
+    return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def unpack(optimizer: optax.GradientTransformation, x, leaves: dict[str, np.ndarray]):
+    """The state of an optimiser of parameters like x, from what `pack` made of it."""
+    return jax.tree.unflatten(_structure(optimizer, len(x)), [leaves[str(i)] for i in range(len(leaves))])
+
+
+@lru_cache
+def _structure(optimizer: optax.GradientTransformation, size: int):
+    """Kept, because finding it costs more than an iteration on a small problem."""
+    return jax.tree.structure(jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((size,), float)))
+
+
+def _mismatch(target, system, data):
+    """Mean squared difference of the expansions of the first term and of `target`, relative to those of `target`."""
+    term = require(system, "terms", "pretrain", "only what has a density can start from another: leave that phase out")[
+        0
+    ]
+    states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
+    local = jax.vmap(lambda q, v: term.gather(system.domain.features, q, v))(*states)
+    local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
+    wanted, found = (elements.expand(density, *local) for density in (target, term.density))
+    difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))
+    return difference / sum(jnp.mean(a**2) for a in wanted)
+
+
+def _middle(q, dt):
+    """A state of a piece of trajectory, from its first two positions."""
+    return (q[0] + q[1]) / 2, (q[1] - q[0]) / dt

@@ -1,0 +1,215 @@
+"""Lagrangian: L and R summed over a graph, and the equation of motion that follows from them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import jraph
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.assembly import clamps
+from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.domain import Domain, Field, State
+from lgn.assembly.functional import Functional
+from lgn.assembly.terms import Term, Terms
+from lgn.densities.density import Density
+from lgn.mechanics.forcing import Forcing, check_dissipation
+from lgn.solvers.choice import Solver, default_solver
+from lgn.solvers.solution import Solution
+
+
+class Lagrangian(nnx.Pytree):
+    """L(q, v) = sum over elements of density(q_e, v_e, features_e), and its equation of motion
+
+        M a = f,    M = d2L/dv dv,    f = dL/dq - (d2L/dv dq) v - dR/dv + F.
+
+    A pytree whose leaves are the parameters of the densities (and the features that the user gave the graph, and a
+    constant force); jit, grad, vmap and scan take it as an argument.
+
+    Args:
+        graph: nodes and edges; nodes that `clamp` holds have a = 0, or move as `motion` says.
+        density: one density on the node stencil, or a list of (density, stencil) terms, where a stencil is a table
+            or a function of the graph: `[(kinetic, lgn.node_stencil), (potential, lgn.edge_stencil)]`.
+        dissipation: Rayleigh function R(q, v, features) in the same two forms; adds -dR/dv to the force.
+        force: F, an array (node, dim), or a function F(q, v), F(q, v, t) or F(q, v, t, u) of the whole state, the time
+            and the control; a dissipation reads them as features["time"] and features["control"].
+        control: u, an array, or a function u(t) that returns one.
+        motion: g(t), (node, dim), the place of the clamped nodes at time t; its other rows are not used. A jax function
+            with two derivatives; a state must start with q = g and v = g' there, see `check_start`.
+        solver: of M a = f; by default the cheapest for the pattern of M, see `default_solver`.
+
+    Raises:
+        ValueError: a term that is not a pair, a density that is not scalar or does not fit its stencil, states of the
+            wrong shape or dtype, a motion of the wrong shape or without clamped nodes.
+        SingularMassMatrix: from `acceleration`, outside of transformations.
+
+    Source: Cranmer et al. 2020, arXiv 2003.04630, equation 6 and section 5.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def string(q, v, features): return 0.5 * v[0, 0] ** 2 - 2.5 * (q[2, 0] - q[0, 0]) ** 2
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), string)
+        >>> L.acceleration(jnp.eye(5)[:, :1], jnp.zeros((5, 1)))[:, 0].tolist()
+        [-10.0, 5.0, 0.0, 0.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        graph: jraph.GraphsTuple,
+        density: Terms,
+        *,
+        dissipation: Terms | None = None,
+        force: Array | Callable[..., Field] | None = None,
+        control: Array | Callable[[Array], Array] | None = None,
+        motion: Callable[[Array], Field] | None = None,
+        solver: Solver | None = None,
+    ):
+        self.domain = Domain(graph, motion)
+        self.functional = Functional(graph, density)
+        self.dissipation = Functional(graph, dissipation, "dissipation")
+        self.forcing = Forcing(force, control)
+        self.solver = solver
+
+    def config(self) -> dict:
+        """Arguments that make a system of this shape again."""
+        own = {"graph": self.graph, "motion": self.domain.motion, "solver": self.solver, **self.forcing.config()}
+        return own | {"density": self.functional.pairs, "dissipation": self.dissipation.pairs or None}
+
+    @property
+    def graph(self) -> jraph.GraphsTuple:
+        """The graph, with its features as they are now."""
+        return self.domain.graph
+
+    @property
+    def density(self) -> Density | list[Density]:
+        """The density, or the densities of the terms."""
+        return self.functional.density
+
+    @property
+    def terms(self) -> list[Term]:
+        """The terms of L."""
+        return list(self.functional.terms)
+
+    def replace(self, **values: Array) -> "Lagrangian":
+        """The same with other values of its node, edge or graph features, or of `control`: see `Domain.replace`."""
+        other = jax.tree.map(lambda x: x, self)
+        other.forcing, others = self.forcing.replace(values)
+        other.domain = self.domain.replace(**others)
+        return other
+
+    def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
+        """L(q, v)."""
+        self.check(q, v)
+        return self.functional(self.domain.features, q, v)
+
+    def momentum(self, q: Field, v: Field) -> Field:
+        """p = dL/dv."""
+        self.check(q, v)
+        return self.functional.gradient(self.domain.features, q, v, field=1)
+
+    def energy(self, q: Field, v: Field) -> Float[Array, ""]:
+        """E = v . p - L."""
+        return jnp.sum(v * self.momentum(q, v)) - self(q, v)
+
+    def mass_matrix(self, q: Field, v: Field):
+        """M as scipy.sparse CSR, outside of transformations; rows by node, then degree of freedom."""
+        return self.equation(q, v)[0].sparse()
+
+    def stiffness_matrix(self, q: Field):
+        """-d2L/dq dq of the nodes at rest at q, as scipy.sparse CSR; rows by node, then degree of freedom."""
+        self.check(q, q)
+        return -self.functional.hessian(self.domain.features, q, jnp.zeros_like(q), field=0).sparse()
+
+    def equation(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field]:
+        """M and f of M a = f, each element visited once."""
+        self.check(q, v)
+        mass, (f,) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force - x.convection,))
+        return mass, f + self._applied(q, v, t)
+
+    def momentum_balance(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field, Field]:
+        """M, p = dL/dv and dL/dq - dR/dv + F, for dp/dt = dL/dq - dR/dv + F in discrete time."""
+        self.check(q, v)
+        parts = self.functional.expand(self.domain.features, q, v, lambda x: (x.force, x.momentum))
+        mass, (push, momentum) = parts
+        return mass, momentum, push + self._applied(q, v, t)
+
+    def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
+        """a of M a = f for any f, clamped nodes at rest or with the accelerations that are imposed on them."""
+        if not mass.blocks:
+            raise ValueError(
+                "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
+            )
+        mass, f = clamps.constrain(self.domain.free, mass, f, imposed)
+        return (self.solver or default_solver(mass.pattern, mass.dim))(mass, f)
+
+    def solve(self, q: Field, v: Field, t: float = 0.0) -> Solution:
+        """The acceleration with its residual, status and condition."""
+        return self.response(*self.equation(q, v, t), clamps.imposed(self.domain.motion, q, t)[2])
+
+    def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
+        """a of M a = f, (node, dim). Raises SingularMassMatrix outside of transformations; inside, a singular M gives
+        values that are not finite, and `solve` reports more."""
+        solution = self.solve(q, v, t)
+        if not isinstance(solution.status, jax.core.Tracer):
+            solution.check()
+        return solution.value
+
+    def rate(self, state: State, t: float = 0.0) -> State:
+        """dq/dt = v and dv/dt = a of a state (q, v): what integrators follow."""
+        q, v = state
+        return v, self.acceleration(q, v, t)
+
+    def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
+        """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
+        return self.equation(q, v, t)[1]
+
+    def friction(self, q: Field, v: Field, t: float = 0.0) -> Field:
+        """-dR/dv."""
+        self.check(q, v)
+        return -self.dissipation.gradient(self.forcing.known_at(self.domain.features, t), q, v, field=1)
+
+    def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:
+        """S = M a - f, (node, dim): what the clamps exert on their nodes, zero on the others."""
+        mass, f = self.equation(q, v, t)
+        a = self.response(mass, f, clamps.imposed(self.domain.motion, q, t)[2]).value
+        return jnp.where(self.domain.free, 0.0, mass @ a - f)
+
+    def power(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
+        """dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`."""
+        applied = self._applied(q, v, t)
+        if self.domain.motion is None:
+            return jnp.sum(self.domain.free * v * applied)
+        return jnp.sum(v * (applied + self.clamp_force(q, v, t)))
+
+    def _applied(self, q, v, t):
+        """F - dR/dv."""
+        return self.friction(q, v, t) + self.forcing(q, v, t)
+
+    def check(self, q: Field, v: Field) -> None:
+        """Raises ValueError if q and v are not a state of this graph, or do not fit a stencil."""
+        self.domain.check(q=q, v=v)
+        for functional in (self.functional, self.dissipation):
+            functional.check(q.shape[1])
+
+    def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
+        """Raises ValueError, outside of transformations, if no motion may start here: a clamped node is not at rest, or
+        with `motion` = g not at g(t) with velocity g'(t); a dissipation is negative, or adds energy."""
+        self.check(q, v)
+        check_dissipation(self.dissipation, self.forcing.known_at(self.domain.features, t), q, v)
+        clamps.check_moving(self.domain.free, self.domain.motion, q, v, t)
+
+    def solver_for(self, dim: int) -> Solver:
+        """The solver used for states of `dim` degrees of freedom per node."""
+        state = jax.ShapeDtypeStruct((self.domain.size, dim), jnp.result_type(float))
+        mass = jax.eval_shape(lambda q, v: clamps.constrain(self.domain.free, *self.equation(q, v))[0], state, state)
+        return self.solver or default_solver(mass.pattern, dim)
+
+    def __repr__(self) -> str:
+        try:
+            solver = str(self.solver_for(getattr(self.terms[0].density, "dim", 1)))
+        except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
+            solver = "chosen by the state's shape"
+        return f"Lagrangian({self.domain.summary}, density={self.functional.name}, solver={solver})"
+
+    __str__ = __repr__

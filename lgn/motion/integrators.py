@@ -1,0 +1,101 @@
+"""Integrators: from a rate to the states at given times. Adaptive steps are diffrax's, implicit ones in `steps`."""
+
+from dataclasses import dataclass
+
+import jax
+
+from lgn.assembly.domain import State
+from lgn.mechanics.system import System, require
+from lgn.motion.steps import fixed_point, fixed_steps, prepend
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Dormand-Prince of order 8 with steps chosen by an error estimate.
+
+    Args:
+        rtol: relative tolerance of a step.
+        atol: absolute tolerance of a step.
+        max_steps: number of steps after which the integration stops.
+    """
+
+    rtol: float = 1e-9
+    atol: float = 1e-9
+    max_steps: int = 1_000_000
+
+    def __call__(self, system: System, state: State, ts) -> State:
+        """The states at ts, each field (time, node, dim); only these are kept."""
+        import diffrax
+
+        def field(t, state, system):
+            return system.rate(state, t)
+
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            diffrax.Dopri8(),
+            ts[0],
+            ts[-1],
+            None,
+            state,
+            args=system,
+            saveat=diffrax.SaveAt(ts=ts),
+            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            max_steps=self.max_steps,
+            throw=False,
+        )
+        return solution.ys
+
+
+@dataclass(frozen=True)
+class ImplicitMidpoint:
+    """Fixed steps y' = y + dt f((y + y') / 2): order 2, symmetric in time, exact for quadratic invariants.
+
+    Args:
+        dt: largest step; each interval of ts is cut into equal steps no longer than that.
+        tolerance: of the fixed-point iteration for y', which converges for dt below 2 / (highest frequency).
+        limit: most iterations of it.
+    """
+
+    dt: float
+    tolerance: float = 1e-12
+    limit: int = 100
+
+    def __call__(self, system: System, state: State, ts) -> State:
+        """The states at ts, each field (time, node, dim)."""
+
+        def step(state, t, dt):
+            def image(guess):
+                middle = jax.tree.map(lambda a, b: (a + b) / 2, state, guess)
+                return jax.tree.map(lambda x, r: x + dt * r, state, system.rate(middle, t + dt / 2))
+
+            guess = jax.tree.map(lambda x, r: x + dt * r, state, system.rate(state, t))
+            return fixed_point(image, guess, self.tolerance, self.limit)
+
+        return prepend(state, fixed_steps(step, state, ts, self.dt, output=lambda state, t: state))
+
+
+@dataclass(frozen=True)
+class Verlet:
+    """Fixed steps of velocity Verlet, one acceleration a step: q' = q + dt v + dt^2 a / 2, v' = v + dt (a + a') / 2.
+
+    Order 2, explicit, stable for dt below 2 / (highest frequency); symplectic where a does not depend on v,
+    nearly so where the mass matrix is nearly constant. a' is taken at v + dt a, which keeps order 2 in any case.
+
+    Args:
+        dt: largest step; each interval of ts is cut into equal steps no longer than that.
+    """
+
+    dt: float
+
+    def __call__(self, system: System, state: State, ts) -> State:
+        """q and v at ts, (time, node, dim)."""
+        acceleration = require(system, "acceleration", "Verlet", "use Adaptive() or ImplicitMidpoint(dt)")
+
+        def step(state, t, dt):
+            q, v, a = state
+            q, guess = q + dt * v + 0.5 * dt**2 * a, v + dt * a
+            following = acceleration(q, guess, t + dt)
+            return q, v + 0.5 * dt * (a + following), following
+
+        start = *state, acceleration(*state, ts[0])
+        return prepend(state, fixed_steps(step, start, ts, self.dt, output=lambda state, t: state[:2]))

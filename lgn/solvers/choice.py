@@ -1,0 +1,86 @@
+"""Choice: the cheapest solver of M a = f for a pattern, by estimated cost."""
+
+import numpy as np
+
+from lgn._pytrees import Static
+from lgn.assembly.block_matrix import Pattern, pattern
+from lgn.graphs.edges import from_edges, single_node
+from lgn.graphs.lattices import lattice
+from lgn.graphs.stencils import node_stencil
+from lgn.solvers.banded import Banded
+from lgn.solvers.conjugate_gradient import ConjugateGradient
+from lgn.solvers.direct import BlockDiagonal, Dense
+
+Solver = Dense | BlockDiagonal | Banded | ConjugateGradient
+
+
+def default_solver(pattern: Pattern, dim: int) -> Solver:
+    """The cheapest solver by `estimated_costs`.
+
+    Args:
+        pattern: of the mass matrix.
+        dim: degrees of freedom of a node.
+    """
+    costs = estimated_costs(pattern, dim)
+    return min(costs, key=lambda solver: costs[solver])
+
+
+def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
+    """Multiplications that one solve takes, by each solver that fits the pattern.
+
+    Banded: for each row one sequential step, which takes as long as 20, and the square of the width. Conjugate
+    gradients: 20 iterations with a product of the element blocks, whose gathers cost 3 more multiplications.
+
+    Example:
+        >>> import lgn
+        >>> from lgn._pytrees import Static
+        >>> from lgn.assembly.block_matrix import pattern
+        >>> string = pattern(100, Static(lgn.node_stencil(lgn.lattice((100,))).index))
+        >>> {str(solver): cost for solver, cost in lgn.estimated_costs(string, dim=1).items()}
+        {'Banded()': 3600, 'ConjugateGradient(tolerance=None, limit=1000)': 72000}
+    """
+    if pattern.n_node == 1 or pattern.diagonal:
+        return {BlockDiagonal(): pattern.n_node * dim**3}
+    width = (pattern.half_bandwidth + 1) * dim - 1
+    product = sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
+    return {Banded(): pattern.n_node * dim * (20 + width**2), ConjugateGradient(): 20 * 4 * product}
+
+
+def solver_table() -> list[str]:
+    """Lines: for graphs of several kinds, the estimated cost of each solver and the one that is chosen."""
+    parent = np.arange(999) // 2  # of nodes 1 to 999
+    random = np.random.default_rng(0).permutation(1000)
+    graphs = {
+        "single node": single_node(),
+        "chain of 1000": lattice((1000,), periodic=False),
+        "ring of 1000": lattice((1000,)),
+        "strip of 4 x 1000": lattice((4, 1000), periodic=False),
+        "lattice of 64 x 64": lattice((64, 64)),
+        "lattice of 16 x 16 x 16": lattice((16, 16, 16)),
+        "binary tree of 1000": from_edges(1000, np.r_[parent, 1:1000], np.r_[1:1000, parent]),
+        "ring with random chords": _with_chords(1000, random),
+    }
+    lines = [
+        "Solver of M a = f where a density reads the velocities of a node and its neighbours: the one of the least",
+        "estimated cost, in multiplications a node. A density that reads only v[0] gives BlockDiagonal on every graph.",
+        "",
+        f"{'graph':<24} {'half-bandwidth':>14} {'Banded':>10} {'ConjugateGradient':>18}  solver",
+    ]
+    for name, graph in graphs.items():
+        n_node = int(graph.n_node[0])
+        joined = pattern(n_node, Static(node_stencil(graph).index))
+        costs = {type(solver).__name__: cost for solver, cost in estimated_costs(joined, 1).items()}
+        banded, iterative = (
+            f"{costs[solver] / n_node:.0f}" if solver in costs else "" for solver in ("Banded", "ConjugateGradient")
+        )
+        lines.append(
+            f"{name:<24} {joined.half_bandwidth:>14} {banded:>10} {iterative:>18}  {min(costs, key=lambda k: costs[k])}"
+        )
+    return lines
+
+
+def _with_chords(n_node: int, ends):
+    """A ring whose nodes are also joined in random pairs."""
+    ring = np.stack([np.arange(n_node), np.roll(np.arange(n_node), -1)])
+    pairs = np.unique(np.sort(np.concatenate([ring, ends.reshape(2, -1)], 1), 0), axis=1)
+    return from_edges(n_node, np.r_[pairs[0], pairs[1]], np.r_[pairs[1], pairs[0]])

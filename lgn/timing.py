@@ -1,0 +1,151 @@
+"""Timing: seconds of calls that take turns and of trainings by a clock; seconds and memory of programs.
+
+Calls take turns so that a slow minute of the machine meets all alike.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgn.learning.phases import Phase
+from lgn.learning.problem import Problem
+
+
+def interleaved(calls: Mapping[str, Callable], quick: bool = False) -> dict[str, tuple[float, float]]:
+    """Median and least seconds of each call; those that take longer than a second have two turns.
+
+    Args:
+        calls: name to a call without arguments.
+        quick: three short turns instead of seven.
+
+    Example:
+        >>> from lgn import timing
+        >>> list(timing.interleaved({"sum": lambda: sum(range(1000))}, quick=True))
+        ['sum']
+    """
+    turns = 3 if quick else 7
+    samples = {name: [turn(call, quick)] for name, call in calls.items()}
+    for i in range(1, turns):
+        for name in [name for name, x in samples.items() if i < (2 if x[0][0] > 1 else turns)]:
+            samples[name].append(turn(calls[name], quick))
+    median = {name: float(np.median([np.median(x) for x in taken])) for name, taken in samples.items()}
+    return {name: (median[name], float(np.min(np.concatenate(taken)))) for name, taken in samples.items()}
+
+
+def turn(call: Callable, quick: bool = False) -> np.ndarray:
+    """Seconds of consecutive calls, the first left out: LAPACK right after another method waits for its threads."""
+    marks = [time.perf_counter()]
+    while len(marks) < 3 or marks[-1] - marks[0] < (0.05 if quick else 0.3):
+        jax.block_until_ready(call())
+        marks.append(time.perf_counter())
+    return np.diff(marks)[1:]
+
+
+def medians(quick: bool, *calls: Callable) -> list[float]:
+    """Median seconds of each call, one after the other, for as many rounds as fill three seconds, or 0.2 if quick."""
+    least, total = (3, 0.2) if quick else (7, 3.0)
+    rounds: list[np.ndarray] = []
+    while len(rounds) <= least or np.sum(rounds[1:]) < total:  # the first round warms up
+        marks = [time.perf_counter()]
+        for call in calls:
+            jax.block_until_ready(call())
+            marks.append(time.perf_counter())
+        rounds.append(np.diff(marks))
+    return np.median(rounds[1:], axis=0).tolist()
+
+
+def compiled(function: Callable, *arguments):
+    """The program of function(*arguments), its seconds of compilation, the bytes that it needs."""
+    start = time.perf_counter()
+    executable = jax.jit(function).lower(*arguments).compile()
+    taken = time.perf_counter() - start
+    memory: Any = executable.memory_analysis()
+    needed = memory.temp_size_in_bytes + memory.output_size_in_bytes + memory.argument_size_in_bytes
+    return executable, taken, needed
+
+
+def peak_resident_bytes() -> float:
+    """Of the process; from the kernel's table where there is one, for `ru_maxrss` counts the parent of a child too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        import resource
+
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return float(line.split()[1]) * 1024
+
+
+class Clock:
+    """Seconds of the processor since training began, compilation left out, and what was measured on the way.
+
+    Args:
+        limit: seconds that the training has; without one nothing is measured.
+        measure: system -> number, asked each time that half as many seconds again have passed, off the clock.
+
+    Attributes:
+        seconds: so far.
+        curve: (seconds, number) of each time.
+    """
+
+    def __init__(self, limit: float = np.inf, measure: Callable = lambda system: np.nan):
+        self.limit, self.measure, self.seconds, self.mark = limit, measure, 0.0, 0.05
+        self.curve: list[tuple[float, float]] = []
+
+    def look(self, system) -> None:
+        """Measures a system, if it is time."""
+        if np.isfinite(self.limit) and self.seconds >= min(self.mark, self.limit):
+            self.mark = 1.5 * self.seconds
+            self.curve.append((self.seconds, self.measure(system)))
+
+
+class Timed:
+    """A phase of training by a clock, which ends it at its share of the limit; a resumed run has a new clock.
+
+    Args:
+        phase: what runs.
+        clock: that of all phases of the training.
+        share: of the clock's limit, at which this phase ends.
+
+    Example:
+        >>> import jax, lgn
+        >>> from flax import nnx
+        >>> from lgn.systems import wave
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
+        >>> data, clock = wave.sample(jax.random.key(0), 20, 5), lgn.timing.Clock(limit=60.0)
+        >>> phase = lgn.timing.Timed(lgn.QuasiNewton(steps=5), clock)
+        >>> fit = lgn.fit(L, data, key=jax.random.key(1), phases=[phase])
+        >>> phase.steps_done, 0 < clock.seconds < 60
+        (5, True)
+    """
+
+    def __init__(self, phase: Phase, clock: Clock, share: float = 1.0):
+        self.phase, self.clock, self.until = phase, clock, share * clock.limit
+        self.name, self.steps, self.state, self.steps_done = phase.name, phase.steps, phase.state, 0
+        self.done, self.healthy, self.parameters = phase.done, phase.healthy, phase.parameters
+
+    def start(self, problem: Problem, x, key):
+        """Its state; two steps from a copy of it, which compile, come before the clock starts."""
+        state = self.phase.start(problem, x, key)
+        if self.phase.healthy(state):
+            state_after, _ = self.phase.advance(problem, jax.tree.map(np.copy, state))
+            self.phase.advance(problem, state_after)
+        return state
+
+    def advance(self, problem: Problem, state):
+        """A step of the phase by the clock, which then looks at the system."""
+        begin = time.process_time()
+        state, rows = self.phase.advance(problem, state)
+        self.clock.seconds += time.process_time() - begin
+        self.steps_done = int(self.phase.done(state))
+        self.clock.look(problem.system_at(jnp.asarray(self.phase.parameters(state))))
+        return state, rows
+
+    def finished(self, state) -> bool:
+        """Whether the phase is, or its time is over."""
+        return self.phase.finished(state) or self.clock.seconds >= self.until
