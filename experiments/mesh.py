@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import skfem
 import tyro
 from flax import nnx
 
@@ -90,6 +89,8 @@ def draw(folder: Path, mesh, rows: list[dict], motion: lgn.Trajectory, energy) -
 
 def main(config: Config) -> dict:
     """Trains, runs other meshes, writes the folder, shows the table."""
+    import skfem
+
     folder = protocol.begin(config)
     training = finite_elements.square(config.side, config.seed)
     finer = finite_elements.square(12 if config.quick else 40, config.seed + 1)
