@@ -50,7 +50,6 @@ def test_every_file_is_an_experiment(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "real_pendulum"])  # its data are made up elsewhere
 def test_quick_run(name, tmp_path):
     pytest.importorskip("skfem")
-    pytest.importorskip("asdex")
     module = protocol.load(name)
     metrics = module.main(module.Config(out=tmp_path, quick=True, **SMALL.get(name, {})))
     assert metrics == json.loads((tmp_path / "metrics.json").read_text())
@@ -108,7 +107,6 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
-    pytest.importorskip("asdex")
     assert {"toy", *NAMES} <= set(protocol.experiments())
     assert cli.run("toy", ["--quick", "--seeds", "2"]) is None
     metrics = json.loads((toy / "runs" / "toy" / "metrics.json").read_text())
