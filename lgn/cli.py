@@ -151,7 +151,8 @@ def info(command: Info) -> str | None:
 
 def _modules(names: tuple[str, ...]) -> list:
     """The modules that the user names, of the current folder too."""
-    sys.path.insert(0, "")
+    if names and "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` has it
     return [importlib.import_module(name) for name in names]
 
 
