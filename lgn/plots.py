@@ -60,13 +60,13 @@ def space_time(ax, t, field, title: str = "", limit: float | None = None, label:
     return ax
 
 
-def field(ax, values, title: str = "", limit: float | None = None, bar: bool = True):
+def field(ax, values, title: str = "", limit: float | None = None, bar: bool = True, label: str = "q"):
     """Colour map of a field (x, y) on a square lattice, symmetric about zero."""
     limit = limit or float(np.abs(values).max())
     image = ax.imshow(np.asarray(values).T, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set(title=title, xlabel="node", ylabel="node")
     if bar:
-        ax.figure.colorbar(image, ax=ax, label="q", shrink=0.85)
+        ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
     return ax
 
 
@@ -185,21 +185,22 @@ def animate_colours(path: str | Path, draw: Callable, t, values, limit: float, s
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
         (artist,) = (x for x in (*ax.images, *ax.collections) if x.get_array() is not None)
         # An image has the transpose of a field (x, y).
-        return _animate(path, ax, t, range(len(t)), lambda i: artist.set_array(np.asarray(values[i]).T))
+        return animate(path, ax, t, range(len(t)), lambda i: artist.set_array(np.asarray(values[i]).T))
 
 
-def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: int = 120) -> Path:
+def animate_string(path: str | Path, t, fields: dict[str, np.ndarray], frames: int = 120, label: str = "q") -> Path:
     """Gif of strings (time, node), one line a name."""
-    top = max(float(np.abs(values).max()) for values in fields.values()) * 1.1
+    low, high = min(float(x.min()) for x in fields.values()), max(float(x.max()) for x in fields.values())
+    pad = 0.1 * (high - low)
     with canvas(size=(6, 2.6), dpi=90) as ax:
         lines = _lines(ax, {name: values[0] for name, values in fields.items()})
-        ax.set(ylim=(-top, top), xlabel="node", ylabel="q")
+        ax.set(ylim=(low - pad, high + 3 * pad), xlabel="node", ylabel=label)
 
         def draw(i):
             for name, line in lines.items():
                 line.set_ydata(fields[name][i])
 
-        return _animate(path, ax, t, _picked(t, frames), draw, fps=20)
+        return animate(path, ax, t, _picked(t, frames), draw, fps=20)
 
 
 def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frames: int = 120) -> Path:
@@ -215,7 +216,7 @@ def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frame
                 bends = np.stack([np.sin(motions[name][i]), -np.cos(motions[name][i])])
                 line.set_data(*np.concatenate([np.zeros((2, 1)), np.cumsum(bends, 1)], 1))
 
-        return _animate(path, ax, t, _picked(t, frames), draw)
+        return animate(path, ax, t, _picked(t, frames), draw)
 
 
 def _lines(ax, values: Mapping[str, ArrayLike], **style) -> dict:
@@ -230,13 +231,13 @@ def _picked(t, frames: int) -> list[int]:
     return np.linspace(0, len(t) - 1, min(frames, len(t))).astype(int).tolist()
 
 
-def _animate(path: str | Path, ax, t, picked: Iterable[int], draw: Callable[[int], Any], fps: int = 15) -> Path:
-    """Gif of an axis that draw(i) changes, with the time above it."""
+def animate(path: str | Path, ax, t, picked: Iterable[int], draw: Callable[[int], Any], fps: int = 15) -> Path:
+    """Gif of an axis that draw(i) changes for each of the picked times, with the time above it."""
     from matplotlib.animation import FuncAnimation, PillowWriter
 
     def frame(i):
         draw(i)
-        ax.set_title(f"t = {float(t[i]):6.1f}", loc="left", family="monospace")
+        ax.set_title(f"t = {float(t[i]):<8.3g}", loc="left", family="monospace")
         return []
 
     FuncAnimation(ax.figure, frame, picked).save(path, PillowWriter(fps=fps))

@@ -23,6 +23,22 @@ def hessians(density: Density, *local, field: int) -> jax.Array:
     return _in_chunks(jax.vmap(jax.hessian(density, argnums=field)), *local)
 
 
+def discrete_gradients(method, density: Density, after, before, features):
+    """(element, slot, dim) of each field: grad-bar l (after, before) on each element, by one such as `Automatic`."""
+    return _in_chunks(
+        jax.vmap(lambda after, before, features: method(density, after, before, features)), after, before, features
+    )
+
+
+def discrete_curvatures(method, density: Density, after, before, features) -> jax.Array:
+    """(element, slot, dim, slot, dim) d grad-bar l / d after on each element, of a density of one field."""
+
+    def one(after, before, features):
+        return jax.jacfwd(lambda u: method(density, (u,), before, features)[0])(*after)
+
+    return _in_chunks(jax.vmap(one), after, before, features)
+
+
 def expand(density: Density, q, v, features) -> Expansion:
     """The `Expansion` of any density; a density with its own `expand`, in closed form, provides it."""
     return _in_chunks(getattr(density, "expand", None) or jax.vmap(_expand_one(density)), q, v, features)
@@ -43,8 +59,9 @@ def _expand_one(density):
 
 def _in_chunks(batched, *local):
     """`CHUNK` at once, in a loop; a gradient recomputes each piece rather than keep intermediate values (measured)."""
-    n = len(local[0])
-    chunks = -(-local[0].size // CHUNK)
+    first = jax.tree.leaves(local)[0]
+    n = len(first)
+    chunks = -(-first.size // CHUNK)
     if chunks <= 2:
         return batched(*local)
     size = -(-n // chunks)

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float
 
 from lgn.assembly import elements
 from lgn.assembly.block_matrix import BlockMatrix, pattern
-from lgn.assembly.domain import Field
+from lgn.assembly.domain import Field, State
 from lgn.assembly.terms import Terms, terms_on
 from lgn.densities.density import Density
+
+DiscreteGradientOf = Callable  # (density, after, before, features) -> one array a field, for one element
 
 
 class Functional(nnx.Pytree):
@@ -47,10 +49,10 @@ class Functional(nnx.Pytree):
         """The terms as a list of (density, stencil)."""
         return [(term.density, term.stencil) for term in self.terms]
 
-    def check(self, dim: int) -> None:
-        """Raises ValueError if a density does not fit its stencil, or states of `dim` degrees of freedom per node."""
+    def check(self, *state: Field) -> None:
+        """Raises ValueError if a density does not fit its stencil, or the state's fields and degrees of freedom."""
         for term in self.terms:
-            term.check(dim)
+            term.check(state[0].shape[1], len(state))
 
     def __call__(self, features, *state: Field) -> Float[Array, ""]:
         """F(state)."""
@@ -66,6 +68,26 @@ class Functional(nnx.Pytree):
             local = term.gather(features, *state)
             out = out.at[term.stencil.index].add(elements.gradients(term.density, *local, field=field))
         return out
+
+    def discrete_gradient(self, features, method: DiscreteGradientOf, after: State, before: State) -> State:
+        """grad-bar F (after, before) of every field, with F(after) - F(before) = sum grad-bar F . (after - before)."""
+        sums = tuple(jnp.zeros_like(x) for x in after)
+        for term in self.terms:
+            *local, known = term.gather(features, *after)
+            earlier = tuple(x[term.stencil.index] for x in before)
+            found = elements.discrete_gradients(method, term.density, tuple(local), earlier, known)
+            sums = tuple(x.at[term.stencil.index].add(part) for x, part in zip(sums, found, strict=True))
+        return sums
+
+    def discrete_curvature(self, features, method, after: State, before: State) -> BlockMatrix:
+        """d grad-bar F (after, before) / d after, of a functional of one field."""
+        tables, blocks = [], []
+        for term in self.terms:
+            local, known = term.gather(features, *after)
+            earlier = before[0][term.stencil.index]
+            tables.append(term.table)
+            blocks.append(elements.discrete_curvatures(method, term.density, (local,), (earlier,), known))
+        return BlockMatrix(pattern(len(after[0]), *tables), tuple(blocks), after[0].shape[1])
 
     def hessian(self, features, *state: Field, field: int) -> BlockMatrix:
         """d2F / d field d field."""

@@ -1,7 +1,9 @@
 """Terms: a density on a stencil of a graph; a functional is a sum of them."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.extend
@@ -52,31 +54,19 @@ class Term(nnx.Pytree):
         return getattr(self.density, "__name__", type(self.density).__name__)
 
     def gather(self, features, *state):
-        """The fields of a state and the features, local to each element: (element, slot, ...); those of the graph
-        (element, ...).
+        """`gather` for the density. Raises ValueError where it is not scalar."""
+        return gather(self._scalar, self.stencil, features, *state)
 
-        What the density does not read is zero: unread tables are then not part of the program."""
-        stencil, dtype = self.stencil, state[0].dtype
-        nodes, edges, whole = features
-        slots, count = stencil.slots, len(stencil.index)
-        sources: dict = {name: ((slots, *x.shape[1:]), partial(_at_nodes, stencil, x)) for name, x in nodes.items()}
-        sources |= {name: ((slots, *x.shape[1:]), partial(_at_edges, stencil, x)) for name, x in edges.items()}
-        sources |= {name: (jnp.shape(x), partial(_everywhere, stencil, x)) for name, x in whole.items()}
-        tables = {"mask": stencil.mask, **stencil.geometry}
-        sources |= {name: (x.shape[1:], partial(jnp.asarray, x)) for name, x in tables.items()}
-        one = [jax.ShapeDtypeStruct((slots, x.shape[1]), dtype) for x in state]
-        known = Features({name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, _) in sources.items()})
-        *_, read = self._reads(*one, known)
-        local = Features(
-            {
-                name: values().astype(dtype) if read[name] else jnp.zeros((count, *shape), dtype)
-                for name, (shape, values) in sources.items()
-            }
-        )
-        return *(x[stencil.index] for x in state), local
-
-    def check(self, dim: int) -> None:
+    def check(self, dim: int, fields: int = 2) -> None:
         """Raises ValueError where density and stencil or state do not fit."""
+        taken = _field_count(self.density)
+        if taken not in (None, fields):
+            names = {1: "u", 2: "q, v"}
+            raise ValueError(
+                f"density {self.name} takes {taken} fields and the features, but the state has {fields}; write it as "
+                f"density({names.get(fields, 'fields')}, features)"
+                + (", or read it by lgn.canonical(density)" if (taken, fields) == (2, 1) else "")
+            )
         slots = self.stencil.slots
         expected = (getattr(self.density, "slots", slots), getattr(self.density, "dim", dim))
         if expected != (slots, dim):
@@ -91,21 +81,64 @@ class Term(nnx.Pytree):
 
         Takes what `gather` gives. Raises ValueError where the density is not scalar."""
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), local)
-        return self._reads(*one)[field]
+        return dependence(self._scalar, *one)[field]
 
-    def _reads(self, *local):
-        """Which of the fields and features the density's value depends on, as bools in their places."""
-        program = jax.make_jaxpr(lambda *local: self.density(*local))(*local).jaxpr
-        shapes = [var.aval.shape for var in program.outvars]
+    def _scalar(self, *local):
+        value = self.density(*local)
+        shapes = [jnp.shape(x) for x in jax.tree.leaves(value)]
         if shapes != [()]:
             raise ValueError(
                 f"density {self.name} returns shape {shapes}; expected one scalar: index or sum its result"
             )
-        needed = _variables(program.outvars)
-        for equation in reversed(program.eqns):
-            if needed & _variables(equation.outvars):
-                needed |= _variables(equation.invars)
-        return jax.tree.unflatten(jax.tree.structure(local), [var in needed for var in program.invars])
+        return value
+
+
+def gather(function: Callable, stencil: Stencil, features, *state):
+    """The fields of a state and the features, local to each element: (element, slot, ...); those of the graph
+    (element, ...).
+
+    What the function does not read is zero: unread tables are then not part of the program."""
+    dtype, slots, count = state[0].dtype, stencil.slots, len(stencil.index)
+    nodes, edges, whole = features
+    sources: dict = {name: ((slots, *x.shape[1:]), partial(_at_nodes, stencil, x)) for name, x in nodes.items()}
+    sources |= {name: ((slots, *x.shape[1:]), partial(_at_edges, stencil, x)) for name, x in edges.items()}
+    sources |= {name: (jnp.shape(x), partial(_everywhere, stencil, x)) for name, x in whole.items()}
+    tables = {"mask": stencil.mask, **stencil.geometry}
+    sources |= {name: (x.shape[1:], partial(jnp.asarray, x)) for name, x in tables.items()}
+    one = [jax.ShapeDtypeStruct((slots, x.shape[1]), dtype) for x in state]
+    known = Features({name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, _) in sources.items()})
+    *_, read = dependence(function, *one, known)
+    local = Features(
+        {
+            name: values().astype(dtype) if read[name] else jnp.zeros((count, *shape), dtype)
+            for name, (shape, values) in sources.items()
+        }
+    )
+    return *(x[stencil.index] for x in state), local
+
+
+def dependence(function: Callable, *local):
+    """Which of the fields and features a function's value depends on, as bools in their places."""
+    program = jax.make_jaxpr(function)(*local).jaxpr
+    needed = _variables(program.outvars)
+    for equation in reversed(program.eqns):
+        if needed & _variables(equation.outvars):
+            needed |= _variables(equation.invars)
+    return jax.tree.unflatten(jax.tree.structure(local), [var in needed for var in program.invars])
+
+
+def _field_count(density) -> int | None:
+    """How many fields a density takes besides the features; None where its signature does not say."""
+    inputs: Any = getattr(density, "inputs", None)
+    if hasattr(inputs, "fields"):
+        return inputs.fields
+    try:
+        taken = inspect.signature(density).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in taken):
+        return None
+    return sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in taken) - 1
 
 
 def _variables(places) -> set:

@@ -7,31 +7,36 @@ from jaxtyping import Array, Float
 
 
 class States(NamedTuple):
-    """Independent states with their accelerations.
+    """Independent states with their rates: (q, v) with accelerations, or u with du/dt, `States(u, u_rate)`.
 
     Attributes:
-        q: (sample, node, dim).
-        v: (sample, node, dim).
-        a: (sample, node, dim).
+        q: (sample, node, dim), or u of first order in time.
+        v: (sample, node, dim), dq/dt or du/dt.
+        a: (sample, node, dim), or None of first order.
         t: (sample,) time of each, where forces depend on it.
         features: name to (sample, ...) value that a feature of the graph, or `control`, had; see `Lagrangian.replace`.
     """
 
     q: Float[Array, "sample node dim"]
     v: Float[Array, "sample node dim"]
-    a: Float[Array, "sample node dim"]
+    a: Float[Array, "sample node dim"] = None  # type: ignore[assignment]
     t: Float[Array, " sample"] | None = None
     features: dict[str, Array] | None = None
 
     @property
-    def state(self) -> tuple[Array, Array]:
-        """(q, v)."""
-        return self.q, self.v
+    def u(self) -> Array:
+        """Of first order in time: another name of q."""
+        return self.q
 
     @property
-    def rate(self) -> tuple[Array, Array]:
-        """d state / dt = (v, a)."""
-        return self.v, self.a
+    def state(self) -> tuple[Array, ...]:
+        """(q, v), or (u,) of first order."""
+        return (self.q,) if self.a is None else (self.q, self.v)
+
+    @property
+    def rate(self) -> tuple[Array, ...]:
+        """d state / dt: (v, a), or (du/dt,)."""
+        return (self.v,) if self.a is None else (self.v, self.a)
 
     def check(self) -> "States":
         """Itself.
@@ -41,6 +46,8 @@ class States(NamedTuple):
         """
         for name in ("q", "v", "a"):
             x = getattr(self, name)
+            if name == "a" and x is None:
+                continue
             if np.ndim(x) != 3 or len(x) == 0 or np.shape(x) != np.shape(self.q):
                 raise ValueError(
                     f"data: {name} has shape {np.shape(x)} and q {np.shape(self.q)}; expected (sample, node, dim)"
@@ -53,9 +60,9 @@ class Windows(NamedTuple):
     """Short pieces of trajectories, sampled evenly; see `windows`.
 
     Attributes:
-        q: (sample, time, node, dim).
+        q: (sample, time, node, dim), or u of first order in time.
         dt: (sample,) time between two of its states.
-        v: (sample, time, node, dim), or None where only positions were measured.
+        v: (sample, time, node, dim), or None where only positions were measured, and of first order.
         t: (sample,) time of the first state.
         features: name to (sample, ...), as in `States`.
     """
@@ -67,8 +74,13 @@ class Windows(NamedTuple):
     features: dict[str, Array] | None = None
 
     @property
+    def u(self) -> Array:
+        """Of first order in time: another name of q."""
+        return self.q
+
+    @property
     def state(self) -> tuple[Array, ...]:
-        """(q, v), or (q,) where only positions were measured."""
+        """(q, v), or (q,) where only positions were measured, or (u,) of first order."""
         return (self.q,) if self.v is None else (self.q, self.v)
 
     def check(self) -> "Windows":

@@ -20,7 +20,7 @@ from lgn.densities.layers import (
     small_output,
 )
 
-Local = Callable[[Array, Array, Array, dict[str, Array]], Array]
+Local = Callable[..., Array]
 
 
 class Continuum(nnx.Module):
@@ -29,10 +29,13 @@ class Continuum(nnx.Module):
         l(q, v) = measure * local(phi, grad phi, phi_t, features)
         phi = sum_s N_s q_s,  grad phi = sum_s grad N_s q_s,  phi_t = sum_s N_s v_s
 
+    or l(u) = measure * local(phi, grad phi, features) of one field, phi = sum_s N_s u_s,
+
     with the shape functions N_s of the cell at the quadrature point: linear finite elements, consistent mass.
 
     Args:
-        local: function (phi (dim,), gradient (space, dim), rate (dim,), features) -> scalar: energy per volume.
+        local: function (phi (dim,), gradient (space, dim), rate (dim,), features) -> scalar, energy per volume; that of
+            one field takes no rate.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -48,15 +51,18 @@ class Continuum(nnx.Module):
     def __init__(self, local: Local):
         self.local = local
 
-    def __call__(self, q, v, features) -> Float[Array, ""]:
+    def __call__(self, *local) -> Float[Array, ""]:
+        q, *rest, features = local
         shape, gradient = (jnp.asarray(features[name], q.dtype) for name in ("shape", "shape_gradient"))
-        return features["measure"] * self.local(shape @ q, gradient.T @ q, shape @ v, features)
+        return features["measure"] * self.local(shape @ q, gradient.T @ q, *(shape @ v for v in rest), features)
 
 
 class FieldMLP(nnx.Module):
     """Learned local density of a field, for `Continuum`.
 
-        local = 0.5 m |phi_t|^2 + e MLP(phi, seen(grad phi), phi_t, features)
+        local = 0.5 m |phi_t|^2 + e MLP(phi, seen(grad phi), phi_t, features),
+
+    without phi_t where fields=1.
 
     Args:
         dim: values of the field.
@@ -70,9 +76,9 @@ class FieldMLP(nnx.Module):
         energy_scale: e, typical size of the energy per volume.
         initializer: see `MLPDensity`.
         rngs: random streams.
-        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`, with phi for q
-            and phi_t for v. With relative=True phi enters by its gradient alone: a uniform shift of the field moves
-            nothing. Features are constant within an element.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`,
+            with phi for q and phi_t for v. With relative=True phi enters by its gradient alone: a uniform shift of the
+            field moves nothing. Features are constant within an element.
 
     Raises:
         ValueError: sizes that are not positive, scales of the wrong length.
@@ -112,13 +118,17 @@ class FieldMLP(nnx.Module):
         )  # the gradient is what phi is compared by
         seen = dim * (dim + 1) // 2 if isotropic else dim * space
         own = 0 if self.inputs.relative else self.inputs.coordinates
-        sizes = (own + seen + dim + self.inputs.feature_size, *hidden, 1)
+        sizes = (own + seen + self.inputs.moving + self.inputs.feature_size, *hidden, 1)
         self.layers = dense_layers(sizes, initializer, rngs)
 
-    def __call__(self, phi, gradient, rate, features) -> Float[Array, ""]:
+    def __call__(self, phi, gradient, *rest) -> Float[Array, ""]:
+        *rate, features = rest
+        _, (speed,), _ = self.inputs.split(*(x[None] for x in (phi, *rate)), features)
         own = [] if self.inputs.relative else [self.inputs.coordinate(phi[None])[0]]
         slope = gradient / jnp.asarray(self.gradient_scale, phi.dtype)
         seen = (slope.T @ slope)[jnp.triu_indices(self.dim)] if self.isotropic else slope.ravel()
-        inputs = jnp.concatenate([*own, seen, self.inputs.speed(rate[None])[0], self.inputs.named(features, phi.dtype)])
+        inputs = jnp.concatenate(
+            [*own, seen, self.inputs.speed(speed[None])[0], self.inputs.named(features, phi.dtype)]
+        )
         value = self.energy_scale * perceptron(self.layers, self.activation, inputs)[0]
-        return value + 0.5 * prior_mass(self.mass, phi.dtype) * jnp.sum(rate**2)
+        return value + 0.5 * prior_mass(self.mass, phi.dtype) * jnp.sum(speed**2)

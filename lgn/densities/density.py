@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Density = Callable[[Float[Array, "slot dim"], Float[Array, "slot dim"], dict[str, Array]], Float[Array, ""]]
+Density = Callable[..., Float[Array, ""]]  # (q, v, features), or (u, features) of one field
 RANDOM = ("rngs", "initializer")  # arguments that matter only where random weights are drawn
 
 
@@ -30,6 +31,16 @@ class Expansion(NamedTuple):
 def kinetic_energy(q, v, features):
     """0.5 |v|^2 of slot 0: the Lagrangian of free unit masses."""
     return 0.5 * jnp.sum(v[0] ** 2)
+
+
+def energy_density(density: Density) -> Density:
+    """v . dl/dv - l, the energy of a density l(q, v)."""
+
+    def energy(q, v, features):
+        value, momentum = jax.value_and_grad(density, argnums=1)(q, v, features)
+        return jnp.sum(v * momentum) - value
+
+    return energy
 
 
 def config_of(self) -> dict[str, Any]:

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Scale = float | Sequence[float]
+NAMES = {1: "u", 2: "(q, v)"}  # the states of so many fields
 
 
 class InputSettings(TypedDict, total=False):
     """The settings of `Inputs`, which every learned density and baseline takes by these names."""
 
+    fields: int
     q_scale: Scale
     v_scale: Scale
     angles: Sequence[int]
@@ -25,11 +27,14 @@ class InputSettings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network sees of q, v and the features of an element.
+    """What a network sees of the state and the features of an element.
+
+    A state of one field, u, is seen as q is, without v.
 
     Args:
         slots: nodes that an element reads.
-        dim: values a node carries.
+        dim: values a node carries in each field.
+        fields: 2 for (q, v), second order in time; 1 for u, first order.
         q_scale: typical size of q, one number or one for each degree of freedom.
         v_scale: the same for v.
         angles: degrees of freedom that are angles: they enter as sine and cosine, unscaled; what is learned then has
@@ -41,12 +46,13 @@ class Inputs:
         feature_scale: their typical size, one number or one for each of them.
 
     Raises:
-        ValueError: sizes below 1, scales that are not positive or of the wrong length, angles that are no degrees of
-            freedom, features without their size, differences of one slot.
+        ValueError: sizes below 1, fields other than 1 or 2, scales that are not positive or of the wrong length,
+            angles that are no degrees of freedom, features without their size, differences of one slot.
     """
 
     slots: int
     dim: int
+    fields: int = 2
     q_scale: Scale = 1.0
     v_scale: Scale = 1.0
     angles: Sequence[int] = ()
@@ -58,6 +64,8 @@ class Inputs:
     def __post_init__(self):
         if min(self.slots, self.dim) < 1:
             raise ValueError(f"slots={self.slots}, dim={self.dim}; each must be at least 1")
+        if self.fields not in (1, 2):
+            raise ValueError(f"fields={self.fields}; give 2 for a density of (q, v), 1 for one of u")
         if self.relative and self.slots < 2:
             raise ValueError(f"relative=True with slots={self.slots}: no slot to compare with; use relative=False")
         if bool(self.features) != bool(self.feature_size):
@@ -85,15 +93,36 @@ class Inputs:
     @property
     def speeds(self) -> int:
         """Number of inputs from v of all slots."""
-        return self.slots * self.dim
+        return self.slots * self.moving
+
+    @property
+    def moving(self) -> int:
+        """Number of velocities of one node: none of a state of one field."""
+        return self.dim * (self.fields - 1)
 
     @property
     def size(self) -> int:
         """Number of inputs from q, v and the features."""
         return self.places + self.speeds + self.feature_size
 
-    def __call__(self, q, v, features) -> Float[Array, " input"]:
+    def __call__(self, *local) -> Float[Array, " input"]:
+        q, v, features = self.split(*local)
         return jnp.concatenate([self.place(q), self.speed(v).ravel(), self.named(features, q.dtype)])
+
+    def split(self, *local) -> tuple:
+        """q, v and the features of what a density takes, (q, v, features) or (u, features): q is u there, v is empty.
+
+        Raises:
+            ValueError: another number of fields.
+        """
+        *state, features = local
+        if len(state) != self.fields:
+            made, given = (NAMES.get(n, f"{n} fields") for n in (self.fields, len(state)))
+            raise ValueError(
+                f"a density of {made} (fields={self.fields}) is given {given}; make it with fields={len(state)}, or "
+                f"use it with {'an EnergyFlow' if self.fields == 1 else 'a Lagrangian, or as lgn.canonical(density)'}"
+            )
+        return (*state, features) if self.fields == 2 else (*state, state[0][:, :0], features)
 
     def place(self, q: Float[Array | np.ndarray, "slot dim"]) -> Float[Array, " place"]:
         """What is seen of the configuration."""
@@ -109,7 +138,7 @@ class Inputs:
 
     def speed(self, v: Float[Array | np.ndarray, "slot dim"]) -> Float[Array, "slot dim"]:
         """v over its scale."""
-        return jnp.asarray(v) / jnp.asarray(self.v_scale, v.dtype)
+        return jnp.asarray(v) / jnp.asarray(self.v_scale, v.dtype)[: self.moving]
 
     def named(self, features, dtype) -> Float[Array, " named"]:
         """The named features, all slots of each, over their scale."""

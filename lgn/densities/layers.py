@@ -85,7 +85,7 @@ def derivatives(activation, z):
     """Value, slope and second derivative of an elementwise function."""
     if activation is jax.nn.softplus:
         slope = jax.nn.sigmoid(z)
-        return _softplus(z), slope, slope * (1 - slope)
+        return fast_softplus(z), slope, slope * (1 - slope)
 
     def value_and_slope(z):
         return jax.jvp(activation, (z,), (jnp.ones_like(z),))
@@ -95,7 +95,7 @@ def derivatives(activation, z):
 
 
 @jax.custom_jvp
-def _softplus(z):
+def fast_softplus(z):
     """log(1 + exp z) by log(1 + x) = 2 artanh(x / (2 + x)), x = exp(-|z|), to rounding.
 
     jnp.log1p takes ten times as long on a CPU, where it was a third of an acceleration (measured).
@@ -108,4 +108,4 @@ def _softplus(z):
     return jnp.maximum(z, 0) + 2 * ratio * series
 
 
-_softplus.defjvps(lambda tangent, _, z: jax.nn.sigmoid(z) * tangent)
+fast_softplus.defjvps(lambda tangent, _, z: jax.nn.sigmoid(z) * tangent)

@@ -1,7 +1,9 @@
 """Message passing: learned densities that are invariant to the order of neighbours, and take any number of them.
 
 A pairing turns the states of two nodes into what a network sees of them; it is what makes a density symmetric:
-`both_states` sees all, `difference` and `distance` see what a spring sees, `invariants` all that no rotation changes.
+`both_states` sees all, `difference` and `distance` see what a spring sees, `inverse_distance` and `log_distance` what a
+force between points sees (infinite at no distance: for `PairDensity`, since a `MessageDensity` pairs a node with itself
+too), `invariants` all that no rotation changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +44,23 @@ def distance(q0, v0, q1, v1) -> Array:
     return jnp.sum((q1 - q0) ** 2, keepdims=True)
 
 
+def log_distance(q0, v0, q1, v1) -> Array:
+    """log |q1 - q0|, for q in space: a central force over many scales, undefined where the nodes meet.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> q0, q1, v = jnp.zeros(2), jnp.array([3.0, 4.0]), jnp.zeros(2)
+        >>> lgn.log_distance(q0, v, q1, v).round(3).tolist(), lgn.inverse_distance(q0, v, q1, v).round(3).tolist()
+        ([1.609], [0.2])
+    """
+    return 0.5 * jnp.log(distance(q0, v0, q1, v1))
+
+
+def inverse_distance(q0, v0, q1, v1) -> Array:
+    """1 / |q1 - q0|, for q in space: a central force that falls off, and grows without limit where the nodes meet."""
+    return 1 / jnp.sqrt(distance(q0, v0, q1, v1))
+
+
 def invariants(q0, v0, q1, v1) -> Array:
     """Scalar products of r = q1 - q0, v0 and v1, for q in space: all that neither shift nor rotation changes."""
     vectors = jnp.stack([q1 - q0, v0, v1])
@@ -60,7 +79,7 @@ class PairDensity(nnx.Module):
         activation: with a continuous second derivative.
         initializer: see `MLPDensity`.
         rngs: random streams.
-        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Features are those of the edge, the same from both ends; their size is that for one edge. The pairing sees
             scaled values, and an angle as its cosine and sine.
 
@@ -97,7 +116,8 @@ class PairDensity(nnx.Module):
         seen = _size(pairing, self.inputs) + self.inputs.feature_size
         self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
 
-    def __call__(self, q, v, features) -> Float[Array, ""]:
+    def __call__(self, *local) -> Float[Array, ""]:
+        q, v, features = self.inputs.split(*local)
         speeds, known = self.inputs.speed(v), self.inputs.columns(features, q.dtype)[1]
 
         def seen(near, far):
@@ -124,7 +144,7 @@ class MessageDensity(nnx.Module):
         activation: with a continuous second derivative.
         initializer: see `MLPDensity`.
         rngs: random streams.
-        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Features are those of nodes and edges, an edge's in slot j; their size is that for one slot. The pairing
             sees scaled values, and an angle as its cosine and sine.
 
@@ -169,7 +189,8 @@ class MessageDensity(nnx.Module):
         self.message = dense_layers((seen + 2 * known, *hidden, messages), lambda i, n: inner, rngs)
         self.readout = dense_layers((seen + known + messages, *hidden, 1), initializer, rngs)
 
-    def __call__(self, q, v, features) -> Float[Array, ""]:
+    def __call__(self, *local) -> Float[Array, ""]:
+        q, v, features = self.inputs.split(*local)
         places = self.inputs.coordinate(q - q[0] if self.inputs.relative else q)
         speeds, known = self.inputs.speed(v), self._known(features, q)
         pair = jax.vmap(self.pairing, (None, None, 0, 0))(places[0], speeds[0], places, speeds)
@@ -191,13 +212,13 @@ class MessageDensity(nnx.Module):
 
 def _size(pairing, inputs) -> int:
     """Length of what a pairing makes of two states."""
-    q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.dim))
+    q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.moving))
     try:
         shape = jax.eval_shape(pairing, q, v, q, v).shape
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"pairing {getattr(pairing, '__name__', pairing)} takes no q of {inputs.coordinates} numbers beside v of "
-            f"{inputs.dim} ({error}); angles make two numbers of one"
+            f"{inputs.moving} ({error}); angles make two numbers of one"
         ) from error
     if len(shape) != 1:
         raise ValueError(f"pairing {getattr(pairing, '__name__', pairing)} returns shape {shape}; expected a vector")

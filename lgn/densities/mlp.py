@@ -27,9 +27,10 @@ from lgn.densities.layers import (
 class MLPDensity(nnx.Module):
     """Multilayer perceptron on the values of a stencil, beside a kinetic prior on slot 0.
 
-        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features)
+        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features),    h(u) = MLP(u / q_scale, features)
 
-    With the prior and a small network the mass matrix starts near m times the identity: positive definite.
+    of two fields or, with fields=1, of one. With the prior and a small network the mass matrix starts near m times the
+    identity: positive definite.
 
     Args:
         slots: nodes that an element reads.
@@ -39,7 +40,7 @@ class MLPDensity(nnx.Module):
         mass: kinetic prior m: a number, an `nnx.Param` to learn it, or None for the network alone.
         initializer: (layer, layers) -> nnx initialiser of its kernel; default `small_output`, see `lnn_initializer`.
         rngs: random streams.
-        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
 
     Raises:
         ValueError: sizes that are not positive, scales of the wrong length, an activation without second derivative.
@@ -72,8 +73,9 @@ class MLPDensity(nnx.Module):
         self.inputs = Inputs(slots, dim, **inputs)
         self.layers = dense_layers((self.inputs.size, *hidden, 1), initializer, rngs)
 
-    def __call__(self, q, v, features) -> Float[Array, ""]:
-        value = perceptron(self.layers, self.activation, self.inputs(q, v, features))[0]
+    def __call__(self, *local) -> Float[Array, ""]:
+        _, v, _ = self.inputs.split(*local)
+        value = perceptron(self.layers, self.activation, self.inputs(*local))[0]
         return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
 
     def expand(self, q, v, features) -> Expansion:

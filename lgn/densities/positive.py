@@ -106,6 +106,8 @@ class PositiveForm(nnx.Module):
         **inputs: Unpack[InputSettings],
     ):
         self.inputs = Inputs(slots, dim, **inputs)
+        if self.inputs.fields != 2:
+            raise ValueError(f"fields={self.inputs.fields}: kinetic energy and friction are functions of (q, v)")
         if hidden:
             check_widths("PositiveForm", *hidden)
         elif self.inputs.features:

@@ -12,14 +12,14 @@ from lgn.densities.density import Density, config_of
 class Transformed(nnx.Module):
     """A density of other coordinates of its stencil:
 
-        l(q, v, features) = density(*coordinates(q, v), features).
+        l(q, v, features) = density(*coordinates(q, v), features),    and of u alike.
 
     What the coordinates leave out, l cannot depend on; what they map to, it learns in the natural scale of it.
 
     Args:
         density: learned or given, of as many slots and degrees of freedom as the coordinates have.
-        coordinates: (q, v) -> two arrays in the place of q and v, (slot, dim) each; smooth, and at the top of a module,
-            so that a checkpoint can name it.
+        coordinates: (q, v) or u -> the fields that the density reads, a tuple of (slot, dim) arrays;
+            smooth, and at the top of a module, so that a checkpoint can name it.
 
     Raises:
         TypeError: density or coordinates that cannot be called.
@@ -41,5 +41,35 @@ class Transformed(nnx.Module):
                 raise TypeError(f"Transformed: {name}={given!r} cannot be called; give a function or a module")
         self.density, self.coordinates = attribute(density), coordinates
 
-    def __call__(self, q, v, features) -> Float[Array, ""]:
-        return self.density(*self.coordinates(q, v), features)
+    def __call__(self, *local) -> Float[Array, ""]:
+        *state, features = local
+        return self.density(*self.coordinates(*state), features)
+
+
+def halves(u: Float[Array, "slot two_dim"]) -> tuple[Float[Array, "slot dim"], Float[Array, "slot dim"]]:
+    """q and p of u = (q, p).
+
+    Raises:
+        ValueError: an odd number of degrees of freedom.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> [x.tolist() for x in lgn.halves(jnp.array([[1.0, 2.0, 3.0, 4.0]]))]
+        [[[1.0, 2.0]], [[3.0, 4.0]]]
+    """
+    if u.shape[1] % 2:
+        raise ValueError(f"u carries {u.shape[1]} values a node; u = (q, p) has an even number: as many p as q")
+    return u[:, : u.shape[1] // 2], u[:, u.shape[1] // 2 :]
+
+
+def canonical(density: Density) -> Transformed:
+    """The density of (q, v) read as a Hamiltonian h(u) of u = (q, p): p stands in the place of v.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def spring(q, p, features): return 0.5 * p[0, 0] ** 2 + 2.0 * q[0, 0] ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), lgn.canonical(spring), structure=lgn.Symplectic())
+        >>> flow.rate((jnp.array([[1.0, 3.0]]),))[0].tolist()
+        [[3.0, -4.0]]
+    """
+    return Transformed(density, halves)

@@ -20,16 +20,32 @@ def acceleration_loss(system, data: States) -> jax.Array:
     """Mean squared error of the acceleration relative to its mean square.
 
     Raises:
-        ValueError: a system without `acceleration`.
+        ValueError: a system without `acceleration`, data without.
     """
-    return _relative(accelerations(system, data), data.a)
+    if data.a is None:
+        raise ValueError("acceleration_loss: the data have no accelerations (a=None, first order); use rate_loss")
+    return relative(accelerations(system, data), data.a)
+
+
+def default_loss(data: Data) -> Loss:
+    """`acceleration_loss` of states with accelerations, `rate_loss` of states of first order.
+
+    Raises:
+        ValueError: pieces of trajectories, which have several.
+    """
+    if not isinstance(data, States):
+        raise ValueError(
+            f"fit: {type(data).__name__} have no loss of their own; give loss=lgn.DiscreteLoss() for an EnergyFlow, "
+            f"lgn.RolloutLoss(integrator, dt) for states, or lgn.variational_loss for positions of a Lagrangian"
+        )
+    return rate_loss if data.a is None else acceleration_loss
 
 
 def rate_loss(system, data: States) -> jax.Array:
-    """Mean squared errors of dq/dt and of dv/dt, each relative to its mean square: for systems whose dq/dt is learned
-    too, such as a neural ODE or a Hamiltonian network."""
+    """Mean squared errors of dq/dt and of dv/dt, or of du/dt, each relative to its mean square: for first order in
+    time, and for systems whose dq/dt is learned too, such as a neural ODE."""
     found = on_samples(lambda system, state, t: system.rate(state, t), system, data)
-    first, *others = (_relative(a, b) for a, b in zip(found, data.rate, strict=True))
+    first, *others = (relative(a, b) for a, b in zip(found, data.rate, strict=True))
     return sum(others, first)
 
 
@@ -97,7 +113,7 @@ class RolloutLoss:
             return self.integrator(system, tuple(x[0] for x in state), ts)
 
         found = on_samples(run, system, data)
-        first, *others = (_relative(a[:, 1:], b[:, 1:]) for a, b in zip(found, data.state, strict=True))
+        first, *others = (relative(a[:, 1:], b[:, 1:]) for a, b in zip(found, data.state, strict=True))
         return sum(others, first)
 
 
@@ -151,5 +167,6 @@ def on_samples(evaluate: Callable, system, data: Data, *more):
     return jax.vmap(one)(data.state, t, data.features, *more)
 
 
-def _relative(found, exact) -> jax.Array:
+def relative(found, exact) -> jax.Array:
+    """Mean squared error relative to the mean square."""
     return jnp.mean((found - exact) ** 2) / jnp.mean(exact**2)

@@ -181,14 +181,14 @@ class Minibatch:
 
 
 def default_phases(system, data: Data) -> tuple[Phase, ...]:
-    """Pretraining, if the system has a density; Adam on minibatches of 20,000 elements, if the data hold more; then
+    """Pretraining, of a Lagrangian; Adam on minibatches of 20,000 elements, if the data hold more; then
     BFGS."""
     samples, elements_each = len(data.q), data.q.shape[1]
     batch = max(1, 20_000 // elements_each)
     middle: tuple[Phase, ...] = ()
     if samples > batch:
         middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
-    first = (pretrain(),) if hasattr(system, "terms") else ()
+    first = (pretrain(),) if hasattr(system, "equation") else ()
     return (*first, *middle, QuasiNewton())
 
 
@@ -210,9 +210,8 @@ def _structure(optimizer: optax.GradientTransformation, size: int):
 
 def _mismatch(target, system, data):
     """Mean squared difference of the expansions of the first term and of `target`, relative to those of `target`."""
-    term = require(system, "terms", "pretrain", "only what has a density can start from another: leave that phase out")[
-        0
-    ]
+    require(system, "equation", "pretrain", "only a Lagrangian starts from another: leave that phase out")
+    term = system.terms[0]
     states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
     local = jax.vmap(lambda q, v: term.gather(system.domain.features, q, v))(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)

@@ -1,5 +1,7 @@
 """Problem: a system, data and a loss, as functions of one flat vector of parameters."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,13 @@ from jax.flatten_util import ravel_pytree
 
 from lgn.data.trajectories import States
 from lgn.learning import bfgs
-from lgn.learning.losses import Data, Loss, acceleration_loss, on_samples
+from lgn.learning.losses import Loss, acceleration_loss, on_samples
 
 
 class Problem:
     """A system whose `nnx.Param` are free, data, and a loss: functions of one flat vector x."""
 
-    def __init__(self, system, data: Data, loss: Loss = acceleration_loss):
+    def __init__(self, system, data: Any, loss: Loss = acceleration_loss):
         self.data, self.loss = data, loss
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
         x, self._unravel = ravel_pytree(parameters)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.checkpoint.jobs import Checkpoints, fingerprint
-from lgn.learning.losses import Data, Loss, acceleration_loss
+from lgn.learning.losses import Loss, default_loss
 from lgn.learning.phases import Phase, Row, default_phases
 from lgn.learning.problem import Problem
 
@@ -35,11 +35,11 @@ class FitResult(NamedTuple):
 
 def fit(
     system,
-    data: Data,
+    data: Any,
     *,
     key: jax.Array,
     phases: Sequence[Phase] | None = None,
-    loss: Loss = acceleration_loss,
+    loss: Loss | None = None,
     folder: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
 ) -> FitResult:
@@ -50,10 +50,12 @@ def fit(
 
     Args:
         system: a Lagrangian, or any system with `nnx.Param` and what the loss needs.
-        data: `States` with their accelerations, or `Windows`, pieces of trajectories, as the loss requires.
+        data: `States` with their accelerations, or `Windows`, pieces of trajectories, as the loss requires; or
+            any pytree of samples that has `q` and `check()`, such as `Clips`.
         key: of jax.random.
         phases: run one after the other; by default `default_phases(system, data)`.
-        loss: (system, data) -> scalar > 0.
+        loss: (system, data) -> scalar > 0, by default that of `default_loss(data)`. Its `mark(system)`, if it has one,
+            says in the system how it was trained.
         folder: where to keep the run.
         checkpoint_seconds: least time between two checkpoints.
 
@@ -75,6 +77,7 @@ def fit(
         5
     """
     data = jax.tree.map(jnp.asarray, data.check())
+    loss = loss or default_loss(data)
     phases = tuple(phases) if phases is not None else default_phases(system, data)
     problem = Problem(system, data, loss)
     if problem.x.size == 0:
@@ -102,7 +105,8 @@ def fit(
                 warnings.warn(stopped, RuntimeWarning, stacklevel=2)
                 break
             state = None
-    return FitResult(problem.system_at(jnp.asarray(x)), history, stopped, time.perf_counter() - start)
+    trained, mark = problem.system_at(jnp.asarray(x)), getattr(loss, "mark", lambda system: system)
+    return FitResult(mark(trained), history, stopped, time.perf_counter() - start)
 
 
 class _Record:

@@ -1,4 +1,4 @@
-"""Baselines: laws of single nodes on a graph, behind the calls of a Lagrangian."""
+"""Baselines: rates of change that are given or learned without an energy, behind the calls of a system."""
 
 import jax
 import jax.numpy as jnp
@@ -6,23 +6,27 @@ import jraph
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn._pytrees import attribute
+from lgn._pytrees import Static, attribute
 from lgn.assembly import clamps
 from lgn.assembly.domain import Domain, Field, State
-from lgn.assembly.terms import Features
+from lgn.assembly.terms import gather
+from lgn.data.trajectories import field_names
+from lgn.graphs.stencils import node_stencil
 from lgn.mechanics.laws import Law
 
 
 class Baseline(nnx.Pytree):
-    """(dq/dt, dv/dt) = law(q, v, features) on each node of a graph by itself; edges are not read.
+    """(dq/dt, dv/dt) = law(q, v, features), or du/dt = law(u, features), on each node of a graph: of a law of one slot
+    by itself, else of the node and its neighbours.
 
     `fit`, `rollout`, losses, diagnostics and plots accept it like a `Lagrangian`. It has no density, so `pretrain`
     does not apply.
 
     Args:
-        graph: nodes, with node and graph features that the law may read; nodes that `clamp` holds stay at rest.
-        law: one of the families, or any function (q, v, features) -> (dq/dt, dv/dt), all (1, dim), which reads one node
-            as a density of one slot does. Its `energy(q, v, features)`, if it has one, is summed over the nodes.
+        graph: with the features that the law may read; nodes that `clamp` holds stay at rest.
+        law: one of the families, or any function (q, v, features) -> (dq/dt, dv/dt) or (u, features) -> (du/dt,). It
+            reads (slot, dim) as a density does, one slot unless it has another number of `slots`, and gives rates
+            (1, dim) of slot 0. Its `energy` of the same arguments, if it has one, is summed over the nodes.
 
     Raises:
         ValueError: states of the wrong shape or dtype, features that the law reads and the graph lacks.
@@ -39,6 +43,11 @@ class Baseline(nnx.Pytree):
     def __init__(self, graph: jraph.GraphsTuple, law: Law):
         self.domain = Domain(graph)
         self.law = attribute(law)
+        self._stencil = Static(node_stencil(graph, hops=0 if getattr(law, "slots", 1) == 1 else 1))
+        if getattr(law, "slots", 1) != self._stencil.value.slots:
+            raise ValueError(
+                f"the law was made for slots={law.slots}, but the graph's stencil has {self._stencil.value.slots}"  # type: ignore[attr-defined]
+            )
 
     def config(self) -> dict:
         """Arguments that make a model of this shape again."""
@@ -56,30 +65,37 @@ class Baseline(nnx.Pytree):
         return other
 
     def rate(self, state: State, t: float = 0.0) -> State:
-        """dq/dt and dv/dt of a state (q, v); t is not read."""
-        free = self.domain.free
-        return tuple(jnp.where(free, x[:, 0], 0.0) for x in self._on_nodes(self.law, *state))
+        """d state / dt; t is not read."""
+        self.check(*state)
+        return tuple(jnp.where(self.domain.free, x[:, 0], 0.0) for x in self._on_nodes(self.law, *state))
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """dv/dt."""
         return self.rate((q, v), t)[1]
 
-    def energy(self, q: Field, v: Field) -> Float[Array, ""]:
+    def energy(self, *state: Field) -> Float[Array, ""]:
         """Sum over the nodes of the energy of the law; NaN where it has none."""
+        self.check(*state)
         energy = getattr(self.law, "energy", None)
-        return jnp.asarray(jnp.nan, q.dtype) if energy is None else jnp.sum(self._on_nodes(energy, q, v))
+        return jnp.asarray(jnp.nan, state[0].dtype) if energy is None else jnp.sum(self._on_nodes(energy, *state))
 
-    def check(self, q: Field, v: Field) -> None:
-        """Raises ValueError if q and v are not a state of this graph, or not of the law's degrees of freedom."""
-        self.domain.check(q=q, v=v)
-        dim = getattr(self.law, "dim", q.shape[1])
-        if dim != q.shape[1]:
-            raise ValueError(f"the law was made for dim={dim}, but q has {q.shape[1]} degrees of freedom a node")
+    def check(self, *state: Field) -> None:
+        """Raises ValueError if this is not a state of the graph, or not of the law's degrees of freedom."""
+        names = field_names(len(state))
+        self.domain.check(**dict(zip(names, state, strict=True)))
+        dim = getattr(self.law, "dim", state[0].shape[1])
+        if dim != state[0].shape[1]:
+            raise ValueError(
+                f"the law was made for dim={dim}, but {names[0]} has {state[0].shape[1]} degrees of freedom a node"
+            )
 
-    def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
-        """Raises ValueError, outside of transformations, where a clamped node moves."""
-        self.check(q, v)
-        clamps.check_moving(self.domain.free, None, q, v, t)
+    def check_start(self, *state) -> None:
+        """Raises ValueError, outside of transformations, where a clamped node moves. Takes the state, then t."""
+        *fields, t = state
+        self.check(*fields)
+        if len(fields) == 2:
+            q, v = fields
+            clamps.check_moving(self.domain.free, None, q, v, t)
 
     def __repr__(self) -> str:
         name = getattr(self.law, "__name__", type(self.law).__name__)
@@ -87,14 +103,6 @@ class Baseline(nnx.Pytree):
 
     __str__ = __repr__
 
-    def _on_nodes(self, function, q, v):
-        """The function of each node's q, v and features, which have the slot axis of a density of one slot."""
-        self.check(q, v)
-        nodes, _, whole = self.domain.features
-        constant = {"mask": jnp.ones(1, q.dtype), **{name: jnp.asarray(x, q.dtype) for name, x in whole.items()}}
-
-        def one(q, v, own):
-            return function(q, v, Features({**own, **constant}))
-
-        slots = q[:, None], v[:, None], {name: jnp.asarray(x, q.dtype)[:, None] for name, x in nodes.items()}
-        return jax.vmap(one)(*slots)
+    def _on_nodes(self, function, *state):
+        """The function of what each node reads: the slots of its stencil."""
+        return jax.vmap(function)(*gather(function, self._stencil.value, self.domain.features, *state))

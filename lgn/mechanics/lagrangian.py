@@ -14,6 +14,7 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
+from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.solvers.choice import Solver, default_solver
 from lgn.solvers.solution import Solution
@@ -160,6 +161,10 @@ class Lagrangian(nnx.Pytree):
         q, v = state
         return v, self.acceleration(q, v, t)
 
+    def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
+        """The rate of `DiscreteGradient`, and its derivative by `after`, a linear map of states."""
+        return jax.linearize(lambda after: discrete_rate(self, method, after, before, t), after)
+
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
         return self.equation(q, v, t)[1]
@@ -190,7 +195,7 @@ class Lagrangian(nnx.Pytree):
         """Raises ValueError if q and v are not a state of this graph, or do not fit a stencil."""
         self.domain.check(q=q, v=v)
         for functional in (self.functional, self.dissipation):
-            functional.check(q.shape[1])
+            functional.check(q, v)
 
     def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
         """Raises ValueError, outside of transformations, if no motion may start here: a clamped node is not at rest, or

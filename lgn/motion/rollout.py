@@ -10,10 +10,23 @@ from jax import lax
 from lgn.assembly.domain import State
 from lgn.data.trajectories import Trajectory, field_names
 from lgn.mechanics.system import System
+from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
 
-Integrator = Adaptive | ImplicitMidpoint | Verlet | Variational
+Integrator = Adaptive | ImplicitMidpoint | Verlet | Variational | DiscreteGradient
+
+
+class MotionStopped(FloatingPointError):
+    """The motion could not be followed to its end.
+
+    Attributes:
+        trajectory: the states that are good.
+    """
+
+    def __init__(self, message: str, trajectory: Trajectory):
+        super().__init__(message)
+        self.trajectory = trajectory
 
 
 def rollout(system: System, state0, ts, integrator: Integrator | None = None) -> Trajectory:
@@ -35,7 +48,8 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     Raises:
         ValueError: times that do not increase, states of the wrong shape or not finite, clamped nodes that do not start
             as their clamps move.
-        FloatingPointError: the motion is no longer finite, or the integrator reached its limits.
+        MotionStopped: the motion is no longer finite, or an implicit step did not converge, or the integrator reached
+            its limits; holds the states until then.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -55,9 +69,10 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     system.check(*state)
     if hasattr(system, "check_start") and not _traced(system, state):
         system.check_start(*state, times[0])
-    trajectory = _rollout(system, state, tuple(times.tolist()), integrator or Adaptive())
+    integrator = integrator or Adaptive()
+    trajectory = _rollout(system, state, tuple(times.tolist()), integrator)
     if not _traced(trajectory.state):
-        _check_finite(system, trajectory)
+        _check_finite(system, trajectory, integrator)
     return trajectory
 
 
@@ -81,7 +96,7 @@ def _fields(state0) -> State:
     return tuple(jnp.asarray(x) for x in ((state0,) if single else state0))
 
 
-def _check_finite(system, trajectory) -> None:
+def _check_finite(system, trajectory, integrator) -> None:
     good = np.logical_and.reduce([np.isfinite(x).all((1, 2)) for x in trajectory.state])
     if good.all():
         return
@@ -95,7 +110,12 @@ def _check_finite(system, trajectory) -> None:
             f"condition {float(found.condition):.1e}, worst at node {int(found.node)}. A mass matrix that turns "
             f"singular needs a kinetic prior or data near this state"
         )
-    raise FloatingPointError(f"{message}; else take smaller steps (dt, max_steps)")
+    dt = getattr(integrator, "dt", None)
+    smaller = "take smaller steps (dt, max_steps)" if dt is None else f"take smaller steps: dt={dt / 2:g} for {dt:g}"
+    raise MotionStopped(
+        f"{message}; else {smaller}; the states until then are `trajectory` of this error",
+        jax.tree.map(lambda x: x[:bad], trajectory),
+    )
 
 
 def _traced(*values) -> bool:

@@ -70,9 +70,16 @@ def starts(key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
 
 
 def momentum(q, v, features):
-    """p = M(q) v, for `momentum` of a `HamiltonianNetwork`."""
+    """p = M(q) v; a density of (q, p) takes it in the place of v, see `lgn.canonical`."""
     cos = jnp.cos(q[..., 0] - q[..., 1])
     return jnp.stack([2 * v[..., 0] + cos * v[..., 1], cos * v[..., 0] + v[..., 1]], -1)
+
+
+def velocity(q, p, features):
+    """v = M(q)^-1 p."""
+    cos = jnp.cos(q[..., 0] - q[..., 1])
+    v = jnp.stack([p[..., 0] - cos * p[..., 1], 2 * p[..., 1] - cos * p[..., 0]], -1)
+    return v / (2 - cos**2)[..., None]
 
 
 def law(q, v, features):

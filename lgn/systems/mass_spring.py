@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.data.trajectories import States
+from lgn.systems import phase_space
 
 MASS = 1.0
 STIFFNESS = 1.0
 FRICTION = 0.25
+HNN = phase_space.Protocol(np.linspace(0, 3, 30), radii=(0.1, 1.0))
+DGNET = phase_space.Protocol(np.linspace(0, 20, 100), radii=(0.1, 1.0))
 
 
 def density(q, v, features, m: float = MASS, k: float = STIFFNESS):
@@ -67,3 +70,37 @@ def exact(q0, v0, ts, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> 
     even = (slow * (1 + np.exp(x)) / 2).real
     odd = (slow * t * np.where(x == 0, 1, np.expm1(x) / np.where(x == 0, 1, x))).real
     return q0 * even + (v0 + gamma * q0) * odd, v0 * even - (gamma * v0 + k / m * q0) * odd
+
+
+def hamiltonian(u, features):
+    """q^2 + p^2 of u: (1, 2)."""
+    return jnp.sum(u**2)
+
+
+def hamiltonian_energy(u):
+    """H of (..., node, 2)."""
+    return (u**2).sum((-2, -1))
+
+
+def hamiltonian_rate(u):
+    """(2 p, -2 q) of u (..., node, 2); of numpy arrays in numpy, of jax arrays in jax."""
+    return u[..., ::-1] * np.array([2.0, -2.0], u.dtype)
+
+
+def hamiltonian_motions(starts, ts) -> np.ndarray:
+    """u at times ts, (trajectory, time, 1, 2), from starts (trajectory, 1, 2) at t = 0: a circle, of period pi."""
+    starts, angle = np.asarray(starts, dtype=float)[:, None], 2 * np.asarray(ts, dtype=float)[:, None, None]
+    return np.cos(angle) * starts + np.sin(angle) * starts[..., ::-1] * np.array([1.0, -1.0])
+
+
+def recordings(key: jax.Array, protocol: phase_space.Protocol = HNN) -> phase_space.Recording:
+    """The published data, noise on u and exact rates: the first half of the trajectories to train on.
+
+    Example:
+        >>> import jax
+        >>> from lgn.systems import mass_spring
+        >>> data = mass_spring.recordings(jax.random.key(0))
+        >>> data.part(slice(25)).u.shape
+        (25, 30, 1, 2)
+    """
+    return phase_space.recordings(key, hamiltonian_rate, hamiltonian_motions, protocol)

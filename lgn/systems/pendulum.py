@@ -5,7 +5,16 @@
 One node carries the angle q from the vertical (rad); w = v (rad/s); g = 9.8 m/s^2; energies in J. The published
 friction is c = 0.25 J s; without friction T + V is constant.
 
-Source: the blog post and public code Dissipative Lagrangian neural networks (2023).
+With m = 1/2 kg and g = 6 m/s^2 it is the pendulum of Hamiltonian networks, u = (q, p) with p = w / 2:
+
+    H = 3 (1 - cos q) + p^2,    dq/dt = 2 p,    dp/dt = -3 sin q.
+
+Its published data are 50 trajectories, half of them for the test, in `HNN` or `DGNET`; see `phase_space`. They have
+energies from 1.7 to 5.8 of at most 6 for swinging; 91 % of the published starts of the test, energies from 0.1 to 2.4,
+lie below all of them.
+
+Source: the blog post and public code Dissipative Lagrangian neural networks (2023); Greydanus, Dzamba, Yosinski 2019,
+arXiv 1906.01563 (`HNN`); Matsubara, Ishikawa, Yaguchi 2020, arXiv 1905.08604 (`DGNET`).
 """
 
 import math
@@ -15,12 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.data.trajectories import States
+from lgn.systems import phase_space
 from lgn.systems.n_pendulum import integrate
 
 GRAVITY = 9.8
 FRICTION = 0.25
 SPEED = 10.0
 TIMES = np.arange(241) / 30  # 8 units of time, 30 samples each
+HNN = phase_space.Protocol(np.linspace(0, 3, 45), radii=(1.3, 2.3))
+DGNET = phase_space.Protocol(np.linspace(0, 20, 100), radii=(1.3, 2.3))
 
 
 def density(q, v, features, g: float = GRAVITY):
@@ -81,6 +93,33 @@ def trajectories(key: jax.Array, count: int, friction: float = FRICTION, g: floa
     runs = [trajectory(q0, v0, TIMES, friction, g) for q0, v0 in starts]
     q, v = (jnp.concatenate(x) for x in zip(*runs, strict=True))
     return States(q, v, acceleration(q, v, friction, g))
+
+
+def hamiltonian(u, features):
+    """3 (1 - cos q) + p^2 of u: (1, 2)."""
+    return 3 * (1 - jnp.cos(u[0, 0])) + u[0, 1] ** 2
+
+
+def hamiltonian_energy(u):
+    """H of (..., node, 2); of numpy arrays in numpy, of jax arrays in jax."""
+    cos = u.__array_namespace__().cos
+    return (3 * (1 - cos(u[..., 0])) + u[..., 1] ** 2).sum(-1)
+
+
+def hamiltonian_rate(u):
+    """(2 p, -3 sin q) of u (..., node, 2); of numpy arrays in numpy, of jax arrays in jax."""
+    xp = u.__array_namespace__()
+    return xp.stack([2 * u[..., 1], -3 * xp.sin(u[..., 0])], -1)
+
+
+def hamiltonian_motions(starts, ts) -> np.ndarray:
+    """u at times ts, (trajectory, time, 1, 2), from starts (trajectory, 1, 2) at ts[0]; see `phase_space.motions`."""
+    return phase_space.motions(hamiltonian_rate, starts, ts)
+
+
+def recordings(key: jax.Array, protocol: phase_space.Protocol = HNN) -> phase_space.Recording:
+    """The published data, noise on u and exact rates: the first half of the trajectories to train on."""
+    return phase_space.recordings(key, hamiltonian_rate, hamiltonian_motions, protocol)
 
 
 def _acceleration(xp, q, v, friction, g):

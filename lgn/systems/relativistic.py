@@ -108,8 +108,18 @@ def law(q, v, features):
 
 
 def momentum(q, v, features):
-    """The published p, for `momentum` of a `HamiltonianNetwork`."""
+    """The published p; a density of (q, p) takes it in the place of v, see `lgn.canonical`."""
     return published_momentum(v)
+
+
+def velocity(q, p, features):
+    """v of the published p: v = p s^(3/2), where s = 1 - v^2 is the root of p^2 s^3 + s = 1 in (0, 1]."""
+
+    def newton(s, _):
+        return s - (p**2 * s**3 + s - 1) / (3 * p**2 * s**2 + 1), None
+
+    rest = jax.lax.scan(newton, jnp.ones_like(p), None, 60)[0]  # falls to the root from above, at least by a third
+    return p * rest**1.5
 
 
 def energy_error(q: jax.Array, v: jax.Array, g: jax.Array) -> jax.Array:

@@ -24,6 +24,7 @@ MAKERS = {
 }
 ALONE = {"PlainNetwork", "NeuralODE"}  # of one node, with no slot to be relative to
 SETTINGS = {
+    "fields": 2,
     "q_scale": (2.0, 3.0),
     "v_scale": (2.0, 3.0),
     "angles": (1,),

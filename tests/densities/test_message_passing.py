@@ -78,14 +78,35 @@ def test_padding_adds_nothing_and_slots_may_change_places():
     np.testing.assert_allclose(other, value, rtol=1e-13)
 
 
-@pytest.mark.parametrize("pairing", [lgn.invariants, lgn.distance])
-@pytest.mark.parametrize("make", [message, pair])
+@pytest.mark.parametrize(
+    ("make", "pairing"),
+    [
+        (message, lgn.invariants),
+        (message, lgn.distance),
+        *((pair, pairing) for pairing in (lgn.invariants, lgn.distance, lgn.log_distance, lgn.inverse_distance)),
+    ],
+)
 def test_rotation_and_shift_of_space_change_nothing(make, pairing):
     density, random = make(3, pairing=pairing), np.random.default_rng(1)
     q, v = random.normal(size=(2, 2, 3))
     rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]
     turned = density(q @ rotation.T + [1.0, 2, 3], v @ rotation.T, {"mask": np.ones(2)})
     np.testing.assert_allclose(turned, density(q, v, {"mask": np.ones(2)}), rtol=1e-12)
+
+
+@pytest.mark.parametrize("pairing", [lgn.log_distance, lgn.inverse_distance])
+def test_forces_between_points_conserve_both_momenta(pairing):
+    """Of three bodies in a plane, u = (x, y, p_x, p_y): the sums of dp/dt and of x x dp/dt vanish."""
+    graph = lgn.from_edges(3, [0, 1, 0, 2, 1, 2], [1, 0, 2, 0, 2, 1])
+    terms = [(lgn.canonical(pair(2, pairing=pairing)), lgn.edge_stencil)]
+    flow = lgn.EnergyFlow(graph, terms, structure=lgn.Symplectic())
+    u = np.random.default_rng(3).normal(size=(3, 4))
+    (rate,) = flow.rate((u,))
+    force = np.asarray(rate[:, 2:])
+    assert np.abs(force).max() > 1e-4
+    np.testing.assert_allclose(force.sum(0), 0, atol=1e-14)
+    np.testing.assert_allclose((u[:, 0] * force[:, 1] - u[:, 1] * force[:, 0]).sum(), 0, atol=1e-14)
+    np.testing.assert_array_equal(rate[:, :2], 0)
 
 
 def test_both_states_sees_a_rotation():

@@ -77,7 +77,7 @@ LACKS = {
     ),
     "pretrain": (
         lambda: lgn.fit(MODEL, STATES, key=jax.random.key(0), phases=[lgn.pretrain()]),
-        "pretrain needs `terms` of the system, which Baseline lacks",
+        "pretrain needs `equation` of the system, which Baseline lacks",
     ),
     "eigenfrequencies": (lambda: diagnostics.eigenfrequencies(MODEL, np.zeros((1, 2)), 1), "which Baseline lacks"),
     "split_friction": (lambda: diagnostics.split_friction(MODEL, STATES.q, STATES.v), "which Baseline lacks"),

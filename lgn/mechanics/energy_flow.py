@@ -1,0 +1,143 @@
+"""EnergyFlow: an energy H summed over a graph, and the motion du/dt = G grad H that follows from it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jraph
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn.assembly.domain import Domain, Field, State
+from lgn.assembly.functional import Functional
+from lgn.assembly.terms import Term, Terms
+from lgn.densities.density import Density
+from lgn.mechanics.operator import Operator
+from lgn.mechanics.structures import Structure
+
+
+class EnergyFlow(nnx.Pytree):
+    """H(u) = sum over elements of density(u_e, features_e), and its motion
+
+        du/dt = G grad H(u).
+
+    Energy is constant where G is antisymmetric, and never rises where G is negative semi-definite; in discrete time
+    the integrator `DiscreteGradient` keeps both laws exactly. A Hamiltonian system is an energy flow of u = (q, p) with
+    `Symplectic()`. A pytree whose leaves are the parameters of densities and structure, and the user's features.
+
+    Args:
+        graph: nodes and edges; nodes that `clamp` holds keep their u: their rows and columns of G are zero.
+        density: density(u, features) on the node stencil, or a list of (density, stencil) terms. Written without the
+            measure of a node, grad H is the functional derivative that equations of fields have.
+        structure: G: `Symplectic`, `Damped`, `FirstDifference`, `Laplacian`, `LearnedStructure`, sums of them, or your
+            own `Structure`.
+        discrete: the discrete gradient by which H was trained, if any; `fit` with a `DiscreteLoss` sets it, and a
+            checkpoint keeps it.
+
+    Raises:
+        ValueError: a density that is not of one field, not scalar or does not fit its stencil, states of the wrong
+            shape or dtype, a structure that has no meaning on the graph.
+
+    Source: Greydanus, Dzamba, Yosinski 2019, arXiv 1906.01563; Matsubara, Ishikawa, Yaguchi 2020, arXiv 1905.08604.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def heat(u, features): return 0.5 * u[0, 0] ** 2
+        >>> flow = lgn.EnergyFlow(lgn.lattice((4,)), heat, structure=lgn.Laplacian())
+        >>> flow.rate((jnp.eye(4)[:, :1],))[0][:, 0].tolist()
+        [-2.0, 1.0, 0.0, 1.0]
+    """
+
+    def __init__(self, graph: jraph.GraphsTuple, density: Terms, *, structure: Structure, discrete: Any = None):
+        self.domain = Domain(graph)
+        self.functional = Functional(graph, density)
+        self.structure = Operator(structure, graph)
+        self.discrete = discrete
+
+    def config(self) -> dict:
+        """Arguments that make a system of this shape again."""
+        own = {"graph": self.graph, "density": self.functional.pairs, "structure": self.structure.given}
+        return own | {"discrete": self.discrete}
+
+    @property
+    def graph(self) -> jraph.GraphsTuple:
+        """The graph, with its features as they are now."""
+        return self.domain.graph
+
+    @property
+    def density(self) -> Density | list[Density]:
+        """The density, or the densities of the terms."""
+        return self.functional.density
+
+    @property
+    def terms(self) -> list[Term]:
+        """The terms of H."""
+        return list(self.functional.terms)
+
+    def replace(self, **values: Array) -> "EnergyFlow":
+        """The same with other values of its node, edge or graph features: see `Domain.replace`."""
+        other = jax.tree.map(lambda x: x, self)
+        other.domain = self.domain.replace(**values)
+        return other
+
+    def __call__(self, u: Field) -> Float[Array, ""]:
+        """H(u)."""
+        self.check(u)
+        return self.functional(self.domain.features, u)
+
+    energy = __call__
+
+    def gradient(self, u: Field) -> Field:
+        """dH/du, (node, dim)."""
+        self.check(u)
+        return self.functional.gradient(self.domain.features, u, field=0)
+
+    def rate(self, state: State, t: float = 0.0) -> State:
+        """du/dt = G grad H of a state (u,); t is not read."""
+        return (self._flow(self.gradient(*state)),)
+
+    def power(self, u: Field) -> Float[Array, ""]:
+        """dH/dt = grad H . G grad H."""
+        slope = self.gradient(u)
+        return jnp.sum(slope * self._flow(slope))
+
+    def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
+        """G grad-bar H(after, before) by a discrete gradient, and its derivative by `after`, a linear map of states."""
+        self.check(*after)
+        known = self.domain.features
+        (slope,) = self.functional.discrete_gradient(known, method, after, before)
+
+        def derivative(change: State) -> State:
+            return (self._flow(curvature @ change[0]),)
+
+        curvature = self.functional.discrete_curvature(known, method, after, before)
+        return (self._flow(slope),), derivative
+
+    def check(self, *state: Field) -> None:
+        """Raises ValueError if (u,) is not a state of this graph, or does not fit a stencil."""
+        if len(state) != 1:
+            raise ValueError(
+                f"a state of {len(state)} fields, but an EnergyFlow moves one, u; of q and p it is "
+                f"u = jnp.concatenate([q, p], -1)"
+            )
+        (u,) = state
+        self.domain.check(u=u)
+        self.functional.check(u)
+
+    def check_start(self, u: Field, t: float = 0.0) -> None:
+        """Raises ValueError, outside of transformations, where G does not keep its promise along grad H at u."""
+        self.structure.check_along(self.gradient(u))
+
+    def _flow(self, slope: Field) -> Field:
+        """P G P slope, where P keeps the free nodes: no row and no column of G is left for the others."""
+        free = self.domain.free
+        if free.all():
+            return self.structure(slope)
+        return jnp.where(free, self.structure(jnp.where(free, slope, 0.0)), 0.0)
+
+    def __repr__(self) -> str:
+        name = type(self.structure.given).__name__
+        return f"EnergyFlow({self.domain.summary}, density={self.functional.name}, structure={name})"
+
+    __str__ = __repr__

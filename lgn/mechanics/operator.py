@@ -1,0 +1,152 @@
+"""Operator: a structure on a graph, with its transpose, its pseudo-inverse, and what it keeps of its promise."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from lgn._pytrees import Static, attribute
+from lgn.assembly.domain import Field
+from lgn.mechanics.structures import Structure
+
+DENSE = 4000  # unknowns up to which a matrix is formed
+
+
+class StructureReport(NamedTuple):
+    """What a structure is on a graph.
+
+    Attributes:
+        antisymmetry_error: |G + G^T| / |G|, zero where energy is conserved.
+        symmetry_error: |G - G^T| / |G|.
+        largest: largest eigenvalue of (G + G^T) / 2, not positive where energy never rises.
+        row_sum: largest |sum_j G_ij| over the largest |G_ij|, zero where the sum of u is constant for a symmetric or
+            antisymmetric G.
+        spectrum: eigenvalues of G, by their real parts.
+    """
+
+    antisymmetry_error: float
+    symmetry_error: float
+    largest: float
+    row_sum: float
+    spectrum: np.ndarray
+
+
+class Operator(nnx.Pytree):
+    """G on the states of a graph: callable on (node, dim).
+
+    Attributes:
+        given: the structure, as it was given.
+
+    Args:
+        structure: any `Structure`.
+        graph: where it acts.
+
+    Raises:
+        ValueError: a structure without what the protocol asks for; a graph on which it has no meaning.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.mechanics.operator import Operator
+        >>> D = Operator(lgn.FirstDifference(), lgn.lattice((5,)))
+        >>> bool((D.adjoint(jnp.eye(5)) == -D(jnp.eye(5))).all())
+        True
+    """
+
+    def __init__(self, structure: Structure, graph: jraph.GraphsTuple):
+        lacking = [name for name in ("tables", "apply", "conserves", "dissipates") if not hasattr(structure, name)]
+        if lacking:
+            raise ValueError(
+                f"structure={structure!r} has no {lacking[0]!r}; give lgn.Symplectic(), lgn.FirstDifference(), "
+                f"lgn.Laplacian() or another, or an object with `tables`, `apply`, `conserves` and `dissipates`"
+            )
+        self.given, self._tables = attribute(structure), Static(structure.tables(graph))
+        self._size = int(np.sum(graph.n_node))
+
+    def __call__(self, x: Field) -> Field:
+        """G x."""
+        return self.given.apply(self._tables.value, x)
+
+    def adjoint(self, x: Field) -> Field:
+        """G^T x."""
+        return jax.linear_transpose(self, jax.ShapeDtypeStruct(x.shape, x.dtype))(x)[0]
+
+    def matrix(self, dim: int | None = None) -> Float[Array, "row column"]:
+        """G for states of so many degrees of freedom, by default the fewest that it takes; rows by node, then degree
+        of freedom.
+
+        Raises:
+            ValueError: a graph too large for a matrix.
+        """
+        dim = dim or int(getattr(self.given, "least", 1))
+        size = self._size * dim
+        if size > DENSE:
+            raise ValueError(
+                f"a matrix of {size} rows is too large (more than {DENSE}); use a smaller graph of the kind"
+            )
+        basis = jnp.eye(size).reshape(size, self._size, dim)
+        return jax.vmap(self)(basis).reshape(size, size).T
+
+    def pseudo_inverse(self, dim: int | None = None) -> "PseudoInverse":
+        """G^+, with mu = G^+ du/dt the gradient of least norm that makes du/dt; found once, by a decomposition.
+
+        Raises:
+            ValueError: a graph too large for a matrix: train on a smaller one.
+        """
+        return PseudoInverse(np.linalg.pinv(np.asarray(self.matrix(dim)), rcond=1e-10))
+
+    def check(self, dim: int | None = None) -> StructureReport:
+        """What G is, measured on its matrix.
+
+        Raises:
+            ValueError: G is not what the structure promises; a graph too large for a matrix.
+        """
+        G = np.asarray(self.matrix(dim))
+        size = np.linalg.norm(G) or 1.0
+        spectrum = np.linalg.eigvals(G)
+        report = StructureReport(
+            antisymmetry_error=float(np.linalg.norm(G + G.T) / size),
+            symmetry_error=float(np.linalg.norm(G - G.T) / size),
+            largest=float(np.linalg.eigvalsh((G + G.T) / 2).max()),
+            row_sum=float(np.abs(G.sum(1)).max() / (np.abs(G).max() or 1.0)),
+            spectrum=spectrum[np.argsort(spectrum.real)],
+        )
+        rounding = 1e3 * float(np.finfo(G.dtype).eps)
+        if self.given.conserves and report.antisymmetry_error > rounding:
+            raise ValueError(self._broken(f"|G + G^T| / |G| = {report.antisymmetry_error:.1e}"))
+        if self.given.dissipates and report.largest > rounding * size:
+            raise ValueError(self._broken(f"x . G x = {report.largest:.1e} |x|^2 for some x"))
+        return report
+
+    def check_along(self, x: Field) -> None:
+        """Raises ValueError, outside of transformations, where x . G x is not what the structure promises: one product,
+        for graphs of any size."""
+        image = self(x)
+        power, size = float(jnp.sum(x * image)), float(jnp.linalg.norm(x) * jnp.linalg.norm(image))
+        rounding = 1e3 * float(jnp.finfo(x.dtype).eps)
+        if (self.given.conserves and abs(power) > rounding * size) or (
+            self.given.dissipates and power > rounding * size
+        ):
+            raise ValueError(self._broken(f"x . G x = {power / (size or 1.0):.1e} |x| |G x| for an x"))
+
+    def _broken(self, found: str) -> str:
+        name = type(self.given).__name__
+        if self.given.conserves:
+            return f"{name} promises to conserve energy, but {found}; make it antisymmetric, or set conserves = False"
+        return (
+            f"{name} promises that energy never rises, but {found}; make its symmetric part negative semi-definite, or "
+            f"set dissipates = False"
+        )
+
+
+class PseudoInverse(nnx.Pytree):
+    """The linear map x -> matrix x on (node, dim)."""
+
+    def __init__(self, matrix: np.ndarray):
+        self.matrix = nnx.data(jnp.asarray(matrix))
+
+    def __call__(self, x: Field) -> Field:
+        return (self.matrix.astype(x.dtype) @ x.ravel()).reshape(x.shape)

@@ -1,0 +1,83 @@
+"""Newton's method for implicit steps: a fixed point where that contracts, matrix-free where the unknowns are many."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+DENSE = 100  # unknowns up to which the derivative is formed and factored
+CONTRACTS = 0.25  # an iteration that gains less than this is not worth its evaluation (measured)
+INNER = 1e-4  # relative accuracy of a step of many unknowns: each iteration then gains four digits
+
+
+def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
+    """x of f(x) = 0, where `equation(x)` gives f and its derivative as a linear map; NaN if `limit` iterations, or a
+    derivative that is singular, do not find it.
+
+    While x - f(x) contracts, which takes no derivative, it is the next x; else Newton's method gives it. The derivative
+    of the solution is that of the implicit function, not that of the iterations.
+
+    Args:
+        equation: x -> (f(x), change -> f'(x) change), trees of arrays like x; f' is near 1 where steps are small.
+        guess: where to begin.
+        tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for. An x whose
+            f no longer falls, with a change below the root of the tolerance, is as good as rounding lets it be.
+        limit: most iterations.
+    """
+    dtype = jnp.result_type(*jax.tree.leaves(guess))
+    tolerance = max(tolerance, 10 * float(jnp.finfo(dtype).eps))
+
+    def solve(_, x):
+        def again(state):
+            x, contracts, before, _, count = state
+            residual, derivative = equation(x)
+            size = _largest(jax.tree.map(jnp.abs, residual))
+            near = _excess(residual, x, 10 * tolerance) <= 0
+            contracts &= near | (size < CONTRACTS * before)
+            change = lax.cond(contracts, lambda residual: residual, partial(linear_solve, derivative), residual)
+            at_rounding = (size > 0.5 * before) & (near | (_excess(change, x, tolerance**0.5) <= 0))
+            excess = jnp.where(at_rounding, 0.0, _excess(change, x, tolerance))
+            return jax.tree.map(jnp.subtract, x, change), contracts, size, excess, count + 1
+
+        def unfinished(state):
+            *_, excess, count = state
+            return (excess > 0) & jnp.isfinite(excess) & (count < limit)
+
+        far = jnp.asarray(jnp.inf, dtype)
+        x, *_, excess, _ = lax.while_loop(unfinished, again, (x, jnp.array(True), far, jnp.ones_like(far), 0))
+        return jax.tree.map(lambda x: jnp.where(excess <= 0, x, jnp.nan), x)
+
+    def solve_tangent(derivative, right):
+        return lax.custom_linear_solve(derivative, right, _exactly, _exactly)
+
+    return lax.custom_root(lambda x: equation(x)[0], guess, solve, solve_tangent)
+
+
+def linear_solve(linear: Callable, right: Any, accuracy: float = INNER) -> Any:
+    """x of linear(x) = right: dense for few unknowns, else by stabilised biconjugate gradients."""
+    flat, unravel = ravel_pytree(right)
+
+    def product(x):
+        return ravel_pytree(linear(unravel(x)))[0]
+
+    if flat.size <= DENSE:
+        matrix = jax.vmap(product, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))
+        return unravel(jnp.linalg.solve(matrix, flat))
+    return unravel(jax.scipy.sparse.linalg.bicgstab(product, flat, tol=accuracy, maxiter=flat.size)[0])
+
+
+def _exactly(linear, right):
+    return linear_solve(linear, right, 1e-12)
+
+
+def _excess(change, x, tolerance):
+    """How far a change of x is above the tolerance."""
+    return _largest(jax.tree.map(lambda d, x: jnp.abs(d) - tolerance * (1 + jnp.abs(x)), change, x))
+
+
+def _largest(tree):
+    return jnp.max(jnp.stack([jnp.max(x) for x in jax.tree.leaves(tree)]))
