@@ -54,21 +54,21 @@ def train(config: Config, family: str, case: models.Case, states: lgn.States) ->
     return lgn.fit(model, data, key=jax.random.key(config.seed), phases=phases, loss=loss)
 
 
-def examine(config: Config, case: models.Case, fit: lgn.FitResult):
+def examine(config: Config, family: str, case: models.Case, fit: lgn.FitResult):
     """The metrics of a trained model, and its energy errors (start, time)."""
-    model = fit.system
+    model, frame = fit.system, models.coordinates(family, case)
     keys = jax.random.split(jax.random.key(10_000 + config.seed))
     fresh, starts = case.data(keys[0], config.fresh), case.starts(keys[1], config.starts)
-    found = jax.jit(models.accelerations)(model, fresh)
+    found = models.accelerations(model, frame, fresh)
     integrator = models.THROUGH if config.quick else lgn.Adaptive(1e-9, 1e-9, max_steps=20_000)
-    q, v = models.follow(model, starts, case.times[: 11 if config.quick else None], integrator)
+    q, v = models.follow(model, starts, case.times[: 11 if config.quick else None], integrator, frame)
     errors = np.asarray(case.energy_error(q, v, starts.features))
     metrics = {
         case.metric: case.accuracy(found, fresh),
         "acceleration_rel_rms": diagnostics.relative_rms(found, fresh.a),
         "energy_error": finite(errors[:, -1].mean()),
         "energy_error_max": finite(errors.max(1).mean()),
-        "own_energy_drift": finite(models.own_drift(model, q, v, starts.features)),
+        "own_energy_drift": finite(models.own_drift(model, frame, q, v, starts.features)),
         "reaches_end": bool(np.isfinite(q).all() and np.isfinite(v).all()),
         **diagnostics.cost(fit),
     }
@@ -107,7 +107,7 @@ def main(config: Config) -> dict:
         states = case.data(jax.random.key(config.seed), 200 if config.quick else config.states)
         for family in FAMILIES:
             fit = train(config, family, case, states)
-            metrics, errors[name, family] = examine(config, case, fit)
+            metrics, errors[name, family] = examine(config, family, case, fit)
             rows.append({"system": name, "family": family, **metrics})
             if (name, family) == ("double_pendulum", "lnn"):
                 start = case.starts(jax.random.key(config.seed), 1)

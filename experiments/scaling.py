@@ -2,6 +2,8 @@
 
 `python experiments/scaling.py [--quick] [--out DIR]`: a ring, an MLP density 6-64-64-1, float64, random states.
 
+Also what a discrete gradient costs over `jax.grad`, and what one implicit step of 10^6 nodes takes.
+
 The rivals of `Lagrangian.acceleration` are described in experiments/support/rivals.py.
 Times are medians of turns that the methods take. The fastest call is listed too: the pseudo-inverse is LAPACK's, whose
 threads suffer from any other work on the machine (300 ms in place of 13 ms at 100 nodes), which would flatter lgn.
@@ -15,7 +17,7 @@ from pathlib import Path
 import tyro
 from rich.progress import track
 
-from experiments.support import rivals
+from experiments.support import discrete_cost, rivals
 from lgn import plots, protocol
 from lgn.protocol import Figure
 from lgn.timing import interleaved
@@ -31,6 +33,8 @@ FIGURES = {
     "banded_over_scipy_1": Figure(asked=1),
     "banded_over_scipy_1_one_core": Figure(asked=1),
     "banded_over_scipy_32": Figure(asked=1),
+    "discrete_softplus_automatic": Figure(asked=2),
+    "discrete_tanh_automatic": Figure(asked=4),
 }
 COLOURS = dict(zip(rivals.METHODS, ("#777777", "#E69F00", "#0072B2", "#D55E00"), strict=True))
 
@@ -116,6 +120,9 @@ def main(config: Config) -> dict:
     metrics["banded_over_scipy_32"] = rivals.banded_over_scipy(config.seed, config.quick, batch=32)
     metrics["jit_eager_difference"] = rivals.jit_eager_difference(config.seed)
     metrics |= {f"{name}_one_core": alone.get(name) for name in parts}
+    costs = discrete_cost.discrete_costs(1000 if config.quick else 10_000, quick=config.quick)
+    metrics |= {f"discrete_{name}": ratio for name, ratio in costs.items()}
+    metrics |= discrete_cost.implicit_steps(config.quick)
     rows, sketch = [timing._asdict() for timing in timings], partial(draw, folder, timings)
     return protocol.finish(folder, "ring, MLP 6-64-64-1, float64", FIGURES, metrics, rows, sketch)
 

@@ -12,7 +12,8 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics
-from lgn.learning.losses import accelerations, on_samples
+from lgn.learning import losses
+from lgn.learning.losses import on_samples
 from lgn.systems import double_pendulum, relativistic
 
 FAMILIES = {
@@ -37,6 +38,7 @@ class Case(NamedTuple):
     lnn: dict  # where the LNN starts: from a kinetic prior or as a network alone
     law: Callable  # exact rates, (q, v, features) -> (dq/dt, dv/dt)
     momentum: Callable  # the true one, p(q, v, features), typically P_SCALE
+    velocity: Callable  # its inverse, v(q, p, features)
     data: Callable  # (key, count) -> States
     weight: Callable  # of the error of a state, from v
     metric: str  # name of the published metric
@@ -62,6 +64,7 @@ CASES = {
         lnn={},
         law=double_pendulum.law,
         momentum=double_pendulum.momentum,
+        velocity=double_pendulum.velocity,
         data=double_pendulum.sample,
         weight=jnp.ones_like,
         accuracy=lambda found, states: diagnostics.l1_sum(found, states.a),
@@ -77,6 +80,7 @@ CASES = {
         lnn={"mass": None, "initializer": lgn.lecun_normal},
         law=relativistic.law,
         momentum=relativistic.momentum,
+        velocity=relativistic.velocity,
         data=relativistic.particles,
         weight=relativistic.weight,
         accuracy=lambda found, states: float(relativistic.weighted_error(found, states.a, states.v)),
@@ -98,29 +102,72 @@ def build(family: str, case: Case, seed: int):
     if family in ("plain", "neural_ode"):
         law = lgn.PlainNetwork if family == "plain" else lgn.NeuralODE
         return lgn.Baseline(case.graph, law(hidden=wide, a_scale=case.a_scale, **settings))
-    momentum = lgn.velocity
     if family == "hnn_momentum":
-        momentum, settings["v_scale"] = case.momentum, P_SCALE
+        settings["v_scale"] = P_SCALE
     network = lgn.MLPDensity(1, hidden=wide, mass=None, initializer=lgn.lecun_normal, **settings)
-    return lgn.Baseline(case.graph, lgn.HamiltonianNetwork(network, momentum))
+    return lgn.EnergyFlow(case.graph, lgn.canonical(network), structure=lgn.Symplectic())
+
+
+class Coordinates(NamedTuple):
+    """What a family takes for the state of a node."""
+
+    state: Callable  # (q, v, features) -> its fields
+    motion: Callable  # (state, features) -> (q, v)
+
+    def rates(self, states: lgn.States) -> lgn.States:
+        """States of one field with their rates."""
+
+        def one(q, v, a, features):
+            (u,), (rate,) = jax.jvp(lambda q, v: self.state(q, v, features), (q, v), (v, a))
+            return u, rate
+
+        u, rate = jax.vmap(one)(states.q, states.v, states.a, states.features or {})
+        return lgn.States(u, rate, features=states.features)
+
+
+SECOND_ORDER = Coordinates(lambda q, v, features: (q, v), lambda state, features: state)
+
+
+def coordinates(family: str, case: Case) -> Coordinates:
+    """(q, v), or for a Hamiltonian network u = (q, p), where p is the true one or v is taken for it."""
+    if not family.startswith("hnn"):
+        return SECOND_ORDER
+    momentum, velocity = (case.momentum, case.velocity) if family == "hnn_momentum" else (second, second)
+
+    def state(q, v, features):
+        return (jnp.concatenate([q, momentum(q, v, features)], -1),)
+
+    def motion(state, features):
+        q, p = lgn.halves(state[0])
+        return q, velocity(q, p, features)
+
+    return Coordinates(state, motion)
+
+
+def second(q, v, features):
+    """v for p, and p for v."""
+    return v
 
 
 def task(family: str, case: Case, states: lgn.States):
     """The data that a family learns from, and its loss."""
     if family == "neural_ode":
         return pieces(case, states), BY_STEPS
-    return states, partial(rate_loss if family.startswith("hnn") else acceleration_loss, case)
+    if family.startswith("hnn"):
+        return coordinates(family, case).rates(states), partial(rate_loss, case.weight(states.v))
+    return states, partial(acceleration_loss, case)
 
 
 def acceleration_loss(case: Case, model, states):
     """Mean squared error of the acceleration, relative, in the weights of the system."""
-    return relative(case.weight(states.v), accelerations(model, states), states.a)
+    return relative(case.weight(states.v), losses.accelerations(model, states), states.a)
 
 
-def rate_loss(case: Case, model, states):
-    """The same of dq/dt and of dv/dt."""
-    found, weight = on_samples(lambda model, state, t: model.rate(state, t), model, states), case.weight(states.v)
-    return sum(relative(weight, a, b) for a, b in zip(found, states.rate, strict=True))
+def rate_loss(weight, model, states):
+    """The same of dq/dt and of dp/dt."""
+    (found,) = on_samples(lambda model, state, t: model.rate(state, t), model, states)
+    pairs = zip(jnp.split(found, 2, -1), jnp.split(states.v, 2, -1), strict=True)
+    return sum(relative(weight, a, b) for a, b in pairs)
 
 
 def relative(weight, found, exact):
@@ -135,16 +182,32 @@ def pieces(case: Case, states: lgn.States) -> lgn.Windows:
     return lgn.Windows(q, jnp.full(len(q), STEP), v, features=states.features)
 
 
-def follow(model, states, times, integrator):
+def accelerations(model, frame: Coordinates, states) -> jax.Array:
+    """dv/dt, (sample, node, dim), in the coordinates of a family."""
+
+    def one(model, state, t, features):
+        known = frame.state(*state, features)
+        return jax.jvp(lambda *x: frame.motion(x, features), known, model.rate(known, t))[1][1]
+
+    return jax.jit(partial(on_samples, one))(model, states, states.features or {})
+
+
+def follow(model, states, times, integrator, frame: Coordinates = SECOND_ORDER):
     """q and v, (sample, time, node, dim), of the motions from all states."""
-    return jax.jit(partial(on_samples, lambda model, state, t: integrator(model, state, times)))(model, states)
+
+    def one(model, state, t, features):
+        motion = integrator(model, frame.state(*state, features), times)
+        return jax.vmap(lambda *x: frame.motion(x, features))(*motion)
+
+    return jax.jit(partial(on_samples, one))(model, states, states.features or {})
 
 
-def own_drift(model, q, v, given) -> float:
+def own_drift(model, frame: Coordinates, q, v, given) -> float:
     """Largest change of what the model takes for the energy, over its spread between the starts."""
 
     def energies(q, v, given):
-        return jax.vmap((model.replace(**given) if given else model).energy)(q, v)
+        known = model.replace(**given) if given else model
+        return jax.vmap(lambda q, v: known.energy(*frame.state(q, v, given or {})))(q, v)
 
     found = np.asarray(jax.jit(jax.vmap(energies))(q, v, given))
     return np.abs(found - found[:, :1]).max() / np.ptp(found[:, 0])

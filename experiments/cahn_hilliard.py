@@ -1,0 +1,87 @@
+"""Learns the energy of the Cahn-Hilliard equation from pairs of snapshots; it never rises.
+
+Protocol: Matsubara et al. 2020, arXiv 1905.08604, section 5 and public code; metrics are explained in docs/results.md.
+G is stiff: what is compared is grad-bar H with G^+ du/dt. The truth is the mean-value discrete gradient at the same
+steps, which are long beside the fastest decay: the motion takes the same gradient, as trained; that of `Automatic` is
+in the table too. Five seeds: python experiments/cahn_hilliard.py --seeds 5 --out runs/cahn_hilliard-table
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+
+import lgn
+from experiments.support import fields
+from lgn import plots, protocol
+from lgn.protocol import Figure
+from lgn.systems import cahn_hilliard
+
+FIGURES = {
+    **fields.figures(
+        (7.14, 3.4e-7, 6.96e-5),
+        (1e-5, 1e-13, 1e-11),
+        node=(791.0, 1.43e-2, 9.15e-1),
+        hnn=(33.0, 4.89e-6, 7.95e-4),
+    ),
+    "energy_rises": Figure(asked=0),
+    "learned_energy_rises": Figure(asked=0),
+    "train_seconds": Figure(asked=180.0),
+}
+CASE = fields.Case(
+    truth=cahn_hilliard,
+    graph=lgn.lattice(cahn_hilliard.LATTICE, cahn_hilliard.SPACING),
+    structure=lgn.Laplacian(),
+    potential=True,
+    gradients={"": lgn.MeanValue(2), "automatic_": lgn.Automatic()},
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment."""
+
+    out: Path = Path("runs/cahn_hilliard")  # folder for tables, pictures and checkpoints
+    quick: bool = False  # a short training and motion, to see that everything runs
+    seeds: int = 1
+    pairs: int = 100
+    steps: int = 2000  # iterations of BFGS
+    rival_steps: int = 600  # those of NODE and HNN, of one seed
+
+    @property
+    def learning(self) -> tuple[bool, int, int]:
+        """quick, pairs and iterations."""
+        return (True, 20, 60) if self.quick else (False, self.pairs, self.steps)
+
+
+def draw(folder: Path, fit: lgn.FitResult, motions: fields.Motions) -> None:
+    """What fields share; snapshots; the energies as they fall."""
+    fields.draw(folder, CASE, fit, motions)
+    t, learned = motions.t, motions.found[""]
+    with plots.picture(folder / "separation.png", 1, 3, size=(13, 3.8)) as axes:
+        x = cahn_hilliard.SPACING[0] * np.arange(motions.exact.shape[2])
+        for ax, i in zip(axes, (len(t) // 5, len(t) - 1), strict=False):
+            plots.comparison(ax, x, motions.exact[0, i, :, 0], learned.u[0, i, :, 0]).get_legend().remove()
+            ax.set(title=f"t = {t[i]:.3g}", xlabel="x", ylabel="u")
+        plots.comparison(axes[2], t, cahn_hilliard.energy(motions.exact[0]), cahn_hilliard.energy(learned.u[0]))
+        axes[2].set(title="true energy", xlabel="time")
+
+
+def main(config: Config) -> dict:
+    """Trains, tests, compares with the rivals, writes the folder, shows the table."""
+    folder = protocol.begin(config)
+    train, examine = partial(fields.train, CASE, *config.learning, folder), partial(fields.examine, CASE, config.quick)
+    rows, shown = protocol.over_seeds(range(config.seeds), train, examine)
+    fit, (motions, _) = shown[0]
+    quick, pairs, steps = config.learning
+    rivals = fields.examine_rivals(CASE, quick, pairs, min(steps, config.rival_steps), motions)
+    metrics, sketch = protocol.summary(rows) | rivals, partial(draw, folder, fit, motions)
+    first = jax.tree.map(lambda x: x[0], motions.found[""])._replace(t=motions.t)
+    return protocol.finish(folder, "Cahn-Hilliard", FIGURES, metrics, rows, sketch, (fit.system, first))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))

@@ -1,0 +1,100 @@
+"""Learns the energy of the Korteweg-de Vries equation from pairs of snapshots, and conserves it exactly.
+
+Protocol: Matsubara et al. 2020, arXiv 1905.08604, section 5 and public code; metrics are explained in docs/results.md.
+Its truth is the mean-value discrete gradient at the same steps: the motion takes the same, as trained, and that of
+`Automatic` is in the table too; a motion of exact derivatives (HNN) has the error of these steps.
+Five seeds: python experiments/kdv.py --seeds 5 --out runs/kdv-table
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+import lgn
+from experiments.support import fields
+from lgn import diagnostics, plots, protocol
+from lgn.protocol import Figure
+from lgn.systems import kdv
+
+FIGURES = {
+    **fields.figures(
+        (1.75e-2, 1.6e-3, 2.55e-4),
+        (1e-9, 1e-11, 1e-11),
+        node=(11.5, 4.57e4, 2.86),
+        hnn=(2.33e-2, 3.01e-3, 3.35e-4),
+    ),
+    "long_energy_drift": Figure(asked=1e-12),
+    "train_seconds": Figure(asked=180.0),
+}
+CASE = fields.Case(
+    truth=kdv,
+    graph=lgn.lattice((kdv.NODES,), kdv.SPACING),
+    structure=lgn.FirstDifference(),
+    potential=False,
+    gradients={"": lgn.MeanValue(2), "automatic_": lgn.Automatic()},
+)
+DT = kdv.TIME_STEP
+INTEGRATORS = {
+    "Adaptive, 1e-9": lgn.Adaptive(),
+    "ImplicitMidpoint": lgn.ImplicitMidpoint(DT),
+    "DiscreteGradient, MeanValue(2)": lgn.DiscreteGradient(DT, lgn.MeanValue(2)),
+    "DiscreteGradient, Gonzalez": lgn.DiscreteGradient(DT, lgn.Gonzalez()),
+    "DiscreteGradient, Automatic": lgn.DiscreteGradient(DT),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment."""
+
+    out: Path = Path("runs/kdv")  # folder for tables, pictures and checkpoints
+    quick: bool = False  # a short training and motion, to see that everything runs
+    seeds: int = 1
+    pairs: int = 100
+    steps: int = 2000  # iterations of BFGS
+    rival_steps: int = 600  # those of NODE and HNN, of one seed
+    long: int = 10_000  # time steps over which energy is watched
+
+    @property
+    def learning(self) -> tuple[bool, int, int]:
+        """quick, pairs and iterations."""
+        return (True, 20, 60) if self.quick else (False, self.pairs, self.steps)
+
+
+def watch(config: Config, integrator: lgn.DiscreteGradient, system: lgn.EnergyFlow):
+    """A long motion of a test start: the drift of its learned energy, and the motion."""
+    start = fields.trajectories(kdv, config.quick)[2][0, 0]
+    motion = lgn.rollout(system, start, DT * np.arange(1 + (100 if config.quick else config.long)), integrator)
+    return {"long_energy_drift": diagnostics.drift(motion.energy)}, motion
+
+
+def draw(config: Config, folder: Path, fit: lgn.FitResult, motions: fields.Motions) -> None:
+    """What fields share; the energy over a long time by every integrator."""
+    fields.draw(folder, CASE, fit, motions)
+    long = {name: watch(config, integrator, fit.system)[1] for name, integrator in INTEGRATORS.items()}
+    t = next(iter(long.values())).t
+    with plots.picture(folder / "integrators.png", size=(8, 4.2)) as ax:
+        plots.energy(
+            ax, t, {name: motion.energy for name, motion in long.items()}, "learned energy of the learned motion"
+        )
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def main(config: Config) -> dict:
+    """Trains, tests, compares with the rivals, writes the folder, shows the table."""
+    folder = protocol.begin(config)
+    train = partial(fields.train, CASE, *config.learning, folder)
+    examine = partial(fields.examine, CASE, config.quick, more=partial(watch, config, lgn.DiscreteGradient(DT)))
+    rows, shown = protocol.over_seeds(range(config.seeds), train, examine)
+    fit, (motions, long) = shown[0]
+    quick, pairs, steps = config.learning
+    rivals = fields.examine_rivals(CASE, quick, pairs, min(steps, config.rival_steps), motions)
+    metrics, sketch = protocol.summary(rows) | rivals, partial(draw, config, folder, fit, motions)
+    return protocol.finish(folder, "Korteweg-de Vries", FIGURES, metrics, rows, sketch, (fit.system, long))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
