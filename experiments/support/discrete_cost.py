@@ -52,7 +52,7 @@ def implicit_steps(quick: bool = False) -> dict[str, float]:
     side = 100 if quick else 1000
     ring, square = (
         lgn.lattice((side**2,), spacing=kdv.SPACING),
-        lgn.lattice((side, side), spacing=cahn_hilliard.SPACING),
+        lgn.lattice((side, side), spacing=cahn_hilliard.SPACING[0]),
     )
     waves = 1 + 0.5 * jnp.sin(2 * jnp.pi * jnp.arange(side**2) / 50)[:, None]
     noise = jax.random.uniform(jax.random.key(0), (side**2, 1), minval=-0.05, maxval=0.05)
