@@ -106,12 +106,11 @@ def examine(config: Config, fit: lgn.FitResult):
         "rollout_rel_l2": float(np.linalg.norm(u[-1] - truth[-1]) / np.linalg.norm(truth[-1])),
         "mass_drift": float(np.abs(u.mean((1, 2, 3)) - u[0].mean()).max()),
         "energy_rises": fields.rises(cahn_hilliard.energy(u, (SPACING, SPACING))),
-        "learned_energy_rises": fields.rises(motion.energy),
     }
-    if not hasattr(known, "kernel"):
-        return metrics, (flow, motion, truth, None)
-    kernel = np.asarray(known.kernel.weights())
-    return metrics | kernels.report(kernel), (flow, motion, truth, kernel)
+    kernel = np.asarray(known.kernel.weights()) if hasattr(known, "kernel") else None
+    sign = 1.0 if kernel is None else -np.sign(kernel[1, 1])  # (-G) grad (-H) is the same motion
+    metrics["learned_energy_rises"] = fields.rises(sign * motion.energy)
+    return metrics | ({} if kernel is None else kernels.report(kernel)), (flow, motion, truth, kernel)
 
 
 def draw(folder: Path, shown: dict) -> None:
