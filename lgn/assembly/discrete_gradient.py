@@ -129,9 +129,6 @@ class Gonzalez:
         return tuple(g + share * d for g, d in zip(middle, steps, strict=True))
 
 
-DiscreteGradientMethod = Automatic | MeanValue | Gonzalez
-
-
 def _gradient(density, fields: int, features) -> Callable:
     return jax.grad(lambda *state: density(*state, features), argnums=tuple(range(fields)))
 

@@ -12,6 +12,7 @@ import jraph
 from flax import nnx
 
 from lgn._pytrees import Static, attribute
+from lgn.data.trajectories import field_names
 from lgn.densities.density import Density
 from lgn.graphs.stencils import Stencil, node_stencil
 
@@ -61,10 +62,9 @@ class Term(nnx.Pytree):
         """Raises ValueError where density and stencil or state do not fit."""
         taken = _field_count(self.density)
         if taken not in (None, fields):
-            names = {1: "u", 2: "q, v"}
             raise ValueError(
                 f"density {self.name} takes {taken} fields and the features, but the state has {fields}; write it as "
-                f"density({names.get(fields, 'fields')}, features)"
+                f"density({', '.join(field_names(fields))}, features)"
                 + (", or read it by lgn.canonical(density)" if (taken, fields) == (2, 1) else "")
             )
         slots = self.stencil.slots

@@ -103,15 +103,16 @@ class EnergyFlow(nnx.Pytree):
         return jnp.sum(slope * self._flow(slope))
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
-        """G grad-bar H(after, before) by a discrete gradient, and its derivative by `after`, a linear map of states."""
+        """G grad-bar H(after, before) by a discrete gradient, and () -> its derivative by `after`, a linear map of
+        states, which costs several gradients and is made only where it is asked for."""
         self.check(*after)
         known = self.domain.features
         (slope,) = self.functional.discrete_gradient(known, method, after, before)
 
-        def derivative(change: State) -> State:
-            return (self._flow(curvature @ change[0]),)
+        def derivative() -> Callable:
+            curvature = self.functional.discrete_curvature(known, method, after, before)
+            return lambda change: (self._flow(curvature @ change[0]),)
 
-        curvature = self.functional.discrete_curvature(known, method, after, before)
         return (self._flow(slope),), derivative
 
     def check(self, *state: Field) -> None:

@@ -1,6 +1,7 @@
 """Lagrangian: L and R summed over a graph, and the equation of motion that follows from them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -162,8 +163,9 @@ class Lagrangian(nnx.Pytree):
         return v, self.acceleration(q, v, t)
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
-        """The rate of `DiscreteGradient`, and its derivative by `after`, a linear map of states."""
-        return jax.linearize(lambda after: discrete_rate(self, method, after, before, t), after)
+        """The rate of `DiscreteGradient`, and () -> its derivative by `after`, a linear map of states."""
+        rate = partial(discrete_rate, self, method, before=before, t=t)
+        return rate(after), lambda: jax.linearize(rate, after)[1]
 
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""

@@ -67,7 +67,12 @@ class DiscreteGradient:
             def equation(after):
                 rate, derivative = discrete_rate(self.gradient, after, before, t + dt / 2)
                 residual = jax.tree.map(lambda a, b, r: a - b - dt * r, after, before, rate)
-                return residual, lambda change: jax.tree.map(lambda d, r: d - dt * r, change, derivative(change))
+
+                def linearised():
+                    product = derivative()
+                    return lambda change: jax.tree.map(lambda d, r: d - dt * r, change, product(change))
+
+                return residual, linearised
 
             guess = jax.tree.map(lambda x, r: x + dt * r, before, pace)
             after = newton(equation, guess, self.tolerance, self.limit)

@@ -1,7 +1,6 @@
 """Newton's method for implicit steps: a fixed point where that contracts, matrix-free where the unknowns are many."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,14 +14,14 @@ INNER = 1e-4  # relative accuracy of a step of many unknowns: each iteration the
 
 
 def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
-    """x of f(x) = 0, where `equation(x)` gives f and its derivative as a linear map; NaN if `limit` iterations, or a
+    """x of f(x) = 0, where `equation(x)` gives f and how to make its derivative; NaN if `limit` iterations, or a
     derivative that is singular, do not find it.
 
     While x - f(x) contracts, which takes no derivative, it is the next x; else Newton's method gives it. The derivative
     of the solution is that of the implicit function, not that of the iterations.
 
     Args:
-        equation: x -> (f(x), change -> f'(x) change), trees of arrays like x; f' is near 1 where steps are small.
+        equation: x -> (f(x), () -> (change -> f'(x) change)), trees of arrays like x; f' is near 1 for small steps.
         guess: where to begin.
         tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for. An x whose
             f no longer falls, with a change below the root of the tolerance, is as good as rounding lets it be.
@@ -38,7 +37,7 @@ def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
             size = _largest(jax.tree.map(jnp.abs, residual))
             near = _excess(residual, x, 10 * tolerance) <= 0
             contracts &= near | (size < CONTRACTS * before)
-            change = lax.cond(contracts, lambda residual: residual, partial(linear_solve, derivative), residual)
+            change = lax.cond(contracts, lambda f: f, lambda f: linear_solve(derivative(), f), residual)
             at_rounding = (size > 0.5 * before) & (near | (_excess(change, x, tolerance**0.5) <= 0))
             excess = jnp.where(at_rounding, 0.0, _excess(change, x, tolerance))
             return jax.tree.map(jnp.subtract, x, change), contracts, size, excess, count + 1

@@ -204,7 +204,7 @@ def test_jit_equals_eager_and_many_nodes():
     np.testing.assert_allclose(compiled, eager, atol=1e-12 * np.abs(eager).max())
     change = (jnp.asarray(RANDOM.normal(size=u.shape)),)
     _, expected = jax.jvp(lambda a: flow.discrete_rate(method, a, state[1])[0][0], (state[0],), (change,))
-    np.testing.assert_allclose(derivative(change)[0], expected, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(derivative()(change)[0], expected, atol=1e-9 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("n", [20, 150])
