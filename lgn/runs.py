@@ -1,6 +1,7 @@
 """Runs: the folder that every experiment leaves behind, and from which its motion can be continued."""
 
 import csv
+import io
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lgn.checkpoint.describe import CheckpointError
+from lgn.checkpoint.files import write_whole
 from lgn.checkpoint.systems import load, save
 from lgn.data.trajectories import Trajectory, field_names
 
@@ -35,10 +37,11 @@ def begin(folder: str | Path, config, packages: Sequence[str] = ()) -> Path:
 def write_metrics(folder: Path, metrics: dict, rows: list[dict]) -> None:
     """`metrics.json`, and `metrics.csv` with one line a row."""
     _write_json(folder / "metrics.json", metrics)
-    with open(folder / "metrics.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(folder / "metrics.csv", table.getvalue().encode())
 
 
 def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
@@ -46,21 +49,28 @@ def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
     save(folder / "system", system)
     fields = dict(zip(field_names(len(trajectory.state)), trajectory.state, strict=True))
     last = {"t": trajectory.t[-1], **{name: x[-1] for name, x in fields.items()}}
-    np.savez(folder / "state.npz", **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
+    content = io.BytesIO()
+    np.savez(content, **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
+    write_whole(folder / "state.npz", content.getvalue())
 
 
 def continue_from(folder: str | Path, trusted: Iterable = ()):
     """(system, state, t) as `keep_motion` left them; `trusted` as in `lgn.load`.
 
     Raises:
-        CheckpointError: the folder holds no such run.
+        CheckpointError: the folder holds no such run, or one that is damaged.
     """
     folder = Path(folder)
     if not (folder / "state.npz").exists():
         raise CheckpointError(f"{folder} holds no state.npz: it is not the folder of a finished experiment")
-    with np.load(folder / "state.npz") as state:
-        fields = tuple(state[name] for name in state.files if name != "t")
-        return load(folder / "system", trusted=trusted), fields, float(state["t"])
+    try:
+        with np.load(folder / "state.npz") as state:
+            fields, t = tuple(state[name] for name in state.files if name != "t"), float(state["t"])
+    except Exception as error:  # whatever numpy's readers raise at bytes that no `savez` wrote
+        raise CheckpointError(
+            f"{folder / 'state.npz'} is damaged ({error}); bring it back from a copy, or run the experiment again"
+        ) from error
+    return load(folder / "system", trusted=trusted), fields, t
 
 
 def package_version(name: str) -> str:
@@ -72,4 +82,4 @@ def package_version(name: str) -> str:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

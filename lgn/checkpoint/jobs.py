@@ -1,77 +1,198 @@
 """Jobs: the last states of a running training on disk; a kill at any moment leaves an intact one."""
 
+import contextlib
 import hashlib
 import json
+import math
 import time
-from collections.abc import Sequence
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lgn.checkpoint.describe import CheckpointError
-from lgn.checkpoint.systems import quiet
+from lgn.checkpoint.files import UNFINISHED, Lock, write_whole
+from lgn.checkpoint.fingerprints import difference, outline
 
-FORMAT = 1
+FORMAT = 2
+KEPT = 2
+SUFFIX = ".state"
+
+
+class Kept(NamedTuple):
+    """A state as it was kept, and whether the job ended there."""
+
+    number: int
+    state: dict[str, Any]
+    done: bool
 
 
 class Checkpoints:
-    """The last two states of a job; a kill at any moment leaves an intact one.
+    """The last two states of a job; a kill at any moment leaves an intact one. Close it when the job ends.
 
     Args:
         folder: made when needed.
-        identity: of the job; a folder that holds another one is rejected.
+        named: all that decides what the job finds, by name; a folder that holds another job is refused.
         seconds: least time between two.
+
+    Raises:
+        CheckpointError: something named whose content cannot be read.
     """
 
-    def __init__(self, folder: Path, identity: str, seconds: float):
-        import orbax.checkpoint as ocp
-
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._ocp, self._identity, self._seconds, self._last = ocp, identity, seconds, time.monotonic()
-        with quiet():
-            self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+    def __init__(self, folder: Path, named: dict[str, Any], seconds: float):
+        self._folder, self._seconds, self._last = Path(folder).absolute(), seconds, time.monotonic()
+        self._outline = outline(named)
+        self._identity = hashlib.blake2b(json.dumps([self._outline[x] for x in named]).encode()).hexdigest()[:32]
+        self._lock: Lock | None = None
+        self._whole: list[int] = []
+        self.done = False
 
     def due(self) -> bool:
         """Whether the next one is due."""
         return time.monotonic() - self._last >= self._seconds
 
-    def keep(self, state: dict[str, Any]) -> None:
-        """Write the state, a tree of dicts of arrays."""
-        args = self._ocp.args
-        number = (self._manager.latest_step() or 0) + 1
-        content = {"identity": self._identity, "format": FORMAT}
-        with quiet():
-            self._manager.save(
-                number, args=args.Composite(state=args.StandardSave(state), job=args.JsonSave(content)), force=True
-            )
-        self._last = time.monotonic()
-
     def restore(self) -> dict[str, Any] | None:
-        """The last intact state, or None.
+        """The last intact state, or None. Of a job that is done nothing is written, not even a lock.
 
         Raises:
-            CheckpointError: the folder holds another job.
+            CheckpointError: the folder holds another job, no state is whole, another process writes there, or this one
+                cannot.
         """
-        number = self._manager.latest_step()
-        if number is None:
+        found, damage = self._newest()
+        if found is None or not found.done:
+            self._begin()
+            found, damage = self._newest()  # what another process may have kept until it let go
+            if found is None:
+                write_whole(self._folder / "run.json", json.dumps(self._outline, indent=1).encode())
+        for name, reason in damage:
+            served = f"{found.number}{SUFFIX}" if found else "nothing"
+            warnings.warn(
+                f"{self._folder / name} is damaged ({reason}); the state before it, {served}, is whole: the run goes "
+                f"on from there, to the same numbers",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        if found is None:
             return None
-        args = self._ocp.args
-        with quiet():
-            found = self._manager.restore(
-                number, args=args.Composite(state=args.StandardRestore(), job=args.JsonRestore())
-            )
-        if found["job"] != {"identity": self._identity, "format": FORMAT}:
+        self._whole, self.done = [found.number], found.done
+        return found.state
+
+    def keep(self, state: dict[str, Any], done: bool = False) -> None:
+        """Write the state, a tree of dicts of arrays; of a job that is done already nothing is written.
+
+        Raises:
+            CheckpointError: it cannot be written; the one before is whole.
+        """
+        if self.done:
+            return
+        number = max(self._numbers(), default=0) + 1
+        arrays: list[bytes] = []
+        head = {"format": FORMAT, "identity": self._identity, "done": done, "state": _packed(state, arrays)}
+        content = [json.dumps(head).encode() + b"\n", *arrays]
+        write_whole(self._folder / f"{number}{SUFFIX}", _checksum(content).encode() + b"\n", *content)
+        self._whole, self.done = [*self._whole, number][-KEPT:], done
+        for old in set(self._numbers()) - set(self._whole):
+            with contextlib.suppress(OSError):  # a folder in its place, which is not ours
+                (self._folder / f"{old}{SUFFIX}").unlink()
+        self._last = time.monotonic()
+
+    def close(self) -> None:
+        """Others may write in the folder."""
+        if self._lock:
+            self._lock.release()
+
+    def _begin(self):
+        self._lock = Lock(self._folder)
+        for left in self._folder.glob(f".*{UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+    def _numbers(self) -> list[int]:
+        """Of the states in the folder, whole or not."""
+        names = [x.name.removesuffix(SUFFIX) for x in self._folder.glob(f"*{SUFFIX}")]
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def _newest(self) -> tuple[Kept | None, list[tuple[str, str]]]:
+        """The last whole state, and the damaged ones after it with the reason."""
+        damage = []
+        for number in reversed(self._numbers()):
+            path = self._folder / f"{number}{SUFFIX}"
+            try:
+                head, arrays = _read(path)
+            except (OSError, ValueError) as error:
+                damage.append((path.name, str(error)))
+                continue
+            self._compare(head)
+            return Kept(number, _unpacked(head["state"], memoryview(arrays)), head["done"]), damage
+        if damage:
             raise CheckpointError(
-                f"{self._manager.directory.parent} holds another run: other data, parameters, key, phases or format; "
-                f"give another folder, or remove it"
+                f"{self._folder}: no state is whole ({'; '.join(': '.join(x) for x in damage)}); bring one back from a "
+                f"copy, or remove the folder to begin anew"
             )
-        return found["state"]
+        if any(x.name.isdecimal() for x in self._folder.glob("*")):
+            raise CheckpointError(
+                f"{self._folder} holds a run that an earlier lgn began; let that one end it, or give another folder"
+            )
+        return None, damage
+
+    def _compare(self, head):
+        if head["format"] != FORMAT:
+            raise CheckpointError(
+                f"{self._folder} has format {head['format']} and this lgn reads {FORMAT}; go on with the version that "
+                f"wrote it, or give another folder"
+            )
+        if head["identity"] != self._identity:
+            try:
+                before = json.loads((self._folder / "run.json").read_text())
+                names = difference(before, self._outline)
+            except (OSError, ValueError, AttributeError, TypeError):
+                names = []
+            what = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            raise CheckpointError(
+                f"{self._folder.parent} holds another run: it differs in {what or 'what run.json would say'}; make "
+                f"the same call to go on with it, give another folder for this one, or remove it"
+            )
 
 
-def fingerprint(arrays: Sequence, names: Sequence[str]) -> str:
-    """Digest of arrays and names."""
-    content = hashlib.blake2b(json.dumps(list(names)).encode(), digest_size=16)
-    for array in arrays:
-        content.update(np.ascontiguousarray(array).data)
-    return content.hexdigest()
+def _read(path: Path) -> tuple[dict, bytes]:
+    """Head and arrays of a state. Raises OSError or ValueError where it is not whole."""
+    content = path.read_bytes()
+    checksum, _, rest = content.partition(b"\n")
+    if checksum != _checksum([rest]).encode():
+        raise ValueError("its checksum differs" if content else "it is empty")
+    head, _, arrays = rest.partition(b"\n")
+    return json.loads(head), arrays
+
+
+def _checksum(content) -> str:
+    digest = hashlib.blake2b(digest_size=32)
+    for part in content:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _packed(tree, arrays: list[bytes]):
+    """The tree with [dtype, shape] in place of its arrays, whose bytes are appended."""
+    if isinstance(tree, dict):
+        return {name: _packed(x, arrays) for name, x in tree.items()}
+    array = np.asarray(tree)
+    if array.dtype.hasobject:
+        raise CheckpointError(f"a phase keeps {tree!r} in its state; expected arrays, and dicts of arrays")
+    arrays.append(array.tobytes())
+    return [array.dtype.name, list(array.shape)]
+
+
+def _unpacked(tree, arrays: memoryview):
+    """The tree that `_packed` was given."""
+    place = 0
+
+    def fill(part):
+        nonlocal place
+        if isinstance(part, dict):
+            return {name: fill(x) for name, x in part.items()}
+        dtype, shape = np.dtype(part[0]), part[1]
+        start, place = place, place + dtype.itemsize * math.prod(shape)
+        return np.frombuffer(arrays[start:place], dtype).reshape(shape).copy()
+
+    return fill(tree)

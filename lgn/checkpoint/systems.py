@@ -1,11 +1,11 @@
-"""Saving and loading of systems: arrays by orbax under their paths, all else as a description by public names."""
+"""Saving and loading of systems: arrays under their paths, all else as a description by public names."""
 
-import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.checkpoint.describe import CheckpointError, Register, build, describe, names_in
+from lgn.checkpoint.files import not_written
 
-FORMAT = 2
+FORMAT = 3
 PROTOCOL = ("rate", "energy", "check", "config")
 LEAF = "leaf"
 
@@ -31,7 +33,8 @@ def save(path: str | Path, system) -> None:
         system: a Lagrangian, a baseline, or any other system that has `config()`.
 
     Raises:
-        CheckpointError: a function that cannot be found again by name (a lambda, a local function).
+        CheckpointError: a function that cannot be found again by name (a lambda, a local function); a folder that
+            cannot be written.
 
     Example:
         >>> import lgn, tempfile
@@ -42,6 +45,9 @@ def save(path: str | Path, system) -> None:
         >>> lgn.load(folder).graph.n_node.tolist()
         [5]
     """
+    examples = "lgn.Lagrangian(graph, density), or another with config()"
+    _arguments.has("save: system", system, PROTOCOL, examples)
+    _arguments.path("save: path", path)
     arrays: dict[str, np.ndarray] = {}
     content = {"format": FORMAT, "system": describe(system, arrays)}
     arrays |= {f"{LEAF}/{name}": np.asarray(x) for name, x in leaves_of(system).items()}
@@ -49,12 +55,14 @@ def save(path: str | Path, system) -> None:
     final = Path(path).absolute()
     fresh = final.with_name(f".{final.name}.{os.getpid()}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
     try:
+        fresh.mkdir(parents=True)
         (fresh / "system.json").write_text(json.dumps(content, indent=1))
-        _write(fresh / "arrays", {name: x for name, x in arrays.items() if x.size})  # orbax takes no empty array
+        _write(fresh / "arrays", arrays)
         (fresh / "checksum").write_text(_checksum(fresh))
         _replace(final, fresh)
+    except OSError as error:
+        raise not_written(final, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -76,9 +84,13 @@ def load(path: str | Path, *, trusted: Iterable[Any] = ()):
         CheckpointError: nothing there, cut short, altered, written by another version, a name that is not trusted, or
             leaves that are not those of the system that it describes.
     """
-    folder = Path(path).absolute()
+    folder = _arguments.path("load: path", path).absolute()
+    if isinstance(trusted, str) or not isinstance(trusted, Iterable):
+        raise ValueError(f"load: trusted={trusted!r}; expected a list of modules, classes or functions: give [module]")
     if not folder.exists():
-        raise CheckpointError(f"load: {path} does not exist")
+        left = [str(x) for x in folder.parent.glob(f".{folder.name}.*.old")]
+        aside = f", but a save that was killed left {left[0]}: rename that" if left else ""
+        raise CheckpointError(f"load: {path} does not exist{aside}")
     try:
         content = _read_description(folder)
     except (OSError, ValueError, RecursionError) as error:
@@ -152,51 +164,37 @@ def _checksum(folder: Path) -> str:
 
 
 def _replace(final: Path, fresh: Path) -> None:
-    """Puts `fresh` in place of `final`; a kill in between leaves one of the two intact."""
-    if not final.exists():
-        fresh.rename(final)
-        return
+    """Puts `fresh` in place of `final`; an error or Ctrl-C leave one of the two there, a kill between two system calls
+    the old one beside it."""
     old = final.with_name(f".{final.name}.{os.getpid()}.old")
-    final.rename(old)
-    fresh.rename(final)
-    shutil.rmtree(old)
-
-
-def _write(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    import orbax.checkpoint as ocp
-
-    with quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as writer:
-        writer.save(folder, args=ocp.args.StandardSave(arrays))
-
-
-def _read_arrays(folder: Path, table: dict) -> dict[str, np.ndarray]:
-    """The arrays of the table, with the shapes and dtypes that it says."""
-    import orbax.checkpoint as ocp
-
-    with quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        found = {name: np.asarray(x) for name, x in reader.restore(folder).items()}
-    empty = {name: np.zeros(shape, dtype) for name, (shape, dtype) in table.items() if 0 in shape}
-    arrays = found | empty
-    if odd := sorted(set(arrays) ^ set(table)):
-        raise CheckpointError(f"load: array {odd[0]!r} is missing or stands in no table")
-    for name, (shape, dtype) in table.items():
-        x = arrays[name]
-        if list(x.shape) != shape or str(x.dtype) != dtype:
-            raise CheckpointError(
-                f"load: array {name!r} has shape {list(x.shape)} and dtype {x.dtype}; its table says {shape}, {dtype}"
-            )
-    return arrays
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """orbax logs every save on absl's logger."""
-    import logging
-
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        yield
+        if final.exists():
+            final.rename(old)
+        fresh.rename(final)
     finally:
-        logger.setLevel(level)
+        if old.exists() and not final.exists():
+            old.rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """The bytes of the arrays, one after the other."""
+    with open(path, "wb") as file:
+        for x in arrays.values():
+            file.write(x.tobytes())
+
+
+def _read_arrays(path: Path, table: dict) -> dict[str, np.ndarray]:
+    """The arrays of the table, with the shapes and dtypes that it says."""
+    content, place, arrays = memoryview(path.read_bytes()), 0, {}
+    for name, (shape, named) in table.items():
+        dtype = np.dtype(named)
+        if dtype.hasobject:
+            raise CheckpointError(f"load: array {name!r} has dtype {dtype}, which no `save` writes")
+        start, place = place, place + dtype.itemsize * math.prod(shape)
+        if place > len(content):
+            raise CheckpointError(f"load: array {name!r} of shape {shape} and dtype {dtype} goes beyond the file")
+        arrays[name] = np.frombuffer(content[start:place], dtype).reshape(shape).copy()
+    if place != len(content):
+        raise CheckpointError(f"load: {len(content) - place} bytes of the arrays stand in no table")
+    return arrays
