@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays
 from lgn.data.trajectories import States, Trajectory
 from lgn.graphs.features import clamped_nodes
 from lgn.learning.losses import accelerations
@@ -14,10 +15,13 @@ from lgn.mechanics.system import require
 
 def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time node dim"]) -> np.ndarray:
     """(time,) |found - exact| / |exact|, norms over nodes and degrees of freedom."""
-    if found.shape != exact.shape:
-        raise ValueError(f"relative_l2: found has shape {found.shape} and exact {exact.shape}; expected the same")
-    difference = np.asarray(found) - np.asarray(exact)
-    return np.linalg.norm(difference, axis=(1, 2)) / np.linalg.norm(np.asarray(exact), axis=(1, 2))
+    x, y = (_arrays.reals(f"relative_l2: {name}", z) for name, z in (("found", found), ("exact", exact)))
+    if x.shape != y.shape or x.ndim != 3:
+        raise ValueError(
+            f"relative_l2: found has shape {x.shape} and exact {y.shape}; expected the same, (time, node, dim): give "
+            f"x[None] for one state"
+        )
+    return np.linalg.norm(x - y, axis=(1, 2)) / np.linalg.norm(y, axis=(1, 2))
 
 
 def parameters(system) -> int:
@@ -82,7 +86,10 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
     from scipy.sparse.linalg import eigsh
 
     require(system, "stiffness_matrix", "diagnostics.eigenfrequencies", "only a Lagrangian has it")
+    system.check(q, q)
     free = np.repeat(~clamped_nodes(system.graph), q.shape[1])
+    if _arguments.whole("eigenfrequencies: count", count) >= free.sum():
+        raise ValueError(f"eigenfrequencies: count={count} of {free.sum()} degrees of freedom; give fewer")
     rest = jnp.zeros_like(q)
     stiffness = system.stiffness_matrix(q)[free][:, free]
     mass = system.mass_matrix(q, rest)[free][:, free]

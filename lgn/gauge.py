@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from lgn import _arrays
 from lgn.graphs.features import clamped_nodes
 from lgn.mechanics.lagrangian import Lagrangian
 from lgn.mechanics.system import require
@@ -63,10 +64,16 @@ def gauge_distance(
         >>> lgn.gauge_distance(L, other, q, v)
         GaugeDistance(scale=3.0, mass=0.0, force=0.0, energy=0.0)
     """
+    q, v = (_arrays.floats(name, x) for name, x in (("q", q), ("v", v)))
     if np.ndim(q) != 3 or np.shape(q) != np.shape(v):
         raise ValueError(f"q has shape {np.shape(q)} and v {np.shape(v)}; expected (sample, node, dim) of both")
     for one in (system, reference):
-        require(one, "functional", "gauge_distance", "only a Lagrangian has a gauge")
+        require(one, "momentum", "gauge_distance", "only a Lagrangian has a gauge")
+    if system.domain.size != reference.domain.size:
+        raise ValueError(
+            f"gauge_distance: system has {system.domain.size} nodes and reference {reference.domain.size}; give two on "
+            f"the same graph"
+        )
     free = np.repeat(~clamped_nodes(reference.graph), q.shape[2])
     mass, force, energy = _samples(system, free, q, v)
     mass_r, force_r, energy_r = _samples(reference, free, q, v)

@@ -11,6 +11,9 @@ from lgn import _names
 ORDER = [
     "_names",
     "_guard",
+    "_arguments",
+    "_arrays",
+    "_traced",
     "_pytrees",
     "graphs",
     "densities",

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn.densities.density import config_of
-from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import (
     Activation,
     Initializer,
+    check_mass,
     check_smooth,
     dense_layers,
     perceptron,
@@ -49,11 +51,17 @@ class Continuum(nnx.Module):
     config = config_of
 
     def __init__(self, local: Local):
-        self.local = local
+        self.local = _arguments.called(
+            "Continuum: local", local, "a function (phi, gradient, rate, features), or a FieldMLP"
+        )
 
     def __call__(self, *local) -> Float[Array, ""]:
         q, *rest, features = local
-        shape, gradient = (jnp.asarray(features[name], q.dtype) for name in ("shape", "shape_gradient"))
+        if "shape" not in features:
+            raise ValueError(
+                "Continuum reads shape functions, which only cells have: give [(density, lgn.cell_stencil)]"
+            )
+        shape, gradient = (features[name].astype(q.dtype) for name in ("shape", "shape_gradient"))
         return features["measure"] * self.local(shape @ q, gradient.T @ q, *(shape @ v for v in rest), features)
 
 
@@ -106,11 +114,14 @@ class FieldMLP(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        check_widths("FieldMLP", *hidden)
-        if space < 1:
-            raise ValueError(f"FieldMLP: space={space}; expected at least 1")
+        hidden = widths_of("FieldMLP", hidden)
+        _arguments.whole("FieldMLP: dim", dim)
+        _arguments.whole("FieldMLP: space", space)
+        _arguments.flag("FieldMLP: isotropic", isotropic)
+        _arguments.positive("FieldMLP: energy_scale", energy_scale)
         check_smooth(activation)
-        self.dim, self.space, self.hidden, self.activation = dim, space, tuple(hidden), activation
+        check_mass("FieldMLP", mass)
+        self.dim, self.space, self.hidden, self.activation = dim, space, hidden, activation
         self.isotropic, self.mass, self.energy_scale = isotropic, mass, energy_scale
         self.gradient_scale = scale_of("gradient_scale", gradient_scale, dim)
         self.inputs = Inputs(

@@ -47,6 +47,9 @@ def config_of(self) -> dict[str, Any]:
     """The arguments that make an object of this shape again: those named by its constructor, read from attributes of
     the same names, and for `**inputs` the settings of its `Inputs`. Random streams and initialisers are left out.
 
+    Raises:
+        ValueError: an argument without an attribute of its name.
+
     Example:
         >>> import lgn
         >>> class Spring:
@@ -57,5 +60,11 @@ def config_of(self) -> dict[str, Any]:
         {'stiffness': 2.0}
     """
     taken = list(inspect.signature(type(self).__init__).parameters.values())[1:]
-    named = {p.name: getattr(self, p.name) for p in taken if p.kind is not p.VAR_KEYWORD and p.name not in RANDOM}
+    kept = [p.name for p in taken if p.kind is not p.VAR_KEYWORD and p.name not in RANDOM]
+    if lacking := [name for name in kept if not hasattr(self, name)]:
+        raise ValueError(
+            f"config_of: {type(self).__name__} has no attribute {lacking[0]!r} of its argument of that name; set "
+            f"self.{lacking[0]} = {lacking[0]}, or write a config() of your own"
+        )
+    named = {name: getattr(self, name) for name in kept}
     return named | (self.inputs.settings() if any(p.kind is p.VAR_KEYWORD for p in taken) else {})

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays
+
 Scale = float | Sequence[float]
 NAMES = {1: "u", 2: "(q, v)"}  # the states of so many fields
 
@@ -46,8 +48,9 @@ class Inputs:
         feature_scale: their typical size, one number or one for each of them.
 
     Raises:
-        ValueError: sizes below 1, fields other than 1 or 2, scales that are not positive or of the wrong length,
-            angles that are no degrees of freedom, features without their size, differences of one slot.
+        ValueError: sizes below 1 or not whole, fields other than 1 or 2, scales that are not positive or of the wrong
+            length, angles that are no degrees of freedom, features that are no names or without their size, differences
+            of one slot.
     """
 
     slots: int
@@ -62,8 +65,11 @@ class Inputs:
     feature_scale: Scale = 1.0
 
     def __post_init__(self):
-        if min(self.slots, self.dim) < 1:
-            raise ValueError(f"slots={self.slots}, dim={self.dim}; each must be at least 1")
+        _arguments.whole("slots", self.slots)
+        _arguments.whole("dim", self.dim)
+        _arguments.whole("feature_size", self.feature_size, least=0)
+        _arguments.flag("relative", self.relative)
+        _arguments.names("features", self.features)
         if self.fields not in (1, 2):
             raise ValueError(f"fields={self.fields}; give 2 for a density of (q, v), 1 for one of u")
         if self.relative and self.slots < 2:
@@ -161,21 +167,23 @@ class Inputs:
 
 def scale_of(name: str, value, dim: int) -> tuple[float, ...]:
     """One positive scale for each degree of freedom."""
-    values = np.broadcast_to(value, (dim,)) if np.ndim(value) == 0 else np.asarray(value)
-    if values.shape != (dim,) or not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError(f"{name}={value}; give a positive number, or one for each of {dim}")
+    values = np.broadcast_to(value, (dim,)) if np.ndim(value) == 0 else _arrays.array(name, value)
+    if not _arguments.real(values) or values.shape != (dim,) or not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"{name}={value!r}; give a positive number, or one for each of {dim}")
     return tuple(float(x) for x in values)
 
 
 def angles_of(angles, dim: int) -> tuple[int, ...]:
     """The degrees of freedom that are angles, ascending."""
-    given = tuple(int(i) for i in angles)
+    given = _arguments.sizes("angles", angles, least=0)
     if len(set(given)) != len(given) or not set(given) <= set(range(dim)):
         raise ValueError(f"angles={angles}; give distinct degrees of freedom out of 0 to {dim - 1}")
     return tuple(sorted(given))
 
 
-def check_widths(name: str, *widths) -> None:
-    """Raises ValueError: no layer, or one of no width."""
-    if not widths or min(widths) < 1:
+def widths_of(name: str, hidden, least: int = 1) -> tuple[int, ...]:
+    """Widths of hidden layers, at least so many. Raises ValueError: too few, or one that is not whole or below 1."""
+    widths = _arguments.sizes(f"{name}: hidden", hidden)
+    if len(widths) < least:
         raise ValueError(f"{name}: hidden={widths}; give one width or more, each at least 1")
+    return widths

@@ -1,5 +1,6 @@
 """Layers: affine layers with an activation between, their initialisers, and derivatives of activations."""
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import jax
@@ -8,15 +9,23 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
+
 Activation = Callable[[Array], Array]
 Initializer = Callable[[int, int], nnx.Initializer]
 
 
-def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs) -> nnx.List:
-    """Affine layers from sizes[0] inputs to sizes[-1] outputs, in the default floating dtype."""
+def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs | None) -> nnx.List:
+    """Affine layers from sizes[0] inputs to sizes[-1] outputs, in the default floating dtype.
+
+    Raises:
+        ValueError: random streams or an initialiser that are none.
+    """
+    streams = _arguments.streams("network", rngs)
+    _check_initializer(initializer)
     count, dtype = len(sizes) - 1, jnp.result_type(float)
     return nnx.List(
-        nnx.Linear(a, b, kernel_init=initializer(i, count), param_dtype=dtype, rngs=rngs)
+        nnx.Linear(a, b, kernel_init=initializer(i, count), param_dtype=dtype, rngs=streams)
         for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
     )
 
@@ -32,6 +41,21 @@ def perceptron(layers: nnx.List, activation, x: Float[Array, " input"]) -> Float
     for inner_kernel, inner_bias in hidden:
         x = activation(x @ inner_kernel + inner_bias)
     return x @ kernel + bias
+
+
+def _check_initializer(initializer) -> None:
+    """Raises ValueError for an initialiser of one layer, where that of any layer is meant."""
+    examples = "lgn.small_output, lgn.lecun_normal or a function (layer, layers) -> nnx initialiser"
+    _arguments.called("initializer", initializer, examples)
+    taken = [p for p in inspect.signature(initializer).parameters.values() if p.default is p.empty]
+    if callable(initializer) and [p.name for p in taken[:2]] == ["key", "shape"]:
+        raise ValueError(f"initializer takes (key, shape), as that of one layer does; expected {examples}, not called")
+
+
+def check_mass(name: str, mass) -> None:
+    """Raises ValueError for a kinetic prior that is no positive number, no `nnx.Param` and not None."""
+    if not (mass is None or isinstance(mass, nnx.Variable)):
+        _arguments.positive(f"{name}: the prior, an nnx.Param, None for no prior, or a number, is mass", mass)
 
 
 def prior_mass(mass, dtype) -> Array:
@@ -72,6 +96,7 @@ def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
 
 def check_smooth(activation) -> None:
     """Raises ValueError for a piecewise linear activation: without curvature the mass matrix would be zero."""
+    check_activation(activation)
     second = jax.vmap(jax.grad(jax.grad(activation)))(jnp.linspace(-1.05, 1.05, 8))
     if not (jnp.isfinite(second).all() and jnp.any(jnp.abs(second) > 1e-6)):
         name = getattr(activation, "__name__", activation)
@@ -79,6 +104,20 @@ def check_smooth(activation) -> None:
             f"activation={name} has no second derivative, so that the mass matrix would be zero; "
             f"use softplus, tanh, swish or another smooth function"
         )
+
+
+def check_activation(activation) -> None:
+    """Raises ValueError for what is no elementwise function of jax."""
+    _arguments.called("activation", activation, "jax.nn.softplus, jnp.tanh or another elementwise function of jax")
+    name = getattr(activation, "__name__", activation)
+    try:
+        shape = jax.eval_shape(activation, jax.ShapeDtypeStruct((2, 3), jnp.result_type(float))).shape
+    except Exception as error:
+        raise ValueError(
+            f"activation={name} fails on a jax array ({error}); give one of jax, such as jnp.tanh"
+        ) from error
+    if shape != (2, 3):
+        raise ValueError(f"activation={name} makes shape {shape} of (2, 3); give an elementwise function: jnp.tanh")
 
 
 def derivatives(activation, z):

@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn.densities.density import config_of
-from lgn.densities.inputs import Inputs, InputSettings, check_widths
+from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
     Activation,
     Initializer,
+    check_mass,
     check_smooth,
     dense_layers,
     perceptron,
@@ -70,7 +72,7 @@ def invariants(q0, v0, q1, v1) -> Array:
 class PairDensity(nnx.Module):
     """Learned density of an edge, the same from both ends; for `edge_stencil`.
 
-        l = MLP(pairing(0, 1), features) + MLP(pairing(1, 0), features)
+        l = MLP(pairing(0, 1), features_0, features_1) + MLP(pairing(1, 0), features_1, features_0)
 
     Args:
         dim: values a node carries.
@@ -80,8 +82,8 @@ class PairDensity(nnx.Module):
         initializer: see `MLPDensity`.
         rngs: random streams.
         inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
-            Features are those of the edge, the same from both ends; their size is that for one edge. The pairing sees
-            scaled values, and an angle as its cosine and sine.
+            Features are those of nodes, one at either end, and of the edge, the same from both ends; their size is that
+            for one node or edge. The pairing sees scaled values, and an angle as its cosine and sine.
 
     Raises:
         ValueError: sizes that are not positive, scales of the wrong length, features without their size.
@@ -91,8 +93,17 @@ class PairDensity(nnx.Module):
         >>> from flax import nnx
         >>> spring = lgn.PairDensity(dim=1, features=("stiffness",), feature_size=1, rngs=nnx.Rngs(0))
         >>> q = jnp.array([[0.0], [1.0]])
-        >>> spring(q, q, {"stiffness": jnp.array([0.0, 2.0])}).shape
+        >>> spring(q, q, {"stiffness": jnp.array([2.0, 2.0])}).shape
         ()
+
+        Of an edge, as `edge_stencil` gives it, and of nodes:
+
+        >>> ends = {"nodes": {"charge": [1.0, 5.0]}, "edges": {"length": [1.0, 1.0]}}
+        >>> graph = lgn.from_edges(2, [0, 1], [1, 0], edge_features=ends["edges"], node_features=ends["nodes"])
+        >>> force = lgn.PairDensity(dim=1, features=("charge", "length"), feature_size=2, rngs=nnx.Rngs(0))
+        >>> L = lgn.Lagrangian(graph, [(force, lgn.edge_stencil)])
+        >>> bool(L(q, q) == L.replace(charge=jnp.array([2.0, 5.0]))(q, q))
+        False
     """
 
     slots = 2
@@ -109,21 +120,21 @@ class PairDensity(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        check_widths("PairDensity", *hidden)
+        hidden = widths_of("PairDensity", hidden)
         check_smooth(activation)
-        self.dim, self.hidden, self.pairing, self.activation = dim, tuple(hidden), pairing, activation
+        self.dim, self.hidden, self.pairing, self.activation = dim, hidden, pairing, activation
         self.inputs = Inputs(2, dim, **inputs)
-        seen = _size(pairing, self.inputs) + self.inputs.feature_size
+        seen = _size(pairing, self.inputs) + 2 * self.inputs.feature_size
         self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
         q, v, features = self.inputs.split(*local)
-        speeds, known = self.inputs.speed(v), self.inputs.columns(features, q.dtype)[1]
+        speeds, known = self.inputs.speed(v), self.inputs.columns(_from_both_ends(features), q.dtype)
 
         def seen(near, far):
             places = self.inputs.coordinate(q - q[near] if self.inputs.relative else q)
             pair = self.pairing(places[near], speeds[near], places[far], speeds[far])
-            return perceptron(self.layers, self.activation, jnp.concatenate([pair, known]))[0]
+            return perceptron(self.layers, self.activation, jnp.concatenate([pair, known[near], known[far]]))[0]
 
         return seen(0, 1) + seen(1, 0)
 
@@ -162,6 +173,7 @@ class MessageDensity(nnx.Module):
         (4, 2)
     """
 
+    slots = None  # any number, in any order
     config = config_of
 
     def __init__(
@@ -177,11 +189,11 @@ class MessageDensity(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        check_widths("MessageDensity", *hidden)
-        if messages < 1:
-            raise ValueError(f"MessageDensity: messages={messages}; expected at least 1")
+        hidden = widths_of("MessageDensity", hidden)
+        _arguments.whole("MessageDensity: messages", messages)
         check_smooth(activation)
-        self.dim, self.messages, self.hidden, self.pairing = dim, messages, tuple(hidden), pairing
+        check_mass("MessageDensity", mass)
+        self.dim, self.messages, self.hidden, self.pairing = dim, messages, hidden, pairing
         self.mass, self.activation = mass, activation
         self.inputs = Inputs(2, dim, **inputs)
         seen, known = _size(pairing, self.inputs), self.inputs.feature_size
@@ -210,15 +222,22 @@ class MessageDensity(nnx.Module):
         return self.inputs.columns(features, q.dtype)
 
 
+def _from_both_ends(features):
+    """The features of an edge, which stand in slot 1, in both slots; those of nodes as they are."""
+    edges = getattr(features, "of_edges", ())
+    return {name: jnp.broadcast_to(x[1:], x.shape) if name in edges else x for name, x in features.items()}
+
+
 def _size(pairing, inputs) -> int:
     """Length of what a pairing makes of two states."""
+    _arguments.called("pairing", pairing, "lgn.difference, lgn.distance or a function (q0, v0, q1, v1) -> vector")
     q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.moving))
     try:
         shape = jax.eval_shape(pairing, q, v, q, v).shape
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"pairing {getattr(pairing, '__name__', pairing)} takes no q of {inputs.coordinates} numbers beside v of "
-            f"{inputs.moving} ({error}); angles make two numbers of one"
+            f"pairing {getattr(pairing, '__name__', pairing)} takes no (q0, v0, q1, v1) with q of "
+            f"{inputs.coordinates} numbers and v of {inputs.moving} ({error}); angles make two numbers of one"
         ) from error
     if len(shape) != 1:
         raise ValueError(f"pairing {getattr(pairing, '__name__', pairing)} returns shape {shape}; expected a vector")

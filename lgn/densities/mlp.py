@@ -10,10 +10,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.densities.density import Expansion, config_of
-from lgn.densities.inputs import Inputs, InputSettings, check_widths
+from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
     Activation,
     Initializer,
+    check_mass,
     check_smooth,
     dense_layers,
     derivatives,
@@ -43,7 +44,8 @@ class MLPDensity(nnx.Module):
         inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
 
     Raises:
-        ValueError: sizes that are not positive, scales of the wrong length, an activation without second derivative.
+        ValueError: sizes that are not positive, scales of the wrong length, an activation without second derivative, a
+            mass that is not positive.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -67,9 +69,10 @@ class MLPDensity(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        check_widths("MLPDensity", *hidden)
+        hidden = widths_of("MLPDensity", hidden)
         check_smooth(activation)
-        self.slots, self.dim, self.hidden, self.activation, self.mass = slots, dim, tuple(hidden), activation, mass
+        check_mass("MLPDensity", mass)
+        self.slots, self.dim, self.hidden, self.activation, self.mass = slots, dim, hidden, activation, mass
         self.inputs = Inputs(slots, dim, **inputs)
         self.layers = dense_layers((self.inputs.size, *hidden, 1), initializer, rngs)
 

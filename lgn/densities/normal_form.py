@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
 from lgn.densities.density import Density, config_of
 
@@ -67,13 +68,11 @@ def normal_form(
         >>> float(lgn.Lagrangian(graph, terms)(jnp.eye(4)[:, :1], jnp.ones((4, 1))))  # 0.5 (4 v^2 - q^2 - 2 q^2)
         0.5
     """
-    q = jnp.asarray(q, float)
-    v = jnp.zeros_like(q) if v is None else jnp.asarray(v, float)
-    if q.ndim != 2 or q.shape != v.shape:
-        raise ValueError(f"normal_form: q has shape {q.shape} and v {v.shape}; expected (slot, dim) of both")
-    if points < 1:
-        raise ValueError(f"normal_form: points={points}; expected at least 1")
-    scale = mean_mass(density, q, v, features) if scale is None else jnp.asarray(scale, float)
+    q = jnp.asarray(_arrays.numbers("normal_form: q", q), float)
+    v = jnp.zeros_like(q) if v is None else jnp.asarray(_arrays.numbers("normal_form: v", v), float)
+    if scale is None:
+        scale = mean_mass(density, q, v, features)
+    scale = jnp.asarray(_arrays.numbers("normal_form: scale", scale), float)
     _check_scale(scale)
     return NormalForm(density, q, v, scale, points)
 
@@ -93,7 +92,11 @@ def mean_mass(
         >>> float(lgn.mean_mass(particle, jnp.zeros((2, 3)), jnp.zeros((2, 3))))
         3.0
     """
-    mass = jax.hessian(density, argnums=1)(q, v, dict(features or {}))
+    _check_density(density, q, v)
+    name, known = f"density {getattr(density, '__name__', type(density).__name__)}", dict(features or {})
+    if not hasattr(density, "slots"):
+        _traced.reads_within(name, density, q, v, known)
+    mass = _traced.said(name, jax.hessian(density, argnums=1), q, v, known)
     return jnp.trace(mass.reshape(v.size, v.size)) / v.shape[1]
 
 
@@ -103,10 +106,11 @@ class NormalForm(nnx.Module):
     config = config_of
 
     def __init__(self, density: Density, q, v, scale, points: int):
+        _check_density(density, q, v)
         self.density = attribute(density)
         self.q, self.v, self.scale = (nnx.data(jnp.asarray(x)) for x in (q, v, scale))
         self.slots, self.dim = self.q.shape
-        self.points = points
+        self.points = _arguments.whole("normal_form: points", points)
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
         q_0, v_0 = self.q.astype(q.dtype), self.v.astype(q.dtype)
@@ -124,6 +128,12 @@ class NormalForm(nnx.Module):
         path = q_0 + 0.5 * (nodes[:, None, None] + 1) * (q - q_0)
         momenta = jax.vmap(lambda place: self._momentum(place, features))(path)
         return 0.5 * jnp.sum((q - q_0) * jnp.tensordot(weights, momenta, 1))
+
+
+def _check_density(density, q, v) -> None:
+    _arguments.called("density", density, "a function (q, v, features) -> scalar, or a learned one")
+    if np.ndim(q) != 2 or np.shape(q) != np.shape(v):
+        raise ValueError(f"normal_form: q has shape {np.shape(q)} and v {np.shape(v)}; expected (slot, dim) of both")
 
 
 def _check_scale(scale) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn.densities.density import config_of
-from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import Activation, Initializer, check_smooth, dense_layers, perceptron, small_output
 
 Growth = Callable[[Array], Array]  # of one component of the velocity
@@ -47,8 +48,7 @@ class Dry:
     speed: float
 
     def __post_init__(self):
-        if not (np.isfinite(self.speed) and self.speed > 0):
-            raise ValueError(f"Dry: speed={self.speed}; give a positive number")
+        _arguments.positive("Dry: speed", self.speed)
 
     def __call__(self, s: Array) -> Array:
         return self.speed * s**2 / (jnp.sqrt(self.speed**2 + s**2) + self.speed)  # the difference would cancel
@@ -108,22 +108,22 @@ class PositiveForm(nnx.Module):
         self.inputs = Inputs(slots, dim, **inputs)
         if self.inputs.fields != 2:
             raise ValueError(f"fields={self.inputs.fields}: kinetic energy and friction are functions of (q, v)")
-        if hidden:
-            check_widths("PositiveForm", *hidden)
-        elif self.inputs.features:
+        hidden = widths_of("PositiveForm", hidden, least=0)
+        if self.inputs.features and not hidden:
             raise ValueError(
                 f"PositiveForm: features={self.inputs.features} with hidden=(), which reads none; give widths"
             )
         if hidden and rngs is None:
-            raise ValueError(f"PositiveForm: hidden={tuple(hidden)} without rngs; give rngs=nnx.Rngs(0)")
+            raise ValueError(f"PositiveForm: hidden={hidden} without rngs; give rngs=nnx.Rngs(0)")
         check_smooth(activation)
+        _arguments.called("law", law, "lgn.half_square, lgn.cubic, lgn.Dry(speed) or another convex function")
         _check_law(law)
-        self.slots, self.dim, self.hidden, self.law, self.activation = slots, dim, tuple(hidden), law, activation
+        self.slots, self.dim, self.hidden, self.law, self.activation = slots, dim, hidden, law, activation
         self.size = scale_of("size", size, dim)
         width = (slots - self.inputs.relative) * dim
         outputs = width * (width + 1) // 2
         sizes = (self.inputs.places + self.inputs.feature_size, *hidden, outputs)
-        self.layers = dense_layers(sizes, initializer, rngs) if rngs and hidden else None
+        self.layers = dense_layers(sizes, initializer, rngs) if hidden else None
         self.constants = None if hidden else nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, q, v, features) -> Float[Array, ""]:

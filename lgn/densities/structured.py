@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.densities.density import config_of
-from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import Activation, Initializer, dense_layers, perceptron, small_output
 from lgn.densities.positive import PositiveForm, seen_at, settle
 
@@ -62,10 +62,13 @@ class StructuredDensity(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        check_widths("StructuredDensity", *hidden)
-        self.slots, self.dim, self.hidden, self.activation = slots, dim, tuple(hidden), activation
-        self.kinetic_hidden = self.hidden if kinetic_hidden is None else tuple(kinetic_hidden)
-        self.mass, self.inputs = scale_of("mass", mass, dim), Inputs(slots, dim, **inputs)
+        hidden = widths_of("StructuredDensity", hidden)
+        self.slots, self.dim, self.hidden, self.activation = slots, dim, hidden, activation
+        self.kinetic_hidden = (
+            hidden if kinetic_hidden is None else widths_of("StructuredDensity: kinetic", kinetic_hidden, least=0)
+        )
+        self.inputs = Inputs(slots, dim, **inputs)
+        self.mass = scale_of("mass", mass, dim)
         # T reads the velocities of all slots, and where it is constant no features
         of_kinetic = InputSettings(**inputs) | {"relative": False}
         of_kinetic |= {} if self.kinetic_hidden else {"features": (), "feature_size": 0, "feature_scale": 1.0}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn._pytrees import attribute
 from lgn.densities.density import Density, config_of
 
@@ -22,7 +23,7 @@ class Transformed(nnx.Module):
             smooth, and at the top of a module, so that a checkpoint can name it.
 
     Raises:
-        TypeError: density or coordinates that cannot be called.
+        ValueError: density or coordinates that cannot be called, coordinates that give no tuple of fields.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -37,13 +38,15 @@ class Transformed(nnx.Module):
 
     def __init__(self, density: Density, coordinates: Callable):
         for name, given in (("density", density), ("coordinates", coordinates)):
-            if not callable(given):
-                raise TypeError(f"Transformed: {name}={given!r} cannot be called; give a function or a module")
+            _arguments.called(f"Transformed: {name}", given, "a function or a module")
         self.density, self.coordinates = attribute(density), coordinates
 
     def __call__(self, *local) -> Float[Array, ""]:
         *state, features = local
-        return self.density(*self.coordinates(*state), features)
+        fields = self.coordinates(*state)
+        if not isinstance(fields, tuple | list):
+            raise ValueError(f"Transformed: coordinates give a {type(fields).__name__}; expected a tuple of fields")
+        return self.density(*fields, features)
 
 
 def halves(u: Float[Array, "slot two_dim"]) -> tuple[Float[Array, "slot dim"], Float[Array, "slot dim"]]:
@@ -57,6 +60,8 @@ def halves(u: Float[Array, "slot two_dim"]) -> tuple[Float[Array, "slot dim"], F
         >>> [x.tolist() for x in lgn.halves(jnp.array([[1.0, 2.0, 3.0, 4.0]]))]
         [[[1.0, 2.0]], [[3.0, 4.0]]]
     """
+    if not hasattr(u, "shape"):
+        raise ValueError(f"u is {u!r}; expected an array (slot, dim): give jnp.asarray(u)")
     if u.shape[1] % 2:
         raise ValueError(f"u carries {u.shape[1]} values a node; u = (q, p) has an even number: as many p as q")
     return u[:, : u.shape[1] // 2], u[:, u.shape[1] // 2 :]

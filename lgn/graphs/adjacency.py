@@ -5,6 +5,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
+from lgn import _arguments, _arrays
 from lgn.graphs.edges import distinct, from_edges, from_pairs
 from lgn.graphs.features import places
 
@@ -28,7 +29,7 @@ def from_adjacency(
         >>> path.edges["weight"].tolist()
         [2.0, 2.0, 3.0, 3.0]
     """
-    A = A if scipy.sparse.issparse(A) else np.asarray(A)
+    A = A if scipy.sparse.issparse(A) else _arrays.reals("from_adjacency: A", A)
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"from_adjacency: A has shape {A.shape}; expected (node, node)")
     if A.dtype.kind not in "biuf":
@@ -62,7 +63,7 @@ def nearest_neighbours(points: ArrayLike, k: int) -> jraph.GraphsTuple:
         [0, 1, 1, 2]
     """
     place = places("points", points)
-    if not 1 <= k < len(place):
+    if not 1 <= _arguments.whole("nearest_neighbours: k", k, least=0) < len(place):
         raise ValueError(f"nearest_neighbours: k={k} for {len(place)} points; give 1 to {len(place) - 1}")
     tree, _ = _cloud(place)
     near = tree.query(place, k + 1)[1][:, 1:]
@@ -87,8 +88,7 @@ def within_radius(points: ArrayLike, radius: float) -> jraph.GraphsTuple:
         [0, 1, 1, 2]
     """
     place = places("points", points)
-    if not (np.isfinite(radius) and radius > 0):
-        raise ValueError(f"within_radius: radius={radius}; give a positive number")
+    _arguments.positive("within_radius: radius", radius)
     tree, nearest = _cloud(place)
     if nearest.max() > radius:
         raise ValueError(

@@ -6,7 +6,8 @@ import jraph
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lgn.graphs.features import features_of, indices_of, places
+from lgn import _arguments
+from lgn.graphs.features import check_kinds, features_of, indices_of, places
 
 
 def from_edges(
@@ -32,7 +33,8 @@ def from_edges(
 
     Raises:
         ValueError: no node, indices out of range, self-loops, repeated edges, an edge without its reverse, an isolated
-            node, features or positions of the wrong length or not finite.
+            node, features or positions of the wrong length or not finite, one name for a feature of nodes and one of
+            edges.
 
     Example:
         >>> import lgn
@@ -40,8 +42,7 @@ def from_edges(
         >>> int(triangle.n_edge[0])
         6
     """
-    if n_node < 1:
-        raise ValueError(f"from_edges: n_node={n_node}; give at least one node")
+    n_node = _arguments.whole("from_edges: n_node", n_node)
     senders = indices_of("senders", senders, n_node)
     receivers = indices_of("receivers", receivers, n_node)
     if senders.shape != receivers.shape:
@@ -76,8 +77,7 @@ def single_node(node_features: Mapping[str, ArrayLike] | None = None, count: int
         >>> lgn.single_node({"g": [1.6, 9.8]}, count=2).nodes["g"].tolist()
         [1.6, 9.8]
     """
-    if count < 1:
-        raise ValueError(f"single_node: count={count}; give at least one node")
+    count = _arguments.whole("single_node: count", count)
     nothing = np.zeros(0, int)
     return graph_of(count, nothing, nothing, features_of("node_features", node_features, count), {})
 
@@ -97,6 +97,7 @@ def distinct(pairs, n_node) -> np.ndarray:
 
 def graph_of(n_node, senders, receivers, nodes, edges, constants=None) -> jraph.GraphsTuple:
     """The tuple of one graph, from parts that were checked."""
+    check_kinds(nodes, edges, constants or {})
     return jraph.GraphsTuple(
         nodes=nodes,
         edges=edges,

@@ -15,6 +15,8 @@ import jraph
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lgn import _arguments, _arrays
+
 GEOMETRY = {"position", "measure", "clamped", "offset", "slot", "slots", "cells"}
 RESERVED = GEOMETRY | {"mask", "shape", "shape_gradient", "time", "control"}  # names that lgn itself gives a density
 
@@ -43,17 +45,18 @@ def with_features(
         >>> float(graph.globals["gravity"])
         9.8
     """
-    whole = {name: np.asarray(x)[None] for name, x in (graph_features or {}).items()}
+    check_graph(graph)
+    whole = {
+        name: _arrays.reals(f"graph_features[{name!r}]", x)[None]
+        for name, x in _arguments.named("graph_features", graph_features).items()
+    }
     kinds = {
         "nodes": features_of("node_features", node_features, node_count(graph)),
         "edges": features_of("edge_features", edge_features, graph.senders.size),
         "globals": {name: x[0] for name, x in features_of("graph_features", whole, 1).items()},
     }
     grown = graph._replace(**{kind: {**getattr(graph, kind), **found} for kind, found in kinds.items()})
-    names = [name for kind in kinds for name in getattr(grown, kind) if name not in GEOMETRY]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"with_features: {twice[0]!r} would be a feature of two kinds; rename one of them")
+    check_kinds(grown.nodes, grown.edges, grown.globals)
     return grown
 
 
@@ -65,7 +68,7 @@ def clamp(graph: jraph.GraphsTuple, node_indices: ArrayLike) -> jraph.GraphsTupl
         node_indices: nodes to hold, in addition to those already held.
 
     Raises:
-        ValueError: indices out of range.
+        ValueError: no graph, indices out of range or not whole.
 
     Example:
         >>> import lgn
@@ -73,7 +76,7 @@ def clamp(graph: jraph.GraphsTuple, node_indices: ArrayLike) -> jraph.GraphsTupl
         >>> int(string.nodes["clamped"].sum())
         2
     """
-    clamped = clamped_nodes(graph).copy()
+    clamped = clamped_nodes(check_graph(graph)).copy()
     clamped[indices_of("node_indices", node_indices, node_count(graph))] = True
     return graph._replace(nodes={**graph.nodes, "clamped": clamped})
 
@@ -90,7 +93,7 @@ def clamped_nodes(graph: jraph.GraphsTuple) -> np.ndarray:
 
 def places(name, values, count=None) -> np.ndarray:
     """(node, space) finite coordinates, checked."""
-    place = np.asarray(values, dtype=float)
+    place = _arrays.reals(name, values).astype(float)
     if place.ndim != 2 or len(place) != (len(place) if count is None else count) or not place.size:
         raise ValueError(f"{name} has shape {place.shape}; expected (node, space) = ({count or 'node'}, ...)")
     if not np.isfinite(place).all():
@@ -100,11 +103,11 @@ def places(name, values, count=None) -> np.ndarray:
 
 def indices_of(name, values, n_node) -> np.ndarray:
     """(n,) node numbers, checked."""
-    indices = np.asarray(values)
-    if indices.size == 0:
-        indices = indices.astype(int)
+    indices = _arrays.array(name, values)
+    indices = indices.astype(int) if indices.size == 0 else indices
     if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-        raise ValueError(f"{name} has shape {indices.shape} and dtype {indices.dtype}; expected integers (n,)")
+        mask = "; give np.flatnonzero(mask)" if indices.dtype == bool else ""
+        raise ValueError(f"{name} has shape {indices.shape} and dtype {indices.dtype}; expected integers (n,){mask}")
     if indices.size and (indices.min() < 0 or indices.max() >= n_node):
         wrong = indices[(indices < 0) | (indices >= n_node)][0]
         raise ValueError(f"{name} holds {wrong}, but the graph has nodes 0 to {n_node - 1}")
@@ -113,11 +116,35 @@ def indices_of(name, values, n_node) -> np.ndarray:
 
 def features_of(name, features, count) -> dict:
     """Features of `count` nodes or edges as arrays, checked."""
-    for key, value in (features or {}).items():
+    found = {}
+    for key, value in _arguments.named(name, features).items():
         if key in RESERVED:
             raise ValueError(f"{name} holds {key!r}, a name that lgn gives itself; rename the feature")
-        if np.ndim(value) < 1 or np.shape(value)[0] != count:
-            raise ValueError(f"{name}[{key!r}] has shape {np.shape(value)}; expected ({count}, ...)")
-        if not np.isfinite(np.asarray(value)).all():
-            raise ValueError(f"{name}[{key!r}] is not finite at row {np.argwhere(~np.isfinite(value))[0, 0]}")
-    return {key: jnp.asarray(value, dtype=float) for key, value in (features or {}).items()}
+        array = _arrays.reals(f"{name}[{key!r}]", value)
+        if array.ndim < 1 or len(array) != count:
+            raise ValueError(f"{name}[{key!r}] has shape {array.shape}; expected ({count}, ...)")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}[{key!r}] is not finite at row {np.argwhere(~np.isfinite(array))[0, 0]}")
+        found[key] = jnp.asarray(array, dtype=float)
+    return found
+
+
+def check_kinds(*kinds: Mapping[str, ArrayLike]) -> None:
+    """Raises ValueError where one name is a feature of two kinds: elements would know but one of them."""
+    names = [name for named in kinds for name in named if name not in GEOMETRY]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"{twice[0]!r} would be a feature of two kinds, of nodes, edges or the graph; rename one of them"
+        )
+
+
+def check_graph(graph: jraph.GraphsTuple) -> jraph.GraphsTuple:
+    """Itself, if it is a graph whose features have names."""
+    made = "lgn.lattice, lgn.from_edges, lgn.from_networkx, lgn.from_mesh or another"
+    _arguments.of_kind("graph", graph, jraph.GraphsTuple, f"one of {made}")
+    for kind in ("nodes", "edges", "globals"):
+        features = _arguments.of_kind(
+            f"graph.{kind}", getattr(graph, kind), Mapping, "a dict of features by their names"
+        )
+        _arguments.named(f"graph.{kind}", features)
+    return graph

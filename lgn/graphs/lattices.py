@@ -6,6 +6,7 @@ from itertools import product
 import jraph
 import numpy as np
 
+from lgn import _arguments
 from lgn.graphs.edges import graph_of
 
 
@@ -32,7 +33,8 @@ def lattice(
         A graph with nodes `position`, `measure` and edges `offset`, `slot`.
 
     Raises:
-        ValueError: an axis without nodes, a periodic axis of fewer than 3, a spacing that is not positive.
+        ValueError: no axis or one without nodes, sizes that are not whole, a periodic axis of fewer than 3, a spacing
+            that is not positive, `periodic` or `diagonals` that are not bool.
 
     Example:
         >>> import lgn
@@ -42,20 +44,21 @@ def lattice(
         >>> lgn.node_stencil(lgn.lattice((4, 5), diagonals=True)).slots
         9
     """
-    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(shape)))
+    if np.ndim(shape) == 0:
+        shape = (_arguments.whole("lattice: shape", shape),)
+    shape = _arguments.sizes("lattice: shape", shape)
+    if not shape:
+        raise ValueError("lattice: shape=() has no axis; give the number of nodes along each, such as (100,)")
     space = len(shape)
-    steps = _per_axis("spacing", spacing, space, float)
-    wraps = _per_axis("periodic", periodic, space, bool)
-    for axis, (n, step, wrap) in enumerate(zip(shape, steps, wraps, strict=True)):
-        if n < 1:
-            raise ValueError(f"lattice: shape={shape} has {n} nodes along axis {axis}; give at least 1")
+    steps = tuple(map(float, _per_axis("spacing", spacing, space, _arguments.positive)))
+    wraps = _per_axis("periodic", periodic, space, _arguments.flag)
+    _arguments.flag("lattice: diagonals", diagonals)
+    for axis, (n, wrap) in enumerate(zip(shape, wraps, strict=True)):
         if wrap and n < 3:
             raise ValueError(
                 f"lattice: shape={shape} has {n} nodes along periodic axis {axis}, so that both neighbours of a node "
                 f"would be the same one; give at least 3 nodes, or periodic=False for this axis"
             )
-        if not (np.isfinite(step) and step > 0):
-            raise ValueError(f"lattice: spacing={spacing} along axis {axis}; give a positive number")
 
     nodes = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     coordinates = np.indices(shape).reshape(space, -1).T
@@ -91,8 +94,10 @@ def _directions(space, diagonals) -> np.ndarray:
     return np.stack([-positive, positive], 1).reshape(-1, space)
 
 
-def _per_axis(name, value, space, kind) -> tuple:
-    values = np.broadcast_to(value, (space,)) if np.ndim(value) == 0 else np.asarray(value)
-    if values.shape != (space,):
+def _per_axis(name, value, space, check) -> tuple:
+    if np.ndim(value) == 0:
+        return (check(f"lattice: {name}", value),) * space
+    values = list(value)
+    if len(values) != space:
         raise ValueError(f"lattice: {name}={value} for {space} axes; give one value, or one for each axis")
-    return tuple(kind(v) for v in values)
+    return tuple(check(f"lattice: {name}={value} along axis {i}: {name}", x) for i, x in enumerate(values))

@@ -8,6 +8,7 @@ import jraph
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lgn import _arguments, _arrays
 from lgn.graphs import cells as reference
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.features import places
@@ -52,7 +53,7 @@ def from_mesh(
         >>> int(square.n_edge[0]) // 2, square.nodes["measure"].round(3).tolist()
         (5, [0.333, 0.167, 0.333, 0.167])
     """
-    place, corners = places("points", points), np.asarray(cells)
+    place, corners = places("points", points), _arrays.reals("from_mesh: cells", cells)
     _check_topology(place, corners)
     _check_geometry(place[corners])
     rule = reference.quadrature(place[corners])
@@ -89,7 +90,7 @@ def from_meshio(path: str | Path) -> jraph.GraphsTuple:
     except ImportError as error:
         raise ImportError("from_meshio needs meshio: pip install 'lgn[mesh]'") from error
 
-    if not Path(path).exists():
+    if not _arguments.path("from_meshio: path", path).exists():
         raise FileNotFoundError(f"from_meshio: {path} does not exist")
     try:
         mesh = meshio.read(path)

@@ -6,7 +6,7 @@ import jraph
 import numpy as np
 
 from lgn.graphs.edges import from_pairs
-from lgn.graphs.features import GEOMETRY, node_count
+from lgn.graphs.features import GEOMETRY, check_graph, node_count
 
 if TYPE_CHECKING:
     import networkx
@@ -66,6 +66,7 @@ def to_networkx(graph: jraph.GraphsTuple) -> "networkx.Graph":
     """
     import networkx
 
+    check_graph(graph)
     kept = np.flatnonzero(graph.senders < graph.receivers)
     back = np.flatnonzero(graph.senders > graph.receivers)
     kept = kept[np.lexsort((graph.receivers[kept], graph.senders[kept]))]

@@ -4,39 +4,13 @@ An unfilled slot has mask 0 and reads the element's own slot 0. Differences to i
 chain is free (Neumann) unless the density or a clamp says otherwise.
 """
 
-from dataclasses import dataclass, field
-
 import jraph
 import numpy as np
 
+from lgn import _arguments
 from lgn.graphs import cells
-from lgn.graphs.features import node_count
-
-
-@dataclass(frozen=True, eq=False)
-class Stencil:
-    """Index tables of the elements of one density; numpy only.
-
-    Attributes:
-        index: (element, slot) node that a slot reads.
-        mask: (element, slot) 1.0 where the slot is filled.
-        edge: (element, slot) edge between the slot's node (sender) and slot 0 (receiver), -1 where there is none.
-        geometry: `offset` (element, slot, space) and `measure` (element,), where the graph has them; on cells also
-            `shape` (element, slot) and `shape_gradient` (element, slot, space).
-    """
-
-    index: np.ndarray
-    mask: np.ndarray
-    edge: np.ndarray
-    geometry: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def slots(self) -> int:
-        return self.index.shape[1]
-
-    def tables(self) -> tuple:
-        """Content as a pytree of arrays."""
-        return self.index, self.mask, self.edge, self.geometry
+from lgn.graphs.features import check_graph, node_count
+from lgn.graphs.tables import RaggedStencil, Stencil
 
 
 def node_stencil(graph: jraph.GraphsTuple, hops: int = 1) -> Stencil:
@@ -49,6 +23,9 @@ def node_stencil(graph: jraph.GraphsTuple, hops: int = 1) -> Stencil:
         graph: any graph.
         hops: how many edges away a slot may be; 0 is the node alone.
 
+    Returns:
+        A table as wide as the largest neighbourhood; a `RaggedStencil` where that is large and mostly empty.
+
     Raises:
         ValueError: negative hops.
 
@@ -57,29 +34,12 @@ def node_stencil(graph: jraph.GraphsTuple, hops: int = 1) -> Stencil:
         >>> lgn.node_stencil(lgn.lattice((5,))).index[0].tolist()
         [0, 4, 1]
     """
-    if hops < 0:
-        raise ValueError(f"node_stencil: hops={hops}; give 0 or more")
-    reach = _edge_table(graph)
-    frontier = np.arange(node_count(graph))[:, None]
-    index, edge = frontier, np.full_like(frontier, -1)
-    step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))
-    away = np.zeros((*frontier.shape, step.shape[1]))
-    offset = away
-    for hop in range(hops):
-        through = np.where(frontier[..., None] >= 0, reach[frontier], -1)
-        shape = (len(frontier), -1)
-        nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).reshape(shape)
-        through_step = np.append(step, np.zeros((1, step.shape[1])), 0)[through]
-        away = (away[:, :, None] + through_step).reshape(*nodes.shape, step.shape[1])
-        if hop > 0:
-            order = _first_visits(index, nodes, by_number="slot" not in graph.edges)
-            nodes = np.take_along_axis(np.where(_seen(index, nodes), -1, nodes), order, 1)
-            away = np.take_along_axis(away, order[..., None], 1)
-        index = np.concatenate([index, nodes], 1)
-        edge = np.concatenate([edge, through.reshape(shape) if hop == 0 else np.full_like(nodes, -1)], 1)
-        offset = np.concatenate([offset, away * (nodes >= 0)[..., None]], 1)
-        frontier = nodes
-    return _stencil(index, edge, offset, graph.nodes.get("measure"))
+    hops = _arguments.whole("node_stencil: hops", hops, least=0)
+    check_graph(graph)
+    if "slot" in graph.edges and hops:
+        return _by_direction(graph, hops)
+    stencil = _by_number(graph, hops)
+    return stencil if stencil.wasteful else stencil.padded
 
 
 def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
@@ -93,6 +53,7 @@ def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
         >>> lgn.edge_stencil(lgn.lattice((3,))).index.tolist()
         [[0, 1], [1, 2], [2, 0]]
     """
+    check_graph(graph)
     if "slot" in graph.edges:
         kept = np.flatnonzero(graph.edges["slot"] % 2 == 0)
     else:
@@ -101,7 +62,7 @@ def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
     index = np.stack([graph.receivers[kept], graph.senders[kept]], 1)
     edge = np.stack([np.full_like(kept, -1), kept], 1)
     step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))[kept]
-    return _stencil(index, edge, np.stack([np.zeros_like(step), step], 1), np.linalg.norm(step, axis=1))
+    return _stencil(graph, index, edge, np.stack([np.zeros_like(step), step], 1), np.linalg.norm(step, axis=1))
 
 
 def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
@@ -135,6 +96,7 @@ def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
         >>> stencil.index.shape, round(float(stencil.geometry["measure"].sum()), 12)
         ((80, 4), 0.2)
     """
+    check_graph(graph)
     if "cells" in graph.globals:
         index = np.asarray(graph.globals["cells"])
         offset = graph.nodes["position"][index] - graph.nodes["position"][index[:, :1]]
@@ -158,6 +120,7 @@ def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
             "shape": rule.shape[point],
             "shape_gradient": rule.shape_gradient[cell, point],
         },
+        n_node=node_count(graph),
     )
 
 
@@ -185,28 +148,79 @@ def _lattice_cells(graph) -> tuple[np.ndarray, np.ndarray]:
     return index[whole], offset[whole]
 
 
-def _stencil(index, edge, offset, measure) -> Stencil:
+def _by_number(graph, hops) -> RaggedStencil:
+    """Neighbours of one hop by their number, found along the edges alone: no table as wide as the largest degree."""
+    n = node_count(graph)
+    order = np.lexsort((graph.senders, graph.receivers)) if hops else np.zeros(0, int)
+    first = np.searchsorted(graph.receivers[order], np.arange(n + 1))
+    step = graph.edges.get("offset", np.zeros((graph.senders.size, 0)))
+    element, node, away, seen = np.arange(n), np.arange(n), np.zeros((n, step.shape[1])), np.arange(n) * (n + 1)
+    parts = [(element, node, np.full(n, -1), np.zeros(n, int), away)]
+    width = 1
+    for hop in range(hops):
+        degree = np.diff(first)[node]
+        source = np.repeat(np.arange(node.size), degree)
+        through = order[np.arange(source.size) + np.repeat(first[node] - np.cumsum(degree) + degree, degree)]
+        found, where = np.unique(element[source] * n + graph.senders[through], return_index=True)
+        where = where[~np.isin(found, seen, assume_unique=True)]
+        source, through = source[where], through[where]
+        element, node, away = element[source], graph.senders[through], away[source] + step[through]
+        place = np.arange(element.size) - np.searchsorted(element, element)
+        parts.append((element, node, through if hop == 0 else np.full_like(through, -1), width + place, away))
+        width += int(place.max(initial=-1)) + 1
+        seen = np.concatenate([seen, found])
+    element, node, through, slot, away = (np.concatenate(column) for column in zip(*parts, strict=True))
+    sort = np.lexsort((slot, element))
+    return RaggedStencil(element[sort], node[sort], through[sort], slot[sort], away[sort], _measure(graph))
+
+
+def _by_direction(graph, hops) -> Stencil:
+    """Of a lattice, where every slot is one displacement."""
+    reach = _edge_table(graph)
+    frontier = np.arange(node_count(graph))[:, None]
+    index, edge = frontier, np.full_like(frontier, -1)
+    step = graph.edges["offset"]
+    offset = away = np.zeros((*frontier.shape, step.shape[1]))
+    for hop in range(hops):
+        through = np.where(frontier[..., None] >= 0, reach[frontier], -1)
+        shape = (len(frontier), -1)
+        nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).reshape(shape)
+        through_step = np.append(step, np.zeros((1, step.shape[1])), 0)[through]
+        away = (away[:, :, None] + through_step).reshape(*nodes.shape, step.shape[1])
+        if hop > 0:
+            seen = _seen(index, nodes)
+            kept = (~seen).any(0)  # a displacement keeps its place where an open end leaves it empty
+            nodes, away = np.where(seen, -1, nodes)[:, kept], away[:, kept]
+        index = np.concatenate([index, nodes], 1)
+        edge = np.concatenate([edge, through.reshape(shape) if hop == 0 else np.full_like(nodes, -1)], 1)
+        offset = np.concatenate([offset, away * (nodes >= 0)[..., None]], 1)
+        frontier = nodes
+    return _stencil(graph, index, edge, offset, _measure(graph))
+
+
+def _measure(graph) -> np.ndarray:
+    """(node,)"""
+    return np.asarray(graph.nodes.get("measure", np.ones(node_count(graph))))
+
+
+def _stencil(graph, index, edge, offset, measure) -> Stencil:
     filled = index >= 0
     geometry = {}
     if offset.shape[2]:
-        geometry = {"offset": offset, "measure": np.ones(len(index)) if measure is None else np.asarray(measure)}
+        geometry = {"offset": offset, "measure": measure}
     return Stencil(
         index=np.where(filled, index, index[:, :1]).astype(np.int32),
         mask=filled.astype(float),
         edge=np.where(filled, edge, -1).astype(np.int32),
         geometry=geometry,
+        n_node=node_count(graph),
     )
 
 
 def _edge_table(graph: jraph.GraphsTuple) -> np.ndarray:
-    """(node, neighbour) edge by which a node reads its neighbour, -1 where there is none."""
-    n_node = node_count(graph)
-    order = np.lexsort((graph.edges.get("slot", graph.senders), graph.receivers))
-    receivers = graph.receivers[order]
-    first = np.searchsorted(receivers, np.arange(n_node))
-    place = graph.edges["slot"][order] - 1 if "slot" in graph.edges else np.arange(order.size) - first[receivers]
-    table = np.full((n_node, graph.globals.get("slots", place.max(initial=-1) + 1)), -1)
-    table[receivers, place] = order
+    """(node, slot - 1) edge by which a node of a lattice reads its neighbour, -1 where there is none."""
+    table = np.full((node_count(graph), graph.globals["slots"]), -1)
+    table[graph.receivers, graph.edges["slot"] - 1] = np.arange(graph.senders.size)
     return table
 
 
@@ -217,13 +231,3 @@ def _seen(index, nodes) -> np.ndarray:
         earlier = np.concatenate([index, nodes[:, :j]], 1)
         seen[:, j] |= (earlier == nodes[:, j : j + 1]).any(1)
     return seen
-
-
-def _first_visits(index, nodes, by_number: bool) -> np.ndarray:
-    """Order of the columns, without those that nobody fills: new nodes first, by number; on a lattice every column
-    is one displacement, which keeps its place where an open end leaves it empty."""
-    seen = _seen(index, nodes)
-    if not by_number:
-        return np.broadcast_to(np.flatnonzero((~seen).any(0)), (len(nodes), int((~seen).any(0).sum())))
-    order = np.argsort(np.where(seen, nodes.max(initial=0) + 1, nodes), axis=1, kind="stable")
-    return order[:, : int((~seen).sum(1).max(initial=0))]

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from lgn.assembly.block_matrix import BlockMatrix, inverse
 from lgn.solvers.direct import BlockDiagonal
-from lgn.solvers.solution import Solution, report
+from lgn.solvers.solution import Solution, check_equation, report
 
 # Nodes from which a batch is solved one system after the other: a long one fills the cache by itself (measured).
 LONG = 2000
@@ -26,6 +26,7 @@ class Banded:
     """
 
     def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        check_equation(mass, force)
         if mass.pattern.diagonal:
             return BlockDiagonal()(mass, force)
         order = mass.pattern.order

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lgn import _arguments
 from lgn._pytrees import Static
 from lgn.assembly.block_matrix import Pattern, pattern
 from lgn.graphs.edges import from_edges, single_node
@@ -25,6 +26,13 @@ def default_solver(pattern: Pattern, dim: int) -> Solver:
     return min(costs, key=lambda solver: costs[solver])
 
 
+def check_solver(solver: Solver | None) -> Solver | None:
+    """Itself, if it can be called with (M, f), or None. Raises ValueError else."""
+    if solver is not None:
+        _arguments.called("solver", solver, "lgn.Banded(), lgn.ConjugateGradient(), lgn.Dense() or another")
+    return solver
+
+
 def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
     """Multiplications that one solve takes, by each solver that fits the pattern.
 
@@ -39,6 +47,8 @@ def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
         >>> {str(solver): cost for solver, cost in lgn.estimated_costs(string, dim=1).items()}
         {'Banded()': 3600, 'ConjugateGradient(tolerance=None, limit=1000)': 72000}
     """
+    _arguments.of_kind("pattern", pattern, Pattern, "matrix.pattern of a BlockMatrix")
+    _arguments.whole("dim", dim)
     if pattern.n_node == 1 or pattern.diagonal:
         return {BlockDiagonal(): pattern.n_node * dim**3}
     width = (pattern.half_bandwidth + 1) * dim - 1

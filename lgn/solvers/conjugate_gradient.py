@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays
 from lgn.assembly.block_matrix import BlockMatrix
 from lgn.solvers.direct import solve_blocks
-from lgn.solvers.solution import NOT_CONVERGED, SINGULAR, Solution, report
+from lgn.solvers.solution import NOT_CONVERGED, SINGULAR, Solution, check_equation, report
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,23 @@ class ConjugateGradient:
     Args:
         tolerance: on |M a - f| / |f|; by default 1e-12, or 10 machine epsilons where that is more.
         limit: most iterations.
+
+    Raises:
+        ValueError: a tolerance that is not positive, or below the rounding of the state; a limit that is not whole.
     """
 
     tolerance: float | None = None
     limit: int = 1000
 
+    def __post_init__(self):
+        if self.tolerance is not None:
+            _arguments.positive("ConjugateGradient: tolerance", self.tolerance)
+        _arguments.whole("ConjugateGradient: limit", self.limit)
+
     def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        check_equation(mass, force)
         tolerance = self.tolerance or max(1e-12, 10 * float(jnp.finfo(force.dtype).eps))
+        _arrays.above_rounding("ConjugateGradient: tolerance", tolerance, force.dtype, 1.0)
         blocks = lax.stop_gradient(mass.diagonal())
 
         def solve(multiply, right):

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from lgn.assembly.block_matrix import BlockMatrix
-from lgn.solvers.solution import Solution, report
+from lgn.solvers.solution import Solution, check_equation, report
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Dense:
     """LU of the full matrix: the reference, for small graphs."""
 
     def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        check_equation(mass, force)
         matrix = mass.dense()
         value = jnp.linalg.solve(matrix, force.reshape(-1)).reshape(force.shape)
         values, vectors = jnp.linalg.eigh(lax.stop_gradient(matrix))
@@ -27,6 +28,7 @@ class BlockDiagonal:
     """One dim x dim block a node, for Lagrangians whose velocities are not coupled along edges."""
 
     def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        check_equation(mass, force)
         if not mass.pattern.diagonal:
             raise ValueError(
                 "BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()"

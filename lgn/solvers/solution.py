@@ -6,11 +6,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from lgn import _arguments
+from lgn.assembly.block_matrix import BlockMatrix
+
 SOLVED, INDEFINITE, SINGULAR, NOT_CONVERGED = range(4)
 
 
 class SingularMassMatrix(ArithmeticError):
-    """The mass matrix has no inverse, or the solver reached its limit."""
+    """M a = f has no solution: M has no inverse, the solver reached its limit, or a value is not finite."""
 
 
 class Solution(NamedTuple):
@@ -36,9 +39,15 @@ class Solution(NamedTuple):
         """Itself, if solved; outside of transformations.
 
         Raises:
-            SingularMassMatrix: M is singular, or the iteration did not converge.
+            SingularMassMatrix: M is singular, the iteration did not converge, or M or f is not finite.
         """
         status = int(self.status)
+        if status == SINGULAR and not self.condition >= 1 / (10 * jnp.finfo(self.value.dtype).eps):
+            raise SingularMassMatrix(
+                f"M a = f has no finite solution, though the pivots of M that are finite are in the ratio "
+                f"{float(self.condition):.1e}: M or f is not finite, so look for the first of q, v, t, the features, "
+                f"the parameters and the forces that is not"
+            )
         if status in (SINGULAR, NOT_CONVERGED):
             what = "is singular" if status == SINGULAR else "was not inverted: conjugate gradients did not converge"
             raise SingularMassMatrix(
@@ -48,6 +57,15 @@ class Solution(NamedTuple):
                 f"solver=lgn.Banded() or lgn.Dense()"
             )
         return self
+
+
+def check_equation(mass: BlockMatrix, force) -> None:
+    """Raises ValueError for what is no M a = f."""
+    _arguments.of_kind("mass", mass, BlockMatrix, "the first of L.equation(q, v)")
+    if force.shape != (mass.pattern.n_node, mass.dim):
+        raise ValueError(
+            f"f has shape {force.shape}; expected (node, dim) = {(mass.pattern.n_node, mass.dim)} of M a = f"
+        )
 
 
 def report(mass, force, value, pivots, node) -> Solution:

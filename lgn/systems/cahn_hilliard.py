@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.systems import implicit_steps
 
 GAMMA = 5e-4
@@ -60,6 +61,7 @@ def energy(u: jax.Array, spacing: Sequence[float] = SPACING, gamma: float = GAMM
 
 def starts(key: jax.Array, count: int, lattice: Sequence[int] = LATTICE) -> jax.Array:
     """(trajectory, *lattice, 1), independent and uniform in (-0.05, 0.05): a mixture."""
+    _arguments.drawn("starts", key, count=count)
     return jax.random.uniform(key, (count, *lattice, 1), minval=-AMPLITUDE, maxval=AMPLITUDE)
 
 
@@ -93,6 +95,7 @@ def trajectory(
 
 def trajectories(key: jax.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The published data: t (time,) and u (trajectory, time, node, 1), 500 steps of 1e-4 on 50 nodes, from `starts`."""
+    _arguments.drawn("trajectories", key, count=count)
     return TIME_STEP * np.arange(STEPS + 1), trajectory(starts(key, count))
 
 

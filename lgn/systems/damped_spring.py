@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.systems import mass_spring
 
 RHO = 2.0
@@ -52,6 +53,7 @@ def grid(key: jax.Array, rate: Callable = rate) -> tuple[tuple[jax.Array, jax.Ar
         >>> train[0].shape, test[1].shape
         ((531, 1, 2), (94, 1, 2))
     """
+    _arguments.drawn("grid", key)
     u = jnp.stack(jnp.meshgrid(GRID, GRID, indexing="ij"), -1).reshape(-1, 1, 2)
     u = jax.random.permutation(key, u)
     first = int(TRAINED * len(u))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.systems import implicit_steps
 
 NODES = 50
@@ -58,6 +59,7 @@ def starts(key: jax.Array, count: int, n_node: int = NODES, dx: float = SPACING)
     w times a uniform number of (0.2, 0.5); half of the sums are mirrored, at random. They are not wrapped around the
     ring, so that a wide soliton ends in a jump where the ring closes.
     """
+    _arguments.drawn("starts", key, count=count, n_node=n_node)
     keys = jax.random.split(key, 4)
     k = jax.random.uniform(keys[0], (2, count, 1), minval=0.5, maxval=2.0)
     first = jax.random.uniform(keys[1], (count, 1), minval=0.2, maxval=0.3)
@@ -85,4 +87,5 @@ def trajectory(u0, count: int = STEPS, dt: float = TIME_STEP, dx: float = SPACIN
 
 def trajectories(key: jax.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The published data: t (time,) and u (trajectory, time, node, 1), 500 steps of 1e-3 on 50 nodes, from `starts`."""
+    _arguments.drawn("trajectories", key, count=count)
     return TIME_STEP * np.arange(STEPS + 1), trajectory(starts(key, count))

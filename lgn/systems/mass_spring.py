@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 from lgn.systems import phase_space
 
@@ -52,6 +53,7 @@ def energy(q: jax.Array, v: jax.Array, m: float = MASS, k: float = STIFFNESS) ->
 
 def sample(key: jax.Array, count: int, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> States:
     """States of independent normal q and v, with exact accelerations."""
+    _arguments.drawn("sample", key, count=count)
     q, v = jax.random.normal(key, (2, count, 1, 1))
     return States(q, v, acceleration(q, v, m, k, c))
 
@@ -103,4 +105,5 @@ def recordings(key: jax.Array, protocol: phase_space.Protocol = HNN) -> phase_sp
         >>> data.part(slice(25)).u.shape
         (25, 30, 1, 2)
     """
+    _arguments.drawn("recordings", key)
     return phase_space.recordings(key, hamiltonian_rate, hamiltonian_motions, protocol)

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
+from lgn import _arguments
 from lgn.graphs.edges import from_pairs
 from lgn.graphs.stencils import edge_stencil, node_stencil
 from lgn.systems import phase_space
@@ -113,6 +114,7 @@ def trajectories(
         ts: (time,) increasing.
         bodies: key, count -> starts (count, node, 4); `two_bodies` if left out.
     """
+    _arguments.drawn("trajectories", key, count=count)
     u = motions((bodies or two_bodies)(key, count), ts)
     return phase_space.Recording(np.asarray(ts), u, rate(u))
 
@@ -122,6 +124,7 @@ def two_bodies(key: jax.Array, count: int, disturbance: float = 0.05) -> jax.Arr
 
     p = (-y, x) / (2 r^1.5) (1 + disturbance N),    r = |(x, y)|.
     """
+    _arguments.drawn("two_bodies", key, count=count)
     place, size = jax.random.split(key)
     x = jax.random.uniform(place, (count, 2), minval=0.5, maxval=1.5)
     factor = 1 + disturbance * jax.random.normal(size, (count, 1))
@@ -138,6 +141,7 @@ def three_bodies(key: jax.Array, count: int, disturbance: float = 0.2) -> jax.Ar
     a random number for each component; undisturbed, the triangle turns as a rigid body. Its direction is that of a
     point uniform in a square.
     """
+    _arguments.drawn("three_bodies", key, count=count)
     place, size = jax.random.split(key)
     corner = phase_space.around_origin(place, count, (0.9, 1.2))
     x = jnp.concatenate([_turned(corner, angle) for angle in (0, 2 * math.pi / 3, 4 * math.pi / 3)], 1)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 
 GRAVITY = 9.8
@@ -80,6 +81,7 @@ def sample(
     key: jax.Array, count: int, n: int, speed: float = 10.0, friction=0.0, lengths=1.0, masses=1.0, g: float = GRAVITY
 ) -> States:
     """States of independent angles U(0, 2 pi) and velocities U(-speed, speed), with exact accelerations."""
+    _arguments.drawn("sample", key, count=count, n=n)
     angles, velocities = jax.random.split(key)
     q = jax.random.uniform(angles, (count, 1, n), maxval=2 * jnp.pi)
     v = jax.random.uniform(velocities, (count, 1, n), minval=-speed, maxval=speed)

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 from lgn.systems import phase_space
 from lgn.systems.n_pendulum import integrate
@@ -65,6 +66,7 @@ def energy(q: jax.Array, v: jax.Array, g: float = GRAVITY) -> jax.Array:
 
 def sample(key: jax.Array, count: int, speed: float = SPEED, friction: float = 0.0, g: float = GRAVITY) -> States:
     """States of independent angles U(-pi, pi) and velocities U(-speed, speed), with exact accelerations."""
+    _arguments.drawn("sample", key, count=count)
     q, v = _uniform(key, count, speed)
     return States(q, v, acceleration(q, v, friction, g))
 
@@ -89,6 +91,7 @@ def trajectories(key: jax.Array, count: int, friction: float = FRICTION, g: floa
     Returns:
         States of count * 241 samples, with exact accelerations; `q.reshape(count, 241, 1, 1)` has them by trajectory.
     """
+    _arguments.drawn("trajectories", key, count=count)
     starts = zip(*_uniform(key, count, SPEED), strict=True)
     runs = [trajectory(q0, v0, TIMES, friction, g) for q0, v0 in starts]
     q, v = (jnp.concatenate(x) for x in zip(*runs, strict=True))
@@ -119,6 +122,7 @@ def hamiltonian_motions(starts, ts) -> np.ndarray:
 
 def recordings(key: jax.Array, protocol: phase_space.Protocol = HNN) -> phase_space.Recording:
     """The published data, noise on u and exact rates: the first half of the trajectories to train on."""
+    _arguments.drawn("recordings", key)
     return phase_space.recordings(key, hamiltonian_rate, hamiltonian_motions, protocol)
 
 

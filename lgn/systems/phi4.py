@@ -12,6 +12,7 @@ Source: Manton and Sutcliffe 2004, Topological solitons, chapter 5.
 import jax
 import jax.numpy as jnp
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 from lgn.systems.kinks import shaken
 
@@ -60,4 +61,5 @@ def kink(position: jax.Array, speed: float | jax.Array, t: float = 0.0) -> tuple
 
 def sample(key: jax.Array, count: int, n_node: int, spacing: float = SPACING) -> States:
     """States of shaken kinks on the chain, see `kinks.shaken`, with exact accelerations."""
+    _arguments.drawn("sample", key, count=count, n_node=n_node)
     return shaken(kink, acceleration, key, count, n_node, spacing)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ellipj, ellipk, ellipkinc
 
+from lgn import _arguments
 from lgn.data.differences import differences
 
 GRAVITY = 10.0
@@ -150,6 +151,7 @@ def observed(seen) -> tuple[np.ndarray, np.ndarray]:
 
 def sample(key: jax.Array, trials: int = 200, times: int = 100, angle: float = ANGLE, speed: float = SPEED) -> Trials:
     """Trials of `times` frames from uniform starts."""
+    _arguments.drawn("sample", key, trials=trials, times=times)
     at, moving = jax.random.split(key)
     q0 = np.asarray(jax.random.uniform(at, (trials,), minval=-angle, maxval=angle), float)
     v0 = np.asarray(jax.random.uniform(moving, (trials,), minval=-speed, maxval=speed), float)

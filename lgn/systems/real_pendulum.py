@@ -5,7 +5,7 @@ A row of `real_pend_a_1.txt` is trial, t, angle q [rad], angular acceleration a,
 the tracker, a and v are in these too.
 
 Units: the measured v is smaller than dq/dt of the measured angle, and a than dv/dt of v, for the tracker smooths. Two
-constants of the tracker, dq/dt = kappa v and dv/dt = lambda a, come from rows by `scale`. The state is
+constants of the tracker, dq/dt = kappa v and dv/dt = lambda a, come from rows by `rate_unit`. The state is
 (q, w = kappa v), its acceleration kappa lambda a; predictions are compared with v after division by kappa.
 
 Metrics, all on the test rows, each a mean of squares; a second component is one more entry of the mean, not a sum:
@@ -31,7 +31,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.data.trajectories import States, Windows, windows
+from lgn.data.trajectories import States, Windows
+from lgn.data.units import rate_unit
+from lgn.data.windows import windows
 
 FILE = "real_pend_a_1.txt"
 STEP = 1 / 6  # time between two rows
@@ -85,13 +87,6 @@ def split(rows: Rows, kept: float = 1.0) -> tuple[Rows, Rows]:
     return rows.part(0, middle), rows.part(middle, end)
 
 
-def scale(rows: Rows, x: np.ndarray, rate: np.ndarray) -> float:
-    """c of dx/dt = c rate: least squares of the differences of x over two steps against Simpson's integral of rate."""
-    whole = rows.regular[1:] & rows.regular[:-1]
-    integral = (STEP / 3 * (rate[:-2] + 4 * rate[1:-1] + rate[2:]))[whole]
-    return float(integral @ (x[2:] - x[:-2])[whole] / (integral @ integral))
-
-
 def states(rows: Rows, kappa: float) -> tuple[np.ndarray, np.ndarray]:
     """q and w = kappa v, each (time, node, dim) = (time, 1, 1); for one row (1, 1)."""
     shape = (-1, 1, 1) if len(rows.t) > 1 else (1, 1)
@@ -102,7 +97,7 @@ def training_data(rows: Rows, kappa: float, length: int) -> tuple[Windows, State
     """Every second piece of `length` rows without a gap, and all rows with their accelerations."""
     q, w = states(rows, kappa)
     pieces = jax.tree.map(lambda x: x[::2], windows(rows.t, q, w, length=length, dt=STEP))
-    a = kappa * scale(rows, rows.v, rows.a) * rows.a.reshape(q.shape)
+    a = kappa * rate_unit(rows.t, rows.v, rows.a) * rows.a.reshape(q.shape)
     return pieces, States(jnp.asarray(q), jnp.asarray(w), jnp.asarray(a))
 
 

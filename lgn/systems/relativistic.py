@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 
 FASTEST = 0.99999
@@ -81,6 +82,7 @@ def sample(
     Returns:
         States of q, v, a: (1, count, 1), and the node feature g: (count,).
     """
+    _arguments.drawn("sample", key, count=count)
     place, speed, field = jax.random.split(key, 3)
     q = jax.random.uniform(place, (1, count, 1), minval=-10, maxval=10)
     v = FASTEST * jnp.tanh(2 * jax.random.normal(speed, (1, count, 1)))
@@ -90,6 +92,7 @@ def sample(
 
 def particles(key: jax.Array, count: int) -> States:
     """The published states, each a sample of one node with a field of its own, the feature `g` = field / `FIELD`."""
+    _arguments.drawn("particles", key, count=count)
     states, g = sample(key, count)
     q, v, a = (jnp.swapaxes(x, 0, 1) for x in states[:3])
     return States(q, v, a, features={"g": g[:, None] / FIELD})
@@ -97,6 +100,7 @@ def particles(key: jax.Array, count: int) -> States:
 
 def starts(key: jax.Array, count: int) -> States:
     """Particles at rest at q = 0 in fields of either sign, |g| from 2 to 10; the feature as in `particles`."""
+    _arguments.drawn("starts", key, count=count)
     g = jnp.linspace(2.0, 10.0, count) * (-1.0) ** jnp.arange(count)
     rest = jnp.zeros((count, 1, 1))
     return States(rest, rest, rest, features={"g": g[:, None] / FIELD})

@@ -11,6 +11,7 @@ Source: Drazin and Johnson 1989, Solitons: an introduction, chapter 5.
 import jax
 import jax.numpy as jnp
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 from lgn.systems.kinks import shaken
 
@@ -70,4 +71,5 @@ def collision(position: jax.Array, speed: float, t: float = 0.0) -> tuple[jax.Ar
 
 def sample(key: jax.Array, count: int, n_node: int, spacing: float = SPACING) -> States:
     """States of shaken kinks on the chain, see `kinks.shaken`, with exact accelerations."""
+    _arguments.drawn("sample", key, count=count, n_node=n_node)
     return shaken(kink, acceleration, key, count, n_node, spacing)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import States
 
 STIFFNESS = 5.0
@@ -41,6 +42,7 @@ def energy(q: jax.Array, v: jax.Array) -> jax.Array:
 
 def sample(key: jax.Array, count: int, n_node: int) -> States:
     """States of independent normal q and v, with exact accelerations."""
+    _arguments.drawn("sample", key, count=count, n_node=n_node)
     q, v = AMPLITUDE * jax.random.normal(key, (2, count, n_node, 1))
     return States(q, v, acceleration(q))
 

@@ -193,7 +193,7 @@ ERRORS = {
     "no slot": (dict(slots=0), "slots=0.*at least 1"),
     "no degree of freedom": (dict(dim=0), "dim=0.*at least 1"),
     "no hidden layer": (dict(hidden=()), r"hidden=\(\).*at least 1"),
-    "an empty layer": (dict(hidden=(5, 0)), r"hidden=\(5, 0\).*at least 1"),
+    "an empty layer": (dict(hidden=(5, 0)), r"hidden\[1\]=0.*at least 1"),
     "zero scale": (dict(q_scale=0.0), "q_scale=0.0.*positive"),
     "negative scale": (dict(v_scale=-1.0), "v_scale=-1.0.*positive"),
     "scale not finite": (dict(v_scale=np.inf), "v_scale=inf.*positive"),

@@ -269,8 +269,8 @@ def absolute(s):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: form(0), "slots=0, dim=2"),
-        (lambda: form(hidden=(4, 0)), r"PositiveForm: hidden=\(4, 0\).*each at least 1"),
+        (lambda: form(0), "slots=0"),
+        (lambda: form(hidden=(4, 0)), r"PositiveForm: hidden\[1\]=0.*at least 1"),
         (lambda: form(1, relative=True), "no slot to compare with"),
         (lambda: form(features=("k",)), "give both"),
         (lambda: form(hidden=(), features=("k",), feature_size=1), r"hidden=\(\), which reads none"),

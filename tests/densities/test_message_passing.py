@@ -44,7 +44,7 @@ def systems(n, pairs, charge, weight):
     kinetic = lgn.MLPDensity(1, 2, (4,), features=("charge",), feature_size=1, rngs=nnx.Rngs(0))
     edge_terms = [
         (kinetic, lambda graph: lgn.node_stencil(graph, hops=0)),
-        (pair(features=("weight",), feature_size=1), lgn.edge_stencil),
+        (pair(**FEATURED), lgn.edge_stencil),
     ]
     return lgn.Lagrangian(graph, message(**FEATURED)), lgn.Lagrangian(graph, edge_terms)
 
@@ -64,6 +64,23 @@ def test_relabelling_the_nodes_relabels_the_motion(case):
     for a, b in zip(given_order, renamed, strict=True):
         expected = np.asarray(jax.jit(a.acceleration)(q, v))[order]
         np.testing.assert_allclose(jax.jit(b.acceleration)(q[order], v[order]), expected, rtol=1e-8, atol=1e-9)
+
+
+def test_an_edge_reads_the_features_of_both_ends():
+    """Charges (1, 5), (2, 5) and (1, 4) are three systems; whichever end is node 0, one and the same."""
+    q, v = np.random.default_rng(0).normal(size=(2, 2, 2))
+
+    def value(charge, order=slice(None)):
+        graph = lgn.from_edges(
+            2, [0, 1], [1, 0], edge_features={"weight": [3.0, 3.0]}, node_features={"charge": charge}
+        )
+        return float(
+            lgn.Lagrangian(graph, [(pair(pairing=lgn.both_states, **FEATURED), lgn.edge_stencil)])(q[order], v[order])
+        )
+
+    found = [value([1.0, 5.0]), value([2.0, 5.0]), value([1.0, 4.0])]
+    assert len({round(x, 8) for x in found}) == 3
+    np.testing.assert_allclose(value([5.0, 1.0], [1, 0]), found[0], rtol=1e-13)
 
 
 def test_padding_adds_nothing_and_slots_may_change_places():

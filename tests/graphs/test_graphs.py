@@ -291,8 +291,8 @@ TWICE = np.array([[0.0], [1.0], [3.0], [1.0]])
 
 
 ERRORS = {
-    "axis without nodes": (lambda: lgn.lattice((4, 0)), "0 nodes along axis 1"),
-    "negative axis": (lambda: lgn.lattice((-3,)), "-3 nodes along axis 0"),
+    "axis without nodes": (lambda: lgn.lattice((4, 0)), r"shape\[1\]=0; give a whole number, at least 1"),
+    "negative axis": (lambda: lgn.lattice((-3,)), r"shape\[0\]=-3; give a whole number, at least 1"),
     "periodic axis of two": (lambda: lgn.lattice((4, 2)), "2 nodes along periodic axis 1.*periodic=False"),
     "zero spacing": (lambda: lgn.lattice((4,), spacing=0.0), "spacing=0.0.*positive"),
     "negative spacing": (lambda: lgn.lattice((4, 4), spacing=(1, -1)), "along axis 1.*positive"),
@@ -321,11 +321,11 @@ ERRORS = {
     "reserved mask": (lambda: ring(3, node_features={"mask": np.ones(3)}), "'mask'.*rename"),
     "reserved shape": (lambda: ring(3, node_features={"shape": np.ones(3)}), "'shape'.*rename"),
     "reserved shape gradient": (lambda: ring(3, edge_features={"shape_gradient": np.ones(6)}), "'shape_gradient'.*ren"),
-    "no node": (lambda: lgn.from_edges(0, [], []), "n_node=0.*at least one"),
+    "no node": (lambda: lgn.from_edges(0, [], []), "n_node=0; give a whole number, at least 1"),
     "diagonals on a short axis": (lambda: lgn.lattice((4, 2), diagonals=True), "2 nodes along periodic axis 1"),
     "adjacency not square": (lambda: lgn.from_adjacency(np.ones((2, 3))), r"A has shape \(2, 3\).*\(node, node\)"),
     "adjacency of one axis": (lambda: lgn.from_adjacency([1.0, 2.0]), r"A has shape \(2,\)"),
-    "adjacency of no node": (lambda: lgn.from_adjacency(np.zeros((0, 0))), "at least one node"),
+    "adjacency of no node": (lambda: lgn.from_adjacency(np.zeros((0, 0))), "n_node=0; give a whole number, at least 1"),
     "adjacency complex": (lambda: lgn.from_adjacency(1j * (1 - np.eye(2))), "complex128.*real numbers"),
     "adjacency of objects": (lambda: lgn.from_adjacency(np.array([[None, 1], [1, None]])), "object.*real numbers"),
     "asymmetric pattern": (
@@ -350,7 +350,10 @@ ERRORS = {
     "not a networkx graph": (lambda: lgn.from_networkx([(0, 1)]), "G is a list.*networkx.Graph"),
     "directed": (lambda: lgn.from_networkx(nx.path_graph(3, nx.DiGraph)), "directed.*to_undirected"),
     "multigraph": (lambda: lgn.from_networkx(nx.path_graph(3, nx.MultiGraph)), r"multigraph.*networkx.Graph\(G\)"),
-    "networkx graph without nodes": (lambda: lgn.from_networkx(nx.Graph()), "at least one node"),
+    "networkx graph without nodes": (
+        lambda: lgn.from_networkx(nx.Graph()),
+        "n_node=0; give a whole number, at least 1",
+    ),
     "networkx self-loop": (lambda: lgn.from_networkx(nx.Graph([(0, 1), (1, 1)])), "1 -> 1 is a self-loop"),
     "attribute on some nodes": (lambda: path({"m": 1}, {}, {"m": 2}), "node 1 lacks the attribute 'm'.*give it to all"),
     "attribute on some edges": (lambda: path(edges=({"k": 1}, {})), r"edge \(1, 2\) lacks the attribute 'k'"),

@@ -214,7 +214,7 @@ def test_a_normal_form_is_saved_and_loaded(tmp_path):
     [
         ({}, "scale=0.0; expected a number that is not zero"),
         ({"scale": np.nan}, "scale=nan"),
-        ({"scale": 1.0, "points": 0}, "points=0; expected at least 1"),
+        ({"scale": 1.0, "points": 0}, "points=0; give a whole number, at least 1"),
         ({"scale": 1.0, "v": jnp.zeros((2, 1))}, r"v \(2, 1\); expected \(slot, dim\) of both"),
     ],
 )

@@ -394,7 +394,7 @@ BROKEN[1, 2, 0, 0] = np.inf
         ((T, U[0], 5), r"u has shape \(6, 2, 1\).*u\[None\]"),
         ((T[:1], U[:, :1], 5), "2 or more"),
         ((T, BROKEN, 5), r"not finite at .* = \(1, 2, 0, 0\), and in 1 places.*isfinite"),
-        ((T, U, 0), "count=0; give 1 or more"),
+        ((T, U, 0), "count=0; give a whole number, at least 1"),
         ((T, U, 5, 1.5), "by_rate=1.5; give a share between 0 and 1"),
         ((T, U, 5, -0.1), "by_rate=-0.1"),
         ((T, U, 5, np.nan), "by_rate=nan"),
