@@ -117,7 +117,9 @@ class BlockMatrix(nnx.Pytree):
         self.dim = dim
 
     def __matmul__(self, a: Float[Array, "node dim"]) -> Float[Array, "node dim"]:
-        """M a, without forming M."""
+        """M a, without forming M. Raises ValueError for an a of another shape, which gathers would clamp."""
+        if a.shape != (self.pattern.n_node, self.dim):
+            raise ValueError(f"M @ a: a has shape {a.shape}; expected (node, dim) = {(self.pattern.n_node, self.dim)}")
         out = jnp.zeros_like(a)
         for index, block in zip(self.pattern.indices, self.blocks, strict=True):
             out = out.at[index].add(jnp.einsum("esitj,etj->esi", block, a[index]))
@@ -145,10 +147,7 @@ class BlockMatrix(nnx.Pytree):
         n, d = self.pattern.n_node, self.dim
         out = jnp.zeros((n, d, n, d), self._dtype)
         for index, block in zip(self.pattern.indices, self.blocks, strict=True):
-            slots = index.shape[1]
-            for s in range(slots):
-                for t in range(slots):
-                    out = out.at[index[:, s], :, index[:, t], :].add(block[:, s, :, t, :])
+            out = out.at[index[:, :, None], :, index[:, None, :], :].add(jnp.einsum("esitj->estij", block))
         return out.reshape(n * d, n * d)
 
     def sparse(self):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _traced
 from lgn._pytrees import Static
 from lgn.assembly.block_matrix import BlockMatrix, pattern
 
@@ -20,7 +21,7 @@ def imposed(motion: Motion, q, t):
     t = jnp.asarray(t, q.dtype)
 
     def place(t):
-        g = jnp.asarray(motion(t), q.dtype)
+        g = jnp.asarray(_traced.said("motion", motion, t), q.dtype)
         if g.shape != q.shape:
             raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {q.shape}")
         return g

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from lgn import _arguments
 from lgn.assembly.discrete_rules import PREDICATES, RULES, WHOLE, Operation, Pair, over_states
 
 Fields = tuple[jax.Array, ...]
@@ -44,6 +45,7 @@ class Automatic:
 
     def __call__(self, density: Callable[..., jax.Array], after: Fields, before: Fields, features) -> Fields:
         """One array for each field of an element, each (slot, dim)."""
+        _arguments.called("density", density, "a function of the fields and the features")
         traced = jax.make_jaxpr(lambda *state: density(*state, features))(*after)
         both = [jnp.stack(states) for states in zip(after, before, strict=True)]
 
@@ -84,8 +86,7 @@ class MeanValue:
     points: int = 2
 
     def __post_init__(self):
-        if self.points < 1:
-            raise ValueError(f"MeanValue: points={self.points}; expected at least 1")
+        _arguments.whole("MeanValue: points", self.points)
 
     def __call__(self, density: Callable[..., jax.Array], after: Fields, before: Fields, features) -> Fields:
         """One array for each field of an element, each (slot, dim)."""
@@ -130,6 +131,7 @@ class Gonzalez:
 
 
 def _gradient(density, fields: int, features) -> Callable:
+    _arguments.called("density", density, "a function of the fields and the features")
     return jax.grad(lambda *state: density(*state, features), argnums=tuple(range(fields)))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _guard
+from lgn import _arguments, _arrays, _guard
 from lgn._pytrees import Static, attribute
-from lgn.graphs.features import GEOMETRY, clamped_nodes, node_count
+from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, node_count
 
 Field = Float[Array, "node dim"]
 State = tuple[Field, ...]
@@ -25,16 +25,20 @@ class Domain(nnx.Pytree):
         motion: g(t), (node, dim), the place of the clamped nodes at time t; by default they rest.
 
     Raises:
-        ValueError: a motion without clamped nodes.
+        ValueError: no graph, features of the wrong length or of two kinds with one name, a motion that is no function
+            or without clamped nodes.
         RuntimeError: a release of jax that returns wrong numbers.
     """
 
     def __init__(self, graph: jraph.GraphsTuple, motion: Callable[[Array], Field] | None = None):
         _guard.check_jax()
-        if motion is not None and not clamped_nodes(graph).any():
-            raise ValueError(
-                "motion is given, but no node is clamped; hold those that it moves: lgn.clamp(graph, nodes)"
-            )
+        _check_features(check_graph(graph))
+        if motion is not None:
+            _arguments.called("motion", motion, "a function g(t) -> (node, dim)")
+            if not clamped_nodes(graph).any():
+                raise ValueError(
+                    "motion is given, but no node is clamped; hold those that it moves: lgn.clamp(graph, nodes)"
+                )
         kinds = (graph.nodes, graph.edges, graph.globals)
         nodes, edges, whole = (_geometry(named) for named in kinds)
         self._frame = Static(graph._replace(nodes=nodes, edges=edges, globals=whole))
@@ -69,7 +73,7 @@ class Domain(nnx.Pytree):
         """The same with other values of its node, edge or graph features.
 
         Raises:
-            ValueError: a name that the graph does not have.
+            ValueError: a name that the graph does not have, values of another shape than it has, or not real.
 
         Example:
             >>> import lgn
@@ -85,22 +89,38 @@ class Domain(nnx.Pytree):
             )
         other = jax.tree.map(lambda x: x, self)
         other.features = nnx.data(
-            tuple({k: jnp.asarray(values.get(k, x)) for k, x in named.items()} for named in self.features)
+            tuple({k: _replaced(k, values.get(k, x), x) for k, x in named.items()} for named in self.features)
         )
         return other
 
     def check(self, **fields: Field) -> None:
         """Raises ValueError if the fields are not a state of this graph."""
-        shapes = {name: np.shape(x) for name, x in fields.items()}
         for name, x in fields.items():
-            if np.ndim(x) != 2 or len(x) != self.size:
-                raise ValueError(f"{name} has shape {np.shape(x)}; expected (node, dim) = ({self.size}, ...)")
-            if not jnp.issubdtype(x.dtype, jnp.floating):
-                raise ValueError(f"{name} has dtype {x.dtype}; expected floating point: x.astype(float)")
-        if len(set(shapes.values())) > 1:
-            (first, shape), *others = shapes.items()
-            rest = ", ".join(f"{name} {x}" for name, x in others)
-            raise ValueError(f"{first} has shape {shape} and {rest}; expected the same")
+            _arrays.field(name, x)
+            if x.ndim != 2 or len(x) != self.size:
+                raise ValueError(f"{name} has shape {x.shape}; expected (node, dim) = ({self.size}, ...)")
+        _arrays.alike({name: x.shape for name, x in fields.items()}, "has shape", "give arrays of one shape")
+        dtypes = {name: jnp.result_type(x) for name, x in fields.items()}
+        _arrays.alike(dtypes, "is", "give x.astype(float) of each")
+
+
+def _replaced(name, value, before) -> Array:
+    """The new value of a feature."""
+    found = _arrays.numbers(f"replace: {name!r}", value)
+    if found.shape != jnp.shape(before):
+        raise ValueError(
+            f"replace: {name!r} has shape {found.shape}; expected that of the graph's, {jnp.shape(before)}"
+        )
+    return jnp.asarray(found)
+
+
+def _check_features(graph) -> None:
+    """Raises ValueError for features of a tuple that was not made by lgn, which checks them itself."""
+    check_kinds(graph.nodes, graph.edges, graph.globals)
+    for kind, count in (("nodes", node_count(graph)), ("edges", len(graph.senders))):
+        for name, x in getattr(graph, kind).items():
+            if np.ndim(x) < 1 or np.shape(x)[0] != count:
+                raise ValueError(f"graph.{kind}[{name!r}] has shape {np.shape(x)}; expected ({count}, ...)")
 
 
 def _geometry(named) -> dict:

@@ -1,11 +1,15 @@
 """Elements: a density and its derivatives on every element of a stencil, in one pass, in pieces that fit the cache."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lgn.densities.density import Density, Expansion
 
 CHUNK = 6000  # (element, slot, dof) at once: at more, the intermediate values leave the cache (measured)
+WORK = 10**6  # (element, slot, dof, tangent) at once: intermediate values are some 20 times as many
 
 
 def values(density: Density, *local) -> jax.Array:
@@ -18,9 +22,19 @@ def gradients(density: Density, *local, field: int) -> jax.Array:
     return _in_chunks(jax.vmap(jax.grad(density, argnums=field)), *local)
 
 
-def hessians(density: Density, *local, field: int) -> jax.Array:
-    """(element, slot, dim, slot, dim) d2l / d field d field on each element."""
-    return _in_chunks(jax.vmap(jax.hessian(density, argnums=field)), *local)
+def hessians(density: Density, *local, field: int, slots: tuple[int, ...]) -> jax.Array:
+    """(element, slot, dim, slot, dim) d2l / d field d field on each element, between those slots that the density
+    reads."""
+
+    def one(*local):
+        x = local[field]
+
+        def of_slots(part):
+            return density(*local[:field], _placed(x, slots, part), *local[field + 1 :])
+
+        return jax.hessian(of_slots)(x[np.array(slots)])
+
+    return _in_chunks(jax.vmap(one), *local, tangents=len(slots) * local[field].shape[2])
 
 
 def discrete_gradients(method, density: Density, after, before, features):
@@ -30,38 +44,65 @@ def discrete_gradients(method, density: Density, after, before, features):
     )
 
 
-def discrete_curvatures(method, density: Density, after, before, features) -> jax.Array:
-    """(element, slot, dim, slot, dim) d grad-bar l / d after on each element, of a density of one field."""
+def discrete_curvatures(method, density: Density, after, before, features, slots: tuple[int, ...]) -> jax.Array:
+    """(element, slot, dim, slot, dim) d grad-bar l / d after on each element, of a density of one field, between those
+    slots that it reads."""
+    chosen = np.array(slots)
 
     def one(after, before, features):
-        return jax.jacfwd(lambda u: method(density, (u,), before, features)[0])(*after)
+        def of_slots(part):
+            return method(density, (_placed(after, slots, part),), (before,), features)[0][chosen]
 
-    return _in_chunks(jax.vmap(one), after, before, features)
+        return jax.jacfwd(of_slots)(after[chosen])
 
-
-def expand(density: Density, q, v, features) -> Expansion:
-    """The `Expansion` of any density; a density with its own `expand`, in closed form, provides it."""
-    return _in_chunks(getattr(density, "expand", None) or jax.vmap(_expand_one(density)), q, v, features)
+    return _in_chunks(jax.vmap(one), after, before, features, tangents=len(slots) * after.shape[2])
 
 
-def _expand_one(density):
+def expand(density: Density, q, v, features, slots: tuple[int, ...] | None = None) -> Expansion:
+    """The `Expansion` of any density, with the mass between those slots whose v it reads, by default all; a density
+    with its own `expand`, in closed form, provides it."""
+    slots = tuple(range(v.shape[1])) if slots is None else slots
+    closed = getattr(density, "expand", None)
+    batched = partial(_closed, closed, slots) if closed else jax.vmap(partial(_expand_one, density, slots))
+    return _in_chunks(batched, q, v, features, tangents=len(slots) * v.shape[2])
+
+
+def _closed(expand, slots, *local) -> Expansion:
+    found = expand(*local)
+    if len(slots) == found.mass.shape[1]:
+        return found
+    chosen = np.array(slots)
+    return found._replace(mass=found.mass[:, chosen][:, :, :, chosen])
+
+
+def _expand_one(density, slots, q, v, features):
     """Gradient, velocity Hessian and mixed term together: one linearisation, one tangent for each (slot, dof) of v
-    and one for (dq, dv) = (v, 0). The mixed second derivative is never formed as a matrix."""
+    that is read and one for (dq, dv) = (v, 0). The mixed second derivative is never formed as a matrix."""
+    chosen, dim = np.array(slots), v.shape[1]
+    (force, momentum), tangent = jax.linearize(lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v)
 
-    def one(q, v, features):
-        (force, momentum), tangent = jax.linearize(lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v)
-        basis = jnp.eye(v.size, dtype=v.dtype).reshape(v.size, *v.shape)
-        mass = jax.vmap(lambda dv: tangent(jnp.zeros_like(q), dv)[1])(basis)
-        return Expansion(force, momentum, mass.reshape(*v.shape, *v.shape), tangent(v, jnp.zeros_like(v))[1])
+    def column(number):
+        dv = jax.nn.one_hot(number, v.size, dtype=v.dtype).reshape(v.shape)
+        return tangent(jnp.zeros_like(q), dv)[1][chosen]
 
-    return one
+    numbers = (chosen[:, None] * dim + np.arange(dim)).ravel()
+    at_once = max(1, WORK // v.size)
+    mass = jax.lax.map(column, numbers, batch_size=at_once) if len(numbers) > at_once else jax.vmap(column)(numbers)
+    mass = mass.reshape(len(slots), dim, len(slots), dim)
+    return Expansion(force, momentum, mass, tangent(v, jnp.zeros_like(v))[1])
 
 
-def _in_chunks(batched, *local):
-    """`CHUNK` at once, in a loop; a gradient recomputes each piece rather than keep intermediate values (measured)."""
+def _placed(x, slots, part):
+    """x with other values in these slots."""
+    return part if len(slots) == len(x) else x.at[np.array(slots)].set(part)
+
+
+def _in_chunks(batched, *local, tangents: int = 1):
+    """`CHUNK` at once, in a loop; a gradient recomputes each piece rather than keep intermediate values (measured).
+    Of elements with very many slots, no more than `WORK` with their tangents."""
     first = jax.tree.leaves(local)[0]
     n = len(first)
-    chunks = -(-first.size // CHUNK)
+    chunks = min(n, max(-(-first.size // CHUNK), -(-first.size * tangents // WORK)))
     if chunks <= 2:
         return batched(*local)
     size = -(-n // chunks)

@@ -1,6 +1,6 @@
 """Functional: densities summed over a domain, with their derivatives, each element visited once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import jraph
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from lgn.assembly import elements
 from lgn.assembly.block_matrix import BlockMatrix, pattern
 from lgn.assembly.domain import Field, State
+from lgn.assembly.parts import Part
 from lgn.assembly.terms import Terms, terms_on
 from lgn.densities.density import Density
 
@@ -57,60 +58,67 @@ class Functional(nnx.Pytree):
     def __call__(self, features, *state: Field) -> Float[Array, ""]:
         """F(state)."""
         return sum(
-            (jnp.sum(elements.values(term.density, *term.gather(features, *state))) for term in self.terms),
+            (jnp.sum(elements.values(part.density, *part.local)) for part in self._parts(features, *state)),
             jnp.zeros((), state[0].dtype),
         )
 
     def gradient(self, features, *state: Field, field: int) -> Field:
         """dF / d field, (node, dim)."""
         out = jnp.zeros_like(state[field])
-        for term in self.terms:
-            local = term.gather(features, *state)
-            out = out.at[term.stencil.index].add(elements.gradients(term.density, *local, field=field))
+        for part in self._parts(features, *state):
+            out = out.at[part.index].add(elements.gradients(part.density, *part.local, field=field))
         return out
 
     def discrete_gradient(self, features, method: DiscreteGradientOf, after: State, before: State) -> State:
         """grad-bar F (after, before) of every field, with F(after) - F(before) = sum grad-bar F . (after - before)."""
         sums = tuple(jnp.zeros_like(x) for x in after)
-        for term in self.terms:
-            *local, known = term.gather(features, *after)
-            earlier = tuple(x[term.stencil.index] for x in before)
-            found = elements.discrete_gradients(method, term.density, tuple(local), earlier, known)
-            sums = tuple(x.at[term.stencil.index].add(part) for x, part in zip(sums, found, strict=True))
+        for part in self._parts(features, *after):
+            *local, known = part.local
+            earlier = tuple(x[part.index] for x in before)
+            found = elements.discrete_gradients(method, part.density, tuple(local), earlier, known)
+            sums = tuple(x.at[part.index].add(more) for x, more in zip(sums, found, strict=True))
         return sums
 
     def discrete_curvature(self, features, method, after: State, before: State) -> BlockMatrix:
         """d grad-bar F (after, before) / d after, of a functional of one field."""
         tables, blocks = [], []
-        for term in self.terms:
-            local, known = term.gather(features, *after)
-            earlier = before[0][term.stencil.index]
-            tables.append(term.table)
-            blocks.append(elements.discrete_curvatures(method, term.density, (local,), (earlier,), known))
+        for part in self._parts(features, *after):
+            local, known = part.local
+            slots, table = part.joined(0)
+            if slots:
+                tables.append(table)
+                earlier = before[0][part.index]
+                blocks.append(elements.discrete_curvatures(method, part.density, local, earlier, known, slots))
         return BlockMatrix(pattern(len(after[0]), *tables), tuple(blocks), after[0].shape[1])
 
     def hessian(self, features, *state: Field, field: int) -> BlockMatrix:
         """d2F / d field d field."""
-        blocks = tuple(
-            elements.hessians(term.density, *term.gather(features, *state), field=field) for term in self.terms
-        )
-        tables = (term.table for term in self.terms)
-        return BlockMatrix(pattern(len(state[field]), *tables), blocks, state[field].shape[1])
+        tables, blocks = [], []
+        for part in self._parts(features, *state):
+            slots, table = part.joined(field)
+            if slots:
+                tables.append(table)
+                blocks.append(elements.hessians(part.density, *part.local, field=field, slots=slots))
+        return BlockMatrix(pattern(len(state[field]), *tables), tuple(blocks), state[field].shape[1])
 
     def expand(self, features, q: Field, v: Field, parts: Callable) -> tuple[BlockMatrix, tuple[Field, ...]]:
         """M = d2F/dv dv, and nodal sums of the (element, slot, dim) arrays that `parts` takes from an `Expansion`."""
         sums: tuple = ()
         tables, blocks = [], []
-        for term in self.terms:
-            local = term.gather(features, q, v)
-            if term.reads(1, *local):
-                expansion = elements.expand(term.density, *local)
-                tables.append(term.table)
+        for part in self._parts(features, q, v):
+            slots, table = part.joined(1)
+            if slots:
+                expansion = elements.expand(part.density, *part.local, slots=slots)
+                tables.append(table)
                 blocks.append(expansion.mass)
             else:
-                force = elements.gradients(term.density, *local, field=0)
+                force = elements.gradients(part.density, *part.local, field=0)
                 expansion = elements.Expansion(force, *3 * (jnp.zeros((), q.dtype),))
             found = parts(expansion)
             sums = sums or tuple(jnp.zeros_like(q) for _ in found)
-            sums = tuple(x.at[term.stencil.index].add(part) for x, part in zip(sums, found, strict=True))
+            sums = tuple(x.at[part.index].add(more) for x, more in zip(sums, found, strict=True))
         return BlockMatrix(pattern(len(q), *tables), tuple(blocks), q.shape[1]), sums
+
+    def _parts(self, features, *state) -> Iterator[Part]:
+        """Of all terms."""
+        return (part for term in self.terms for part in term.parts(features, *state))

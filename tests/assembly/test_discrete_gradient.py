@@ -269,7 +269,7 @@ def test_an_operation_without_a_rule_is_named(name):
 
 
 def test_mean_value_needs_a_point():
-    with pytest.raises(ValueError, match="points=0; expected at least 1"):
+    with pytest.raises(ValueError, match="points=0; give a whole number, at least 1"):
         lgn.MeanValue(0)
 
 
