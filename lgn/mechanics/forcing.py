@@ -8,20 +8,25 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
+
+NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
 
 class Forcing(nnx.Pytree):
     """F(q, v, t, u) and u(t).
 
     Args:
-        force: an array (node, dim), or a function F(q, v), F(q, v, t) or F(q, v, t, u); None for no force.
+        force: an array (node, dim), or a function F(q, v), F(q, v, t) or F(q, v, t, u); None for no force. A third
+            argument is the time if it is called t, time or _, a fourth the control if it is called u, control or _;
+            every other needs a default, or a value by `functools.partial`, which then stands.
         control: u, an array, or a function u(t) that returns one.
 
     Raises:
-        ValueError: a force of another number of arguments, or of a control that is not given.
+        ValueError: a force of other arguments, of a control that is not given, or of values that are not (node, dim).
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -36,8 +41,7 @@ class Forcing(nnx.Pytree):
         force: Array | Callable[..., Field] | None = None,
         control: Array | Callable[[Array], Array] | None = None,
     ):
-        self.force = attribute(jnp.asarray(force) if isinstance(force, np.ndarray) else force)
-        self.control = attribute(control if control is None or callable(control) else jnp.asarray(control))
+        self.force, self.control = _given("force", force), _given("control", control)
         self._taken = _count_arguments(force) if callable(force) else 0
         if self._taken == 4 and control is None:
             raise ValueError("force(q, v, t, u) reads the control u, but control is None; give control=u(t)")
@@ -58,12 +62,24 @@ class Forcing(nnx.Pytree):
         if self.force is None:
             return jnp.zeros_like(q)
         if not callable(self.force):
-            return self.force.astype(q.dtype)
-        return self.force(*(q, v, t, self.at(t))[: self._taken])
+            return self._field(self.force.astype(q.dtype), q)
+        known = (q, v, t, self.at(t))[: self._taken]
+        _traced.reads_within("force", self.force, *known)
+        return self._field(_traced.said("force", self.force, *known), q)
 
     def at(self, t):
         """u(t)."""
-        return self.control(t) if callable(self.control) else self.control
+        return _traced.said("control", self.control, t) if callable(self.control) else self.control
+
+    @staticmethod
+    def _field(force, q: Field) -> Field:
+        """The force, if it is one: broadcasting would push every node."""
+        if jnp.shape(force) != q.shape:
+            raise ValueError(
+                f"force has shape {jnp.shape(force)}; expected that of q, (node, dim) = {q.shape}: give one for each "
+                f"node, such as force * jnp.ones_like(q)"
+            )
+        return force
 
     def known_at(self, features, t):
         """Features of nodes, edges and graph, with `time` and `control`, which friction may read."""
@@ -86,8 +102,31 @@ def check_dissipation(dissipation: Functional, features, q: Field, v: Field) -> 
             )
 
 
+def _given(name, value):
+    """A function or a parameter as it is, all else as an array of real numbers."""
+    if value is None or callable(value):
+        return attribute(_arguments.made(name, value, "a function, or an array"))
+    found = _arrays.numbers(name, value)
+    return attribute(value if isinstance(value, nnx.Variable) else jnp.asarray(found))
+
+
 def _count_arguments(force) -> int:
-    count = len(inspect.signature(force).parameters)
-    if count not in (2, 3, 4):
-        raise ValueError(f"force takes {count} arguments; expected force(q, v), force(q, v, t) or force(q, v, t, u)")
+    """How many of (q, v, t, u) a force takes: told by the names of its third and fourth argument."""
+    taken = list(inspect.signature(force).parameters.values())
+    places = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    expected = "expected force(q, v), force(q, v, t) or force(q, v, t, u)"
+    if len(places) < 2 or any(p.kind is p.VAR_POSITIONAL for p in taken):
+        found = ", ".join(map(str, taken))
+        raise ValueError(f"force({found}) takes {len(places)} arguments by position; {expected}")
+    count = 2
+    for place, known in zip(places[2:], NAMES, strict=False):
+        if place.name.strip("_") not in (*known, ""):
+            break
+        count += 1
+    for other in [p for p in taken if p not in places[:count] and p.kind is not p.VAR_KEYWORD]:
+        if other.default is other.empty:
+            raise ValueError(
+                f"force takes the argument {other.name!r}; {expected}: call the third t or time and the fourth u or "
+                f"control, and give every other a default, or a value by functools.partial"
+            )
     return count

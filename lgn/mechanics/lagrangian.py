@@ -9,15 +9,17 @@ import jraph
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arrays
 from lgn.assembly import clamps
 from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
+from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
-from lgn.solvers.choice import Solver, default_solver
+from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
 
@@ -71,7 +73,7 @@ class Lagrangian(nnx.Pytree):
         self.functional = Functional(graph, density)
         self.dissipation = Functional(graph, dissipation, "dissipation")
         self.forcing = Forcing(force, control)
-        self.solver = solver
+        self.solver = check_solver(solver)
 
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
@@ -154,12 +156,12 @@ class Lagrangian(nnx.Pytree):
         values that are not finite, and `solve` reports more."""
         solution = self.solve(q, v, t)
         if not isinstance(solution.status, jax.core.Tracer):
-            solution.check()
+            checked(self, solution, (q, v), t)
         return solution.value
 
     def rate(self, state: State, t: float = 0.0) -> State:
         """dq/dt = v and dv/dt = a of a state (q, v): what integrators follow."""
-        q, v = state
+        q, v = _arrays.fields(state, "q", "v")
         return v, self.acceleration(q, v, t)
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
@@ -193,8 +195,9 @@ class Lagrangian(nnx.Pytree):
         """F - dR/dv."""
         return self.friction(q, v, t) + self.forcing(q, v, t)
 
-    def check(self, q: Field, v: Field) -> None:
-        """Raises ValueError if q and v are not a state of this graph, or do not fit a stencil."""
+    def check(self, *state: Field) -> None:
+        """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
+        q, v = _arrays.fields(state, "q", "v")
         self.domain.check(q=q, v=v)
         for functional in (self.functional, self.dissipation):
             functional.check(q, v)

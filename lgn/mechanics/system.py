@@ -4,6 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn.assembly.domain import State
 
 
@@ -26,6 +27,12 @@ class System(Protocol):
 
     def config(self) -> dict[str, Any]:
         """The arguments that make a system of this shape again."""
+
+
+def check_system(system: Any) -> Any:
+    """Itself, if it moves. Raises ValueError else."""
+    examples = "lgn.Lagrangian(graph, density), lgn.EnergyFlow, lgn.Baseline, or an object with rate, energy and check"
+    return _arguments.has("system", system, ("rate", "energy", "check"), examples)
 
 
 def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:

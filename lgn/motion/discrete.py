@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lgn import _arguments
 from lgn.assembly.discrete_gradient import Automatic
 from lgn.assembly.domain import State
 from lgn.mechanics.system import require
 from lgn.motion.newton import newton
-from lgn.motion.steps import fixed_steps, prepend
+from lgn.motion.steps import check_steps, fixed_steps, prepend
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class DiscreteGradient:
         limit: most iterations of a step; beyond, the motion is NaN, and `rollout` raises an error.
 
     Raises:
-        ValueError: a system without an energy of densities, such as a baseline; clamps that move.
+        ValueError: a dt or a tolerance that is not positive, a limit that is not whole; a system without an energy of
+            densities, such as a baseline; clamps that move.
 
     Source: Gonzalez 1996, J. Nonlinear Sci. 6, 449; Matsubara, Ishikawa, Yaguchi 2020, arXiv 1905.08604.
 
@@ -55,6 +57,10 @@ class DiscreteGradient:
     gradient: Any = field(default_factory=Automatic)
     tolerance: float = 1e-14
     limit: int = 50
+
+    def __post_init__(self):
+        check_steps(self)
+        _arguments.called("gradient", self.gradient, "lgn.Automatic(), lgn.MeanValue() or lgn.Gonzalez()")
 
     def __call__(self, system, state: State, ts) -> State:
         """The states at ts, each field (time, node, dim)."""

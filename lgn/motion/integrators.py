@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.mechanics.system import System, require
-from lgn.motion.steps import fixed_point, fixed_steps, prepend
+from lgn.motion.steps import check_steps, fixed_point, fixed_steps, prepend
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,22 @@ class Adaptive:
     Args:
         rtol: relative tolerance of a step.
         atol: absolute tolerance of a step.
-        max_steps: number of steps after which the integration stops.
+        max_steps: number of steps after which the integration stops; the states beyond are infinite. Where steps
+            shrink below the rounding of t, it stops too, and the states beyond are NaN.
+
+    Raises:
+        ValueError: tolerances that are not positive, or both below a thousandth of the rounding of the states, where
+            steps would shrink without end; steps that are not whole.
     """
 
     rtol: float = 1e-9
     atol: float = 1e-9
     max_steps: int = 1_000_000
+
+    def __post_init__(self):
+        _arguments.positive("Adaptive: rtol", self.rtol)
+        _arguments.positive("Adaptive: atol", self.atol, zero=True)
+        _arguments.whole("Adaptive: max_steps", self.max_steps)
 
     def __call__(self, system: System, state: State, ts) -> State:
         """The states at ts, each field (time, node, dim); only these are kept."""
@@ -30,6 +43,7 @@ class Adaptive:
         def field(t, state, system):
             return system.rate(state, t)
 
+        _arrays.above_rounding("Adaptive: rtol", max(self.rtol, self.atol), jnp.result_type(*state), 1e-3)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
             diffrax.Dopri8(),
@@ -39,11 +53,20 @@ class Adaptive:
             state,
             args=system,
             saveat=diffrax.SaveAt(ts=ts),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            stepsize_controller=diffrax.PIDController(
+                rtol=self.rtol, atol=self.atol, dtmin=_rounding(ts), force_dtmin=False
+            ),
             max_steps=self.max_steps,
             throw=False,
         )
-        return solution.ys
+        shrunk = solution.result == diffrax.RESULTS.dt_min_reached
+        return jax.tree.map(lambda x: jnp.where(shrunk & jnp.isinf(x), jnp.nan, x), solution.ys)
+
+
+def _rounding(ts) -> float:
+    """The step at which time hardly moves: at a pole, or at what is not finite, there would be no end. Twice the
+    rounding of the last time, because diffrax takes no step below one."""
+    return 2 * float(np.finfo(ts.dtype).eps) * float(np.abs(ts).max())
 
 
 @dataclass(frozen=True)
@@ -52,13 +75,20 @@ class ImplicitMidpoint:
 
     Args:
         dt: largest step; each interval of ts is cut into equal steps no longer than that.
-        tolerance: of the fixed-point iteration for y', which converges for dt below 2 / (highest frequency).
+        tolerance: of the fixed-point iteration for y', which converges for dt below 2 / (highest frequency); no less
+            than 10 machine epsilons are asked for.
         limit: most iterations of it.
+
+    Raises:
+        ValueError: a dt or a tolerance that is not positive, a limit that is not whole.
     """
 
     dt: float
     tolerance: float = 1e-12
     limit: int = 100
+
+    def __post_init__(self):
+        check_steps(self)
 
     def __call__(self, system: System, state: State, ts) -> State:
         """The states at ts, each field (time, node, dim)."""
@@ -83,9 +113,15 @@ class Verlet:
 
     Args:
         dt: largest step; each interval of ts is cut into equal steps no longer than that.
+
+    Raises:
+        ValueError: a dt that is not positive.
     """
 
     dt: float
+
+    def __post_init__(self):
+        _arguments.positive("Verlet: dt", self.dt)
 
     def __call__(self, system: System, state: State, ts) -> State:
         """q and v at ts, (time, node, dim)."""

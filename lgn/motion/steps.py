@@ -8,17 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lgn import _arguments
+
+
+def check_steps(integrator: Any) -> None:
+    """Raises ValueError: a largest step or a tolerance that is not positive, a limit that is not whole."""
+    name = type(integrator).__name__
+    _arguments.positive(f"{name}: dt", integrator.dt)
+    _arguments.positive(f"{name}: tolerance", integrator.tolerance)
+    _arguments.whole(f"{name}: limit", integrator.limit)
+
 
 def fixed_steps(step: Callable, state: Any, ts: np.ndarray, dt: float, output: Callable) -> Any:
     """`output(state, t)` at each of ts[1:], stacked, with `state = step(state, t, h)` in between.
 
     Every interval of ts is cut into the same number of equal steps h, the least for which none is longer than dt.
-
-    Raises:
-        ValueError: dt is not positive.
     """
-    if not dt > 0:
-        raise ValueError(f"dt={dt}; expected a positive largest step")
     count = max(1, int(np.ceil(max(np.diff(np.asarray(ts)), default=0.0) / dt - 1e-9)))
 
     def interval(state, ends):

@@ -511,8 +511,8 @@ ERRORS = {
     "slots": (lambda: call(density=network(5, 1, rngs=nnx.Rngs(0))), r"= \(5, 1\).*make it with slots=3, dim=1"),
     "dim": (lambda: call(density=network(3, 2, rngs=nnx.Rngs(0))), r"MLPDensity.*= \(3, 2\).*slots=3, dim=1"),
     "slots of R": (lambda: call(dissipation=network(2, 1, rngs=nnx.Rngs(0))), r"= \(2, 1\).*slots=3, dim=1"),
-    "force of one argument": (lambda: call(force=lambda q: q), "force takes 1 arguments; expected force"),
-    "force of five": (lambda: call(force=lambda q, v, t, u, x: q), "force takes 5 arguments"),
+    "force of one argument": (lambda: call(force=lambda q: q), "takes 1 arguments by position; expected force"),
+    "force of five": (lambda: call(force=lambda q, v, t, u, x: q), "force takes the argument 'x'; expected force"),
     "force without control": (lambda: call(force=lambda q, v, t, u: q), "control is None; give control"),
     "term without stencil": (lambda: call(density=[string]), "density:.*is not a term"),
     "term of three": (lambda: call(dissipation=[(string, lgn.node_stencil, 1)]), "dissipation:.*is not a term"),
@@ -540,3 +540,21 @@ def test_a_density_without_any_velocity_is_refused():
     """There is no M a = f without kinetic energy."""
     with pytest.raises((lgn.SingularMassMatrix, ValueError), match="kinetic"):
         call(density=lambda q, v, features: -(q[0, 0] ** 2))
+
+
+def test_a_lagrangian_of_first_order_is_told_that_it_is_an_energy_flow():
+    """A charge in a strong magnetic field drifts: L = x vy - (x^2 + y^2) / 2 has M = 0, and H = (x^2 + y^2) / 2 of
+    u = (x, y) moves it."""
+
+    def magnetic(q, v, features):
+        return q[0, 0] * v[0, 1] - 0.5 * jnp.sum(q[0] ** 2)
+
+    state = jnp.array([[1.0, 0.5]]), jnp.array([[0.3, 0.2]])
+    L = lgn.Lagrangian(lgn.single_node(), magnetic)
+    with pytest.raises(lgn.SingularMassMatrix, match=r"L is linear in v.*Write it as lgn.EnergyFlow"):
+        L.acceleration(*state)
+    with pytest.raises(lgn.MotionStopped, match=r"after t = 0\. There L is linear in v"):
+        lgn.rollout(L, state, [0.0, 1.0])
+    flow = lgn.EnergyFlow(lgn.single_node(), lambda u, features: 0.5 * jnp.sum(u[0] ** 2), structure=lgn.Symplectic())
+    x, y = np.asarray(flow.rate((state[0],))[0])[0]  # Euler and Lagrange by hand: vy = x, vx = -y
+    assert (abs(x), abs(y)) == (0.5, 1.0)

@@ -262,7 +262,7 @@ WRONG = {
             2 * (jnp.zeros((5, 1)),), [0, 1], lgn.DiscreteGradient(0.1)),
         "clamps that move do work.*Variational",
     ),
-    "dt": (lambda: lgn.rollout(pendulum_flow(), START, [0, 1], lgn.DiscreteGradient(0.0)), "dt=0.0; expected"),
+    "dt": (lambda: lgn.DiscreteGradient(0.0), "dt=0.0; give a positive number"),
     "no rule": (
         lambda: lgn.rollout(
             lgn.EnergyFlow(lgn.single_node(), lambda u, f: jnp.sort(u[0])[0] ** 2, structure=lgn.Symplectic()),

@@ -1,0 +1,240 @@
+"""Verdict: whether a motion can be trusted, and if not, from where on, why, and what to do."""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lgn import _arguments
+from lgn.data.trajectories import Trajectory
+from lgn.mechanics.diagnosis import first_not_finite, why_no_rate
+from lgn.mechanics.system import check_system
+from lgn.motion.integrators import Adaptive, Verlet
+from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR
+
+RISE = 0.1  # of the size of the energy: what rises by more than that has a cause
+NEAR = 1e-2  # error of an acceleration, as condition times rounding, from which M counts as nearly singular
+RUNAWAY = 100.0  # by which a driven motion outgrows its first half before the steps are looked at
+KINETIC = "Give the density a kinetic prior (MLPDensity(mass=1.0)), a term 0.5 m v^2 on every node, or data near there"
+
+
+class MotionStopped(FloatingPointError):
+    """The motion could not be followed to its end.
+
+    Attributes:
+        trajectory: the states that are good.
+    """
+
+    def __init__(self, message: str, trajectory: Trajectory):
+        super().__init__(message)
+        self.trajectory = trajectory
+
+
+def check_motion(system, trajectory: Trajectory, integrator: Any = None) -> Trajectory:
+    """The trajectory, if it can be trusted; outside of transformations. `rollout` asks it itself; after a rollout
+    within `jax.jit` or `jax.vmap`, or of `integrator(system, state, ts)`, call it.
+
+    It looks at every kept state, at the solve of M a = f there, and at the energy of systems that nothing gives any:
+    without a force and clamps that move, or with a structure that conserves or dissipates.
+
+    Args:
+        system: that moved.
+        trajectory: of one motion.
+        integrator: that followed it, so that advice can name its steps.
+
+    Raises:
+        MotionStopped: a state that is not finite, with the cause, such as a step limit, or what is not finite there; M
+            singular; a solver that did not converge. Holds the states before.
+
+    Warns:
+        RuntimeWarning: M not positive definite, or nearly singular; an energy that rises by more than a tenth of its
+            size though nothing gives any, or `Verlet` with dt beyond 2 / (highest frequency).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, lgn
+        >>> def oscillator(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2
+        >>> L = lgn.Lagrangian(lgn.single_node(), oscillator)
+        >>> run = jax.jit(lambda q: lgn.rollout(L, (q, 0 * q), [0.0, 1.0]))
+        >>> round(float(lgn.check_motion(L, run(jnp.ones((1, 1)))).energy[1]), 6)
+        0.5
+    """
+    check_system(system)
+    _arguments.of_kind("check_motion: trajectory", trajectory, Trajectory, "what lgn.rollout returns")
+    _check_finite(system, trajectory, integrator)
+    _check_solves(trajectory)
+    _check_energy(system, trajectory, integrator)
+    return trajectory
+
+
+def _check_finite(system, trajectory, integrator) -> None:
+    good = np.logical_and.reduce([np.isfinite(x).all((1, 2)) for x in trajectory.state])
+    if good.all():
+        return
+    bad = int(np.argmin(good))
+    last = max(bad - 1, 0)
+    message = f"rollout: no finite state after t = {float(trajectory.t[last]):.6g}"
+    raise _stopped(message + _why_not_finite(system, trajectory, integrator, last, bad), trajectory, bad)
+
+
+def _why_not_finite(system, trajectory, integrator, last, bad) -> str:
+    """Why the state `bad` is not finite, as far as the one before shows, and what to do."""
+    state, t = _moment(trajectory, last)
+    smaller = _smaller(system, integrator, *_moment(trajectory, 0))
+    if "beyond" in smaller:
+        return f"; {smaller}"
+    if cause := why_no_rate(system, state, t):
+        return f". There {cause}"
+    if cause := first_not_finite(system, state, trajectory.t[bad]):
+        return f". By t = {float(trajectory.t[bad]):.6g} {cause}"
+    if isinstance(integrator, Adaptive) and np.isinf(trajectory.state[0][bad]).all():
+        return (
+            f". Adaptive took all of its max_steps={integrator.max_steps}; give more, or larger tolerances than "
+            f"rtol={integrator.rtol:g}, atol={integrator.atol:g}"
+        )
+    solved = ""
+    if hasattr(system, "solve"):
+        found = system.solve(*state, t)
+        solved = (
+            f" and the solver's status {int(found.status)} (0 good, 1 not positive definite, 2 singular), with "
+            f"condition {float(found.condition):.1e}, worst at node {int(found.node)}"
+        )
+    return (
+        f". There all is finite{solved}: then comes a pole of the motion, such as a mass matrix that turns singular, "
+        f"which a kinetic prior or data near this state mend; else {smaller}"
+    )
+
+
+def _check_solves(trajectory) -> None:
+    if trajectory.status is None:
+        return
+    status, condition = np.asarray(trajectory.status), np.asarray(trajectory.condition)
+    for kind, what in ((SINGULAR, "is singular"), (NOT_CONVERGED, "was not inverted: the solver did not converge")):
+        if (status == kind).any():
+            at = int(np.argmax(status == kind))
+            more = "" if kind == SINGULAR else f" in {int(trajectory.iterations[at])} iterations"
+            raise _stopped(
+                f"rollout: at t = {float(trajectory.t[at]):.6g} the mass matrix d2L/dv dv {what}{more}, worst at node "
+                f"{int(trajectory.node[at])}, condition {condition[at]:.1e}, residual "
+                f"{float(trajectory.residual[at]):.1e}. {KINETIC}, or another solver",
+                trajectory,
+                at,
+            )
+    near = condition * np.finfo(condition.dtype).eps > NEAR
+    for wrong, what in ((status == INDEFINITE, "not positive definite"), (near, "nearly singular")):
+        if wrong.any():
+            at = int(np.argmax(np.where(wrong, condition, 0.0)))
+            warnings.warn(
+                f"rollout: the mass matrix d2L/dv dv is {what} at {int(wrong.sum())} of {wrong.size} times, worst at "
+                f"node {int(trajectory.node[at])} at t = {float(trajectory.t[at]):.6g} with condition "
+                f"{condition[at]:.1e} and residual {float(trajectory.residual[at]):.1e}. {KINETIC}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return
+
+
+def _check_energy(system, trajectory, integrator) -> None:
+    if _driven(system):
+        early, late = (_largest(trajectory, half) for half in np.array_split(np.arange(len(trajectory.t)), 2))
+        limit = _limit(system, integrator, *_moment(trajectory, 0)) if late > RUNAWAY * early else None
+        if limit is not None:
+            _warn(f"the state grows from {early:.3g} to {late:.3g}", f"dt={integrator.dt:g} is beyond {limit}")
+        return
+    energy = np.asarray(trajectory.energy, float)
+    if not np.isfinite(energy).all():
+        at = int(np.argmin(np.isfinite(energy)))
+        remedy = _smaller(system, integrator, *_moment(trajectory, 0))
+        _warn(f"the energy is not finite at t = {float(trajectory.t[at]):.6g}, though the state is", remedy)
+        return
+    top = int(np.argmax(energy - np.minimum.accumulate(energy)))
+    start = int(np.argmin(energy[: top + 1]))
+    rise = energy[top] - energy[start]
+    if rise <= 0.01 * abs(energy[0]):
+        return
+    size = float(np.max(_sizes(system, trajectory.state)[: top + 1]))
+    if rise > RISE * size or not np.isfinite(size):
+        _warn(
+            f"the energy rises from {energy[start]:.3g} at t = {float(trajectory.t[start]):.6g} to {energy[top]:.3g} "
+            f"at t = {float(trajectory.t[top]):.6g}, though nothing gives this system energy",
+            _smaller(system, integrator, *_moment(trajectory, start)),
+        )
+
+
+def _driven(system) -> bool:
+    """Whether the energy may rise: by a force, by clamps that move, by a structure that promises nothing, or as far as
+    is known of a system of another kind."""
+    if hasattr(system, "forcing"):
+        return system.forcing.force is not None or system.domain.motion is not None
+    structure = getattr(getattr(system, "structure", None), "given", None)
+    return not (getattr(structure, "conserves", False) or getattr(structure, "dissipates", False))
+
+
+@jax.jit
+def _sizes(system, states):
+    """Sum |x dE/dx| over the entries of each state: the size of an energy, whatever its zero."""
+
+    def one(state):
+        slope = jax.grad(lambda state: system.energy(*state))(state)
+        return sum(jnp.sum(jnp.abs(x * g)) for x, g in zip(state, slope, strict=True))
+
+    return lax.map(one, states)
+
+
+def _smaller(system, integrator, state, t) -> str:
+    """What to do about steps that are too large."""
+    if isinstance(integrator, Adaptive):
+        return f"give smaller tolerances than rtol={integrator.rtol:g}, atol={integrator.atol:g}{_held(integrator, t)}"
+    dt = getattr(integrator, "dt", None)
+    if dt is None:
+        return "take smaller steps (dt, max_steps)"
+    limit = _limit(system, integrator, state, t)
+    beyond = "" if limit is None else f" since dt={dt:g} is beyond {limit}"
+    return f"take smaller steps: dt={dt / 2:g} for {dt:g}{beyond}"
+
+
+def _limit(system, integrator, state, t) -> str | None:
+    """The stability limit 2 / omega of `Verlet` in words, if dt is beyond it."""
+    omega = float(_frequency(system, *state, t)) if isinstance(integrator, Verlet) else 0.0
+    if not getattr(integrator, "dt", 0.0) * omega > 2:
+        return None
+    return f"the stability limit of Verlet, 2 / (highest frequency) = {2 / omega:.3g}"
+
+
+@jax.jit
+def _frequency(system, q, v, t):
+    """The highest frequency omega of small changes of q, omega^2 the largest eigenvalue of M^-1 K, by power iteration:
+    from below where that is symmetric, so that steps within the limit are not blamed."""
+
+    def again(change, _):
+        change = change / jnp.linalg.norm(change)
+        response = jax.jvp(lambda q: system.acceleration(q, v, t), (q,), (change,))[1]
+        return response, jnp.linalg.norm(response)
+
+    change = jnp.cos(1.0 + 2.7 * jnp.arange(q.size, dtype=q.dtype) ** 2).reshape(q.shape)
+    return jnp.sqrt(lax.scan(again, change, length=200)[1][-1])
+
+
+def _held(integrator, t) -> str:
+    """A remark where steps shrink to nothing because their tolerance is below rounding."""
+    eps = np.finfo(t.dtype).eps
+    return "" if integrator.rtol > 10 * eps else f", or larger ones, for {t.dtype} holds no error below {eps:.0e}"
+
+
+def _moment(trajectory, index):
+    return tuple(x[index] for x in trajectory.state), trajectory.t[index]
+
+
+def _largest(trajectory, times) -> float:
+    return max(float(np.abs(np.asarray(x)[times]).max()) for x in trajectory.state)
+
+
+def _warn(what, remedy) -> None:
+    warnings.warn(f"rollout: {what}; {remedy}", RuntimeWarning, stacklevel=5)
+
+
+def _stopped(message, trajectory, bad) -> MotionStopped:
+    good = jax.tree.map(lambda x: x[:bad], trajectory)
+    return MotionStopped(f"{message}; the states until then are `trajectory` of this error", good)
