@@ -6,10 +6,11 @@ import jraph
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays
 from lgn._pytrees import Static, attribute
 from lgn.assembly import clamps
 from lgn.assembly.domain import Domain, Field, State
-from lgn.assembly.terms import gather
+from lgn.assembly.local import gather
 from lgn.data.trajectories import field_names
 from lgn.graphs.stencils import node_stencil
 from lgn.mechanics.laws import Law
@@ -26,7 +27,8 @@ class Baseline(nnx.Pytree):
         graph: with the features that the law may read; nodes that `clamp` holds stay at rest.
         law: one of the families, or any function (q, v, features) -> (dq/dt, dv/dt) or (u, features) -> (du/dt,). It
             reads (slot, dim) as a density does, one slot unless it has another number of `slots`, and gives rates
-            (1, dim) of slot 0. Its `energy` of the same arguments, if it has one, is summed over the nodes.
+            (1, dim) of slot 0. Its `energy` of the same arguments, if it has one, is summed over the nodes. A law with
+            `over_graph(graph, q, v)`, such as `MessagePassing`, gives the rates (node, dim) of all nodes at once.
 
     Raises:
         ValueError: states of the wrong shape or dtype, features that the law reads and the graph lacks.
@@ -42,6 +44,8 @@ class Baseline(nnx.Pytree):
 
     def __init__(self, graph: jraph.GraphsTuple, law: Law):
         self.domain = Domain(graph)
+        if not hasattr(_arguments.made("law", law, "lgn.PlainNetwork(...)"), "over_graph"):
+            _arguments.called("law", law, "a function (q, v, features) -> (dq/dt, dv/dt), or a law")
         self.law = attribute(law)
         self._stencil = Static(node_stencil(graph, hops=0 if getattr(law, "slots", 1) == 1 else 1))
         if getattr(law, "slots", 1) != self._stencil.value.slots:
@@ -66,8 +70,19 @@ class Baseline(nnx.Pytree):
 
     def rate(self, state: State, t: float = 0.0) -> State:
         """d state / dt; t is not read."""
-        self.check(*state)
-        return tuple(jnp.where(self.domain.free, x[:, 0], 0.0) for x in self._on_nodes(self.law, *state))
+        self.check(*_arrays.fields(state, *field_names(len(state))))
+        over_graph = getattr(self.law, "over_graph", None)
+        if over_graph is not None:
+            rates = [x[:, None] for x in over_graph(self.graph, *state)]
+        else:
+            rates = self._on_nodes(self.law, *state)
+        found, expected = [jnp.shape(x) for x in jax.tree.leaves(rates)], (len(state[0]), 1, state[0].shape[1])
+        if not isinstance(rates, tuple | list) or found != [expected] * len(state):
+            raise ValueError(
+                f"{self._name} returns shapes {[x[1:] for x in found]}; expected a tuple of {len(state)} of "
+                f"{expected[1:]}, the rate of each field at slot 0"
+            )
+        return tuple(jnp.where(self.domain.free, x[:, 0], 0.0) for x in rates)
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """dv/dt."""
@@ -97,12 +112,17 @@ class Baseline(nnx.Pytree):
             q, v = fields
             clamps.check_moving(self.domain.free, None, q, v, t)
 
+    @property
+    def _name(self) -> str:
+        return f"law {getattr(self.law, '__name__', type(self.law).__name__)}"
+
     def __repr__(self) -> str:
-        name = getattr(self.law, "__name__", type(self.law).__name__)
-        return f"Baseline({self.domain.size} nodes, law={name})"
+        return f"Baseline({self.domain.size} nodes, {self._name.replace(' ', '=')})"
 
     __str__ = __repr__
 
     def _on_nodes(self, function, *state):
         """The function of what each node reads: the slots of its stencil."""
-        return jax.vmap(function)(*gather(function, self._stencil.value, self.domain.features, *state))
+        sized = hasattr(self.law, "dim")  # such a law knows its size, and `check` compares it
+        known, _ = gather(function, self._stencil.value, self.domain.features, *state, name=self._name, sized=sized)
+        return jax.vmap(function)(*known)

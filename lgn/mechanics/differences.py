@@ -5,6 +5,7 @@ import jraph
 import numpy as np
 from flax import nnx
 
+from lgn import _arguments
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
 from lgn.graphs.stencils import cell_stencil, node_stencil
@@ -37,7 +38,7 @@ class FirstDifference(nnx.Pytree):
     config = config_of
 
     def __init__(self, axis: int = 0):
-        self.axis = axis
+        self.axis = _arguments.whole("FirstDifference: axis", axis, least=0)
 
     def tables(self, graph):
         """Nodes and weights of the two neighbours."""
@@ -76,6 +77,8 @@ class Laplacian(nnx.Pytree):
     config = config_of
 
     def __init__(self, weight: str | None = None):
+        if not (weight is None or isinstance(weight, str)):
+            raise ValueError(f"Laplacian: weight={weight!r}; give the name of an edge feature")
         self.weight = weight
 
     def tables(self, graph):

@@ -19,6 +19,7 @@ def discrete_rate(system, method, after: State, before: State, t) -> State:
     """
     if system.domain.motion is not None:
         raise ValueError("DiscreteGradient: clamps that move do work on the system; use Variational(dt) or Adaptive()")
+    system.check(*after)
     known = system.domain.features
     q, v = (0.5 * (a + b) for a, b in zip(after, before, strict=True))
     e_q, e_v = system.functional.discrete_gradient(known, of_energy(method), after, before)

@@ -9,6 +9,7 @@ import jraph
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments, _arrays
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
@@ -53,7 +54,7 @@ class EnergyFlow(nnx.Pytree):
         self.domain = Domain(graph)
         self.functional = Functional(graph, density)
         self.structure = Operator(structure, graph)
-        self.discrete = discrete
+        self.discrete = _arguments.made("discrete", discrete, "lgn.Automatic(), lgn.MeanValue() or None")
 
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
@@ -88,13 +89,16 @@ class EnergyFlow(nnx.Pytree):
 
     energy = __call__
 
-    def gradient(self, u: Field) -> Field:
-        """dH/du, (node, dim)."""
-        self.check(u)
+    def gradient(self, *state: Field) -> Field:
+        """dH/du of a state u, (node, dim)."""
+        self.check(*state)
+        (u,) = state
         return self.functional.gradient(self.domain.features, u, field=0)
 
     def rate(self, state: State, t: float = 0.0) -> State:
         """du/dt = G grad H of a state (u,); t is not read."""
+        if not isinstance(state, tuple | list):
+            _arrays.fields(state, "u")
         return (self._flow(self.gradient(*state)),)
 
     def power(self, u: Field) -> Float[Array, ""]:

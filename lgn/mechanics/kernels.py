@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
 from lgn.mechanics.differences import lattice_stencil, weighted
@@ -114,6 +115,7 @@ class LearnedStructure(nnx.Pytree):
     config = config_of
 
     def __init__(self, kernel: Kernel):
+        _arguments.of_kind("kernel", kernel, (FreeKernel, DissipativeKernel), "lgn.ConservingKernel((3,), rngs=...)")
         self.kernel = kernel
 
     @property
@@ -156,17 +158,16 @@ def _nodes_at(sides, steps) -> np.ndarray:
 
 
 def _start(shape, rngs) -> Array:
+    _arguments.streams("kernel", rngs)
     return jax.random.normal(rngs.params(), shape, jnp.result_type(float)) / np.sqrt(np.prod(shape))
 
 
 def _odd(shape) -> tuple[int, ...]:
-    sizes = tuple(int(n) for n in shape)
-    if not sizes or any(n < 1 or n % 2 == 0 for n in sizes):
+    sizes = _arguments.sizes("kernel: shape", shape)
+    if not sizes or any(n % 2 == 0 for n in sizes):
         raise ValueError(f"kernel of shape={sizes}; give an odd number along each axis, so that it has a centre")
     return sizes
 
 
 def _positive(scale) -> float:
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"kernel of scale={scale}; give a positive number")
-    return float(scale)
+    return float(_arguments.positive("kernel: scale", scale))

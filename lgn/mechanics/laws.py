@@ -13,8 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.densities.density import config_of
-from lgn.densities.inputs import Inputs, InputSettings, Scale, check_widths, scale_of
-from lgn.densities.layers import Activation, Initializer, dense_layers, lecun_normal, perceptron
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
+from lgn.densities.layers import Activation, Initializer, check_activation, dense_layers, lecun_normal, perceptron
 
 NodeState = Float[Array, "1 dim"]  # of one node, with the slot axis of a density
 Law = Callable[..., tuple[NodeState, ...]]
@@ -53,7 +53,8 @@ class VectorMLP(nnx.Module):
         initializer: Initializer,
         rngs: nnx.Rngs,
     ):
-        check_widths("network", *hidden)
+        hidden = widths_of("network", hidden)
+        check_activation(activation)
         self.inputs, self.activation = inputs, activation
         self.sizes = tuple(scale_of(f"sizes[{i}]", size, inputs.dim) for i, size in enumerate(sizes))
         self.layers = dense_layers((inputs.size, *hidden, len(sizes) * inputs.dim), initializer, rngs)
@@ -99,8 +100,9 @@ class PlainNetwork(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        self.dim, self.hidden, self.activation = dim, tuple(hidden), activation
-        self.a_scale, self.inputs = scale_of("a_scale", a_scale, dim), Inputs(1, dim, **inputs)
+        self.dim, self.hidden, self.activation = dim, widths_of("PlainNetwork", hidden), activation
+        self.inputs = Inputs(1, dim, **inputs)
+        self.a_scale = scale_of("a_scale", a_scale, dim)
         self.network = VectorMLP(self.inputs, hidden, (self.a_scale,), activation, initializer, rngs)
 
     def __call__(self, q, v, features) -> tuple[NodeState, NodeState]:
@@ -151,8 +153,9 @@ class NeuralODE(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        self.dim, self.hidden, self.slots, self.activation = dim, tuple(hidden), slots, activation
-        self.a_scale, self.inputs = scale_of("a_scale", a_scale, dim), Inputs(slots, dim, **inputs)
+        self.dim, self.hidden, self.slots, self.activation = dim, widths_of("NeuralODE", hidden), slots, activation
+        self.inputs = Inputs(slots, dim, **inputs)
+        self.a_scale = scale_of("a_scale", a_scale, dim)
         sizes = (self.inputs.v_scale, self.a_scale)[-self.inputs.fields :]
         self.network = VectorMLP(self.inputs, hidden, sizes, activation, initializer, rngs)
 

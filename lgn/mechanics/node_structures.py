@@ -5,6 +5,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arrays
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
@@ -150,7 +151,7 @@ class Friction(nnx.Pytree):
 
     def __init__(self, r: float | Array | nnx.Param):
         given = r.get_value() if isinstance(r, nnx.Param) else r
-        value = jnp.asarray(given, jnp.result_type(float))
+        value = jnp.asarray(_arrays.numbers("r", given), jnp.result_type(float))
         if not (jnp.isfinite(value).all() and (value >= 0).all()):
             raise ValueError(f"r={value}; expected a friction that is not negative")
         self._known = attribute(nnx.Param(jnp.sqrt(value)) if isinstance(r, nnx.Param) else np.asarray(value))

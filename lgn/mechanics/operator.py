@@ -9,9 +9,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn import _arguments
 from lgn._pytrees import Static, attribute
 from lgn.assembly.domain import Field
-from lgn.mechanics.structures import Structure
+from lgn.graphs.features import check_graph, node_count
+from lgn.mechanics.structures import Structure, check_structure
 
 DENSE = 4000  # unknowns up to which a matrix is formed
 
@@ -57,21 +59,18 @@ class Operator(nnx.Pytree):
     """
 
     def __init__(self, structure: Structure, graph: jraph.GraphsTuple):
-        lacking = [name for name in ("tables", "apply", "conserves", "dissipates") if not hasattr(structure, name)]
-        if lacking:
-            raise ValueError(
-                f"structure={structure!r} has no {lacking[0]!r}; give lgn.Symplectic(), lgn.FirstDifference(), "
-                f"lgn.Laplacian() or another, or an object with `tables`, `apply`, `conserves` and `dissipates`"
-            )
-        self.given, self._tables = attribute(structure), Static(structure.tables(graph))
-        self._size = int(np.sum(graph.n_node))
+        check_structure("structure", structure)
+        self.given, self._tables = attribute(structure), Static(structure.tables(check_graph(graph)))
+        self._size = node_count(graph)
 
     def __call__(self, x: Field) -> Field:
-        """G x."""
+        """G x. Raises ValueError for an x of another graph, which gathers would clamp."""
+        self._check(x)
         return self.given.apply(self._tables.value, x)
 
     def adjoint(self, x: Field) -> Field:
-        """G^T x."""
+        """G^T x. Raises ValueError as G x does."""
+        self._check(x)
         return jax.linear_transpose(self, jax.ShapeDtypeStruct(x.shape, x.dtype))(x)[0]
 
     def matrix(self, dim: int | None = None) -> Float[Array, "row column"]:
@@ -81,7 +80,7 @@ class Operator(nnx.Pytree):
         Raises:
             ValueError: a graph too large for a matrix.
         """
-        dim = dim or int(getattr(self.given, "least", 1))
+        dim = int(getattr(self.given, "least", 1)) if dim is None else _arguments.whole("dim", dim)
         size = self._size * dim
         if size > DENSE:
             raise ValueError(
@@ -131,6 +130,10 @@ class Operator(nnx.Pytree):
             self.given.dissipates and power > rounding * size
         ):
             raise ValueError(self._broken(f"x . G x = {power / (size or 1.0):.1e} |x| |G x| for an x"))
+
+    def _check(self, x) -> None:
+        if len(x.shape) != 2 or len(x) != self._size:
+            raise ValueError(f"G x: x has shape {x.shape}; expected (node, dim) = ({self._size}, ...)")
 
     def _broken(self, found: str) -> str:
         name = type(self.given).__name__

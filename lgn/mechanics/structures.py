@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 import jraph
+import numpy as np
 from flax import nnx
 
+from lgn import _arguments
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
@@ -32,6 +35,13 @@ class Structure(Protocol):
         """The arguments that make it again."""
 
 
+def check_structure(name: str, structure: Any) -> Structure:
+    """Itself, if it is one. Raises ValueError else."""
+    members = ("tables", "apply", "conserves", "dissipates")
+    known = "lgn.Symplectic(), lgn.FirstDifference(), lgn.Laplacian() or another"
+    return _arguments.has(name, structure, members, f"{known}, or an object with {', '.join(members)}")
+
+
 def combines(cls):
     """Gives a structure the algebra of linear maps: A + B, 2.0 * A, -A."""
     cls.__add__ = lambda self, other: Sum([self, other])
@@ -45,7 +55,8 @@ class Scaled(nnx.Pytree):
     """A structure times a number, which `c * A` and `-A` make; c may be an `nnx.Param`.
 
     Raises:
-        ValueError: a factor that is negative or learned, for a structure that dissipates.
+        ValueError: what is no structure or no number; a factor that is negative or learned, for a structure that
+            dissipates.
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -58,6 +69,11 @@ class Scaled(nnx.Pytree):
     config = config_of
 
     def __init__(self, structure: Structure, factor: float | nnx.Param):
+        check_structure("structure", structure)
+        if not isinstance(factor, nnx.Param | jax.core.Tracer) and not (
+            _arguments.real(factor) and np.ndim(factor) == 0 and np.isfinite(factor)
+        ):
+            raise ValueError(f"Scaled: factor={factor!r}; give a finite number, or an nnx.Param of one")
         unsure = isinstance(factor, nnx.Param) or factor < 0
         if structure.dissipates and unsure:
             raise ValueError(
@@ -95,6 +111,9 @@ class Scaled(nnx.Pytree):
 class Sum(nnx.Pytree):
     """The sum of structures, which `A + B` makes.
 
+    Raises:
+        ValueError: no structure, or what is none.
+
     Example:
         >>> import jax.numpy as jnp, lgn
         >>> both = lgn.FirstDifference() + lgn.Laplacian()
@@ -106,7 +125,9 @@ class Sum(nnx.Pytree):
     config = config_of
 
     def __init__(self, parts: Sequence[Structure]):
-        self.parts = nnx.data(list(parts))
+        if not isinstance(parts, list | tuple) or not parts:
+            raise ValueError(f"Sum: parts={parts!r}; give a list of one structure or more")
+        self.parts = nnx.data([check_structure("Sum: a part", part) for part in parts])
 
     @property
     def least(self) -> int:

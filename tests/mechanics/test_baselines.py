@@ -142,7 +142,7 @@ def test_fit_learns(make, loss):
     """The accelerations come out, whatever the loss compared."""
     data = double_pendulum.sample(jax.random.key(0), 60, speed=2.0)
     model = on_a_node(make())
-    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(300)], loss=loss)
+    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(300)], loss=loss, validation=None)
     assert not fit.stopped and fit.history[-1].loss < 0.05 * float(loss(model, data))
     assert diagnostics.acceleration_errors(fit.system, data)["acceleration_rel_rms"] < 0.25
 
