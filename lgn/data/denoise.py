@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from lgn import _arrays
+
 
 def integrated(t, u, rate) -> np.ndarray:
     """States without their noise, where it falls on u alone and du/dt is exact: the integral of the rate,
@@ -32,7 +34,8 @@ def integrated(t, u, rate) -> np.ndarray:
         >>> bool(abs(w - path).max() < 1e-5)
         True
     """
-    t, u, rate = np.asarray(t, float), np.asarray(u), np.asarray(rate)
+    t = _arrays.reals("integrated: t", t).astype(float)
+    u, rate = (np.asarray(_arrays.floats(f"integrated: {name}", x)) for name, x in (("u", u), ("rate", rate)))
     check_trajectories("integrated", t, u=u, rate=rate)
     path = CubicSpline(t, rate, axis=1).antiderivative()(t)
     return (path + np.mean(u - path, axis=1, keepdims=True)).astype(u.dtype)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from lgn import _arguments, _arrays
 from lgn.data.denoise import check_trajectories
 from lgn.data.trajectories import Windows
 
@@ -34,7 +35,8 @@ def sample_pairs(key: jax.Array, t, u, count: int, by_rate: float = 0.5) -> Wind
         >>> pairs.state[0].shape, pairs.dt.shape
         ((8, 2, 1, 1), (8,))
     """
-    t, u = np.asarray(t, float), np.asarray(u)
+    _arguments.random_key("sample_pairs", key)
+    t, u = _arrays.reals("sample_pairs: t", t).astype(float), _arrays.reals("sample_pairs: u", u)
     check_trajectories("sample_pairs", t, u=u)
     steps = np.diff(t)
     uneven = np.abs(steps / steps[0] - 1) > 0.01
@@ -44,10 +46,9 @@ def sample_pairs(key: jax.Array, t, u, count: int, by_rate: float = 0.5) -> Wind
             f"sample_pairs: a step of {steps[at]:g} at t[{at}] = {t[at]:g}, where the first is {steps[0]:g}; "
             f"interpolate u at equal steps, or give the part with equal ones: t[:{at + 1}], u[:, :{at + 1}]"
         )
-    if count < 1:
-        raise ValueError(f"sample_pairs: count={count}; give 1 or more")
-    if not 0 <= by_rate <= 1:
-        raise ValueError(f"sample_pairs: by_rate={by_rate}; give a share between 0 and 1")
+    _arguments.whole("sample_pairs: count", count)
+    if not (_arguments.real(by_rate) and np.ndim(by_rate) == 0 and 0 <= by_rate <= 1):
+        raise ValueError(f"sample_pairs: by_rate={by_rate!r}; give a share between 0 and 1")
     trajectory, time = _draw(key, _speeds(u, steps), count, round(by_rate * count))
     return Windows(u[trajectory[:, None], time[:, None] + np.arange(2)], steps[time], None, t[time]).check()
 

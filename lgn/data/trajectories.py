@@ -3,7 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
+
+from lgn import _arrays
+from lgn.data.marks import check_samples, known
 
 
 class States(NamedTuple):
@@ -15,6 +18,9 @@ class States(NamedTuple):
         a: (sample, node, dim), or None of first order.
         t: (sample,) time of each, where forces depend on it.
         features: name to (sample, ...) value that a feature of the graph, or `control`, had; see `Lagrangian.replace`.
+        seen: (sample, node) bool, False where the rate of a node was not measured; what stands there may be NaN. The
+            states must be whole, since every rate depends on neighbours: see `Windows` for states seen in part.
+        trial: (sample,) whole number of the trial that each comes from; `fit` holds out whole trials.
     """
 
     q: Float[Array, "sample node dim"]
@@ -22,6 +28,8 @@ class States(NamedTuple):
     a: Float[Array, "sample node dim"] = None  # type: ignore[assignment]
     t: Float[Array, " sample"] | None = None
     features: dict[str, Array] | None = None
+    seen: Bool[Array, "sample node"] | None = None
+    trial: Int[Array, " sample"] | None = None
 
     @property
     def u(self) -> Array:
@@ -35,15 +43,16 @@ class States(NamedTuple):
 
     @property
     def rate(self) -> tuple[Array, ...]:
-        """d state / dt: (v, a), or (du/dt,)."""
-        return (self.v,) if self.a is None else (self.v, self.a)
+        """d state / dt: (v, a), or (du/dt,); what is measured last is 0 where it was not seen."""
+        return (known(self.v, self.seen),) if self.a is None else (self.v, known(self.a, self.seen))
 
     def check(self) -> "States":
         """Itself.
 
         Raises:
-            ValueError: shapes differ, no sample, values that are not finite.
+            ValueError: shapes or dtypes differ, no sample, values that are not finite or not real.
         """
+        self = _arrays.recorded(self)
         for name in ("q", "v", "a"):
             x = getattr(self, name)
             if name == "a" and x is None:
@@ -65,6 +74,8 @@ class Windows(NamedTuple):
         v: (sample, time, node, dim), or None where only positions were measured, and of first order.
         t: (sample,) time of the first state.
         features: name to (sample, ...), as in `States`.
+        seen: (sample, time, node) bool, False where the state of a node was not measured; what stands there may be NaN.
+        trial: (sample,) whole number of the trial that each comes from; `fit` holds out whole trials.
     """
 
     q: Float[Array, "sample time node dim"]
@@ -72,6 +83,8 @@ class Windows(NamedTuple):
     v: Float[Array, "sample time node dim"] | None = None
     t: Float[Array, " sample"] | None = None
     features: dict[str, Array] | None = None
+    seen: Bool[Array, "sample time node"] | None = None
+    trial: Int[Array, " sample"] | None = None
 
     @property
     def u(self) -> Array:
@@ -80,15 +93,17 @@ class Windows(NamedTuple):
 
     @property
     def state(self) -> tuple[Array, ...]:
-        """(q, v), or (q,) where only positions were measured, or (u,) of first order."""
-        return (self.q,) if self.v is None else (self.q, self.v)
+        """(q, v), or (q,) where only positions were measured, or (u,) of first order; 0 where it was not seen."""
+        return tuple(known(x, self.seen) for x in ((self.q,) if self.v is None else (self.q, self.v)))
 
     def check(self) -> "Windows":
         """Itself.
 
         Raises:
-            ValueError: shapes differ, no sample, values that are not finite, dt that is not positive.
+            ValueError: shapes or dtypes differ, no sample, values that are not finite or not real, dt that is not
+                positive.
         """
+        self = _arrays.recorded(self)
         for name, x in (("q", self.q), ("v", self.q if self.v is None else self.v)):
             if np.ndim(x) != 4 or len(x) == 0 or np.shape(x) != np.shape(self.q):
                 raise ValueError(
@@ -100,73 +115,6 @@ class Windows(NamedTuple):
         return self
 
 
-def windows(t, q, v=None, *, length: int, dt: float | None = None) -> Windows:
-    """Every piece of `length` successive states of one trajectory; join several with `jax.tree.map(concatenate)`.
-
-    Args:
-        t: (time,) increasing.
-        q: (time, node, dim).
-        v: (time, node, dim), if measured.
-        length: states in a piece.
-        dt: time between two states; pieces with a gap, an interval that differs from dt by more than 1 %, are left
-            out. By default the time between the first two, and a gap is an error.
-
-    Raises:
-        ValueError: times unsorted or repeated, a gap, a trajectory shorter than `length`, shapes that differ, values
-            that are not finite.
-
-    Example:
-        >>> import numpy as np, lgn
-        >>> lgn.windows(np.arange(5) * 0.1, np.zeros((5, 1, 1)), length=3).q.shape
-        (3, 3, 1, 1)
-    """
-    t, q = np.asarray(t, float), np.asarray(q)
-    steps = np.diff(t)
-    if t.ndim != 1 or len(q) != len(t) or not np.isfinite(t).all():
-        raise ValueError(
-            f"windows: t has shape {t.shape} and q {q.shape}; expected finite (time,) and (time, node, dim)"
-        )
-    if length < 2 or len(t) < length:
-        raise ValueError(f"windows: {len(t)} states, length={length}; a piece needs 2 or more, the trajectory as many")
-    if not (steps > 0).all():
-        at = int(np.argmin(steps > 0))
-        raise ValueError(
-            f"windows: t goes from {t[at]:g} to {t[at + 1]:g} at {at}; sort the times and drop repeated ones"
-        )
-    even = np.abs(steps / (dt or steps[0]) - 1) < 0.01
-    if dt is None and not even.all():
-        at = int(np.argmin(even))
-        raise ValueError(
-            f"windows: a gap of {steps[at]:g} at t = {t[at]:g}, where others are {steps[0]:g}; give dt to leave out "
-            f"pieces with gaps"
-        )
-    first = np.arange(len(t) - length + 1)
-    first = first[even[first[:, None] + np.arange(length - 1)].all(1)]
-    if not first.size:
-        raise ValueError(f"windows: no {length} successive states are dt={dt:g} apart; give a shorter length")
-    pieces = first[:, None] + np.arange(length)
-    span = (t[first + length - 1] - t[first]) / (length - 1)
-    return Windows(q[pieces], span, None if v is None else np.asarray(v)[pieces], t[first]).check()
-
-
-def check_samples(data) -> None:
-    """Raises ValueError: an array of the data whose length is not that of q, or that is not finite."""
-    named = {f"features[{name!r}]": x for name, x in (data.features or {}).items()}
-    for name, x in {**data._asdict(), **named}.items():
-        if x is None or name == "features":
-            continue
-        if np.ndim(x) < 1 or len(x) != len(data.q):
-            raise ValueError(
-                f"data: {name} has shape {np.shape(x)}; expected one entry for each of {len(data.q)} samples"
-            )
-        wrong = np.argwhere(~np.isfinite(np.asarray(x)))
-        if wrong.size:
-            raise ValueError(
-                f"data: {name} is not finite at (sample, ...) = {tuple(map(int, wrong[0]))}, and in "
-                f"{len(wrong)} places in all; drop these samples: x[np.isfinite(x).all({tuple(range(1, np.ndim(x)))})]"
-            )
-
-
 class Trajectory(NamedTuple):
     """States along time, with what shows whether they can be trusted.
 
@@ -175,12 +123,21 @@ class Trajectory(NamedTuple):
         state: a tuple of (time, node, dim) arrays: (q, v) of second order, (u,) of first.
         energy: (time,) energy of the system that moved.
         residual: (time,) |M a - f| / |f| of the solve at that state; 0 where the system solves nothing.
+        status: (time,) of that solve, see `Solution`; 0, 1, -1 and 0 these four where the system solves nothing, and
+            None in a trajectory that no rollout made. Solves of the steps in between are not looked at.
+        condition: (time,) largest over smallest pivot of M.
+        node: (time,) where M is worst conditioned.
+        iterations: (time,) of an iterative solver.
     """
 
     t: Float[Array, " time"]
     state: tuple[Float[Array, "time node dim"], ...]
     energy: Float[Array, " time"]
     residual: Float[Array, " time"]
+    status: Int[Array, " time"] | None = None
+    condition: Float[Array, " time"] | None = None
+    node: Int[Array, " time"] | None = None
+    iterations: Int[Array, " time"] | None = None
 
     @property
     def q(self) -> Float[Array, "time node dim"]:
