@@ -80,6 +80,7 @@ def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
                 key=jax.random.key(seed),
                 phases=[lgn.QuasiNewton(60 if config.quick else config.steps)],
                 loss=lgn.rate_loss,
+                validation=None,
                 folder=folder / f"training-{kind}{name}{seed}",
             )
     return fits

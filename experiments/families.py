@@ -51,7 +51,7 @@ def train(config: Config, family: str, case: models.Case, states: lgn.States) ->
     phases = [lgn.QuasiNewton(20 if config.quick else config.steps)]
     phases = [lgn.pretrain(), *phases] if family == "lnn" else phases
     model = models.build(family, case, config.seed)
-    return lgn.fit(model, data, key=jax.random.key(config.seed), phases=phases, loss=loss)
+    return lgn.fit(model, data, key=jax.random.key(config.seed), phases=phases, loss=loss, validation=None)
 
 
 def examine(config: Config, family: str, case: models.Case, fit: lgn.FitResult):

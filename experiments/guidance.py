@@ -8,6 +8,7 @@ that other work on the machine changes them little; on one core: taskset -c 0 py
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -24,6 +25,7 @@ from experiments.support import models, trainings
 from experiments.support.trainings import ENDLESS, PARTICLE, PENDULUM, SYSTEMS, WAVE, Case
 from lgn import plots, protocol, runs
 from lgn.protocol import Figure, number
+from lgn.systems import wave
 
 FIGURES: dict[str, Figure] = {}
 CONSOLE = Console(width=150)
@@ -186,13 +188,51 @@ def not_finite(config: Config, system: str):
         yield f"prior, Adam {rate:g}", adam(config, system, 256, rate)
 
 
+def noisy(key, count, noise, slips=0.0):
+    """States of the wave whose accelerations have noise, relative to their root mean square, and slips ten times as
+    large as that."""
+    state_key, noise_key, where_key, slip_key = jax.random.split(key, 4)
+    data = wave.sample(state_key, count, 10)
+    size = jnp.sqrt(jnp.mean(data.a**2))
+    off = noise * jax.random.normal(noise_key, data.a.shape)
+    slipped = jax.random.bernoulli(where_key, slips, data.a.shape)
+    return data._replace(a=data.a + size * (off + 10 * slipped * jax.random.normal(slip_key, data.a.shape)))
+
+
+def noise(config: Config, system: str):
+    """2000 iterations at most; noise on the accelerations, relative to their root mean square."""
+    whole = Case(system, phases=(lgn.QuasiNewton(5 * config.steps),))
+    for level in (0.0, 0.001, 0.01, 0.05, 0.1):
+        case = replace(whole, data=partial(noisy, noise=level))
+        held = replace(case, validation=0.2)
+        yield f"{level:.1%}, all data to the end (validation=None)", case
+        yield f"{level:.1%}, as `fit` comes", held
+        if not level:
+            continue
+        penalty = replace(case, loss=lgn.WeightPenalty(level**2 / 1000))
+        yield f"{level:.1%}, WeightPenalty({level**2 / 1000:.0e}), all data to the end", penalty
+        yield f"{level:.1%}, WeightPenalty({level**2 / 1000:.0e}), held-out data", replace(penalty, validation=0.2)
+        yield f"{level:.1%}, hidden=(6,), held-out data", held.changed(hidden=(6,))
+
+
+def outliers(config: Config, system: str):
+    """2000 iterations at most, a fifth held out; noise of 1 %, and one acceleration in 50 off by ten times its size."""
+    case = Case(system, phases=(lgn.QuasiNewton(5 * config.steps),), validation=0.2)
+    case = replace(case, data=partial(noisy, noise=0.01, slips=0.02))
+    yield "mean square", case
+    for width in (0.01, 0.03, 0.1):
+        yield f"Huber({width})", replace(case, loss=partial(lgn.acceleration_loss, error=lgn.Huber(width)))
+
+
 QUESTIONS: dict[Callable, tuple[str, ...]] = {
     **dict.fromkeys((optimiser, loss, start, unit), (PENDULUM, WAVE)),
     not_finite: (PENDULUM, PARTICLE),
     **dict.fromkeys((precision, activation), (PENDULUM, WAVE)),
     **dict.fromkeys((batch, network, inputs, states), (PENDULUM,)),
+    **dict.fromkeys((noise, outliers), (WAVE,)),
 }
 ONCE = (not_finite, network, inputs, states)  # one seed
+MEASURED = (noise, outliers)  # of which nearly every row ends early, as it should
 QUICK = ("optimiser",)
 BATCH = {PENDULUM: 256, WAVE: 20}
 TITLES = {"setting": "setting", "error": "error on fresh states", "each": "of each seed"}
@@ -213,7 +253,8 @@ def examine(question: Callable, system: str, setting: str, case: Case, seeds: in
 
 def table(question: Callable, system: str, rows: list[dict]) -> str:
     """Markdown, a line a setting; parameters and `stopped` only where they differ."""
-    skipped = {name for name in ("parameters", "stopped") if len({line[name] for line in rows}) == 1}
+    optional = {"parameters", "stopped"}
+    skipped = optional if question in MEASURED else {x for x in optional if len({line[x] for line in rows}) == 1}
     names = [name for name in TITLES if name not in skipped]
     lines = [f"**{question.__name__}, {system}.** {question.__doc__}\n"]
     lines += ["| " + " | ".join(TITLES[name] for name in names) + " |", "|" + "---|" * len(names)]

@@ -43,7 +43,8 @@ def train(config: Config, mesh, folder: Path) -> lgn.FitResult:
     shape = {"dim": 1, "space": len(mesh.p), "isotropic": False, "relative": True}
     density = lgn.Continuum(lgn.FieldMLP(**shape, **scales, rngs=nnx.Rngs(config.seed)))
     data, phases = states._replace(v=slope * states.v), [lgn.QuasiNewton(60 if config.quick else config.steps)]
-    return lgn.fit(on(mesh, density), data, key=jax.random.key(config.seed), phases=phases, folder=folder)
+    system, key = on(mesh, density), jax.random.key(config.seed)
+    return lgn.fit(system, data, key=key, phases=phases, folder=folder, validation=None)
 
 
 def on(mesh, density, held=()) -> lgn.Lagrangian:

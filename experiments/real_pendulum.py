@@ -123,7 +123,7 @@ def main(config: Config) -> dict:
     """Trains for each seed, follows the motion over the test rows, writes the folder, shows the table."""
     train_rows, test_rows = real_pendulum.split(read(config.data), config.kept)
     folder = protocol.begin(config)
-    kappa = real_pendulum.scale(train_rows, train_rows.q, train_rows.v)
+    kappa = lgn.rate_unit(train_rows.t, train_rows.q, train_rows.v)
     pieces, _ = real_pendulum.training_data(train_rows, kappa, config.length)
     gaps = int((~train_rows.regular).sum() + (~test_rows.regular).sum())
     counts = {"gaps": gaps, "rows_train": len(train_rows.t), "rows_test": len(test_rows.t)}

@@ -81,7 +81,9 @@ def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
         data, g = relativistic.sample(data_key, config.particles, exact(kind, "acceleration"))
         system, phases = on_particles(make(config, seed), g), [lgn.QuasiNewton(200 if config.quick else config.steps)]
         where = folder / f"training{kind}-{seed}"
-        fits[kind] = lgn.fit(system, data, key=fit_key, phases=phases, loss=weighted_balance, folder=where)
+        fits[kind] = lgn.fit(
+            system, data, key=fit_key, phases=phases, loss=weighted_balance, folder=where, validation=None
+        )
     return fits
 
 

@@ -69,6 +69,7 @@ def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
             key=jax.random.key(seed),
             phases=[lgn.QuasiNewton(40 if config.quick else config.steps)],
             loss=lgn.rate_loss,
+            validation=None,
             folder=folder / f"training-{kind}-{seed}",
         )
         for kind, system in {"graph": graph, **rivals}.items()

@@ -67,6 +67,8 @@ def use_float64() -> None:
 def learn(system, sample: Callable, seed: int, folder: Path | None = None, **settings) -> FitResult:
     """`lgn.fit` of a system to sample(key) -> data; the key of the data and that of the training come from the seed.
 
+    An experiment measures its errors on fresh data, so by default it trains on all that it has.
+
     Args:
         system: what is trained.
         sample: key -> data.
@@ -75,7 +77,7 @@ def learn(system, sample: Callable, seed: int, folder: Path | None = None, **set
         settings: further arguments of `lgn.fit`, such as its phases and its loss.
     """
     data_key, fit_key = jax.random.split(jax.random.key(seed))
-    return fit(system, sample(data_key), key=fit_key, folder=folder, **settings)
+    return fit(system, sample(data_key), key=fit_key, folder=folder, **{"validation": None, **settings})
 
 
 def over_seeds(seeds: Iterable[int], train: Callable, examine: Callable) -> tuple[list[dict], list[tuple]]:

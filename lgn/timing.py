@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.learning.phases import Phase
+from lgn.learning.phase import Phase
 from lgn.learning.problem import Problem
 
 
@@ -128,6 +128,7 @@ class Timed:
         self.phase, self.clock, self.until = phase, clock, share * clock.limit
         self.name, self.steps, self.state, self.steps_done = phase.name, phase.steps, phase.state, 0
         self.done, self.healthy, self.parameters = phase.done, phase.healthy, phase.parameters
+        self.objective = getattr(phase, "objective", None)
 
     def start(self, problem: Problem, x, key):
         """Its state; two steps from a copy of it, which compile, come before the clock starts."""
@@ -137,12 +138,16 @@ class Timed:
             self.phase.advance(problem, state_after)
         return state
 
+    def move(self, problem: Problem, state, x):
+        """That of the phase."""
+        return self.phase.move(problem, state, x)
+
     def advance(self, problem: Problem, state):
         """A step of the phase by the clock, which then looks at the system."""
-        begin = time.process_time()
+        before, begin = int(self.phase.done(state)), time.process_time()
         state, rows = self.phase.advance(problem, state)
         self.clock.seconds += time.process_time() - begin
-        self.steps_done = int(self.phase.done(state))
+        self.steps_done += int(self.phase.done(state)) - before
         self.clock.look(problem.system_at(jnp.asarray(self.phase.parameters(state))))
         return state, rows
 

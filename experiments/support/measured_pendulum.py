@@ -29,7 +29,8 @@ def train(config, folder: Path, rows: Rows, kappa: float, seed: int) -> dict[str
 
     def fit(name, system, data, loss, steps):
         phases = [lgn.QuasiNewton(steps)]
-        return lgn.fit(system, data, key=key, phases=phases, loss=loss, folder=folder / f"{name}-{seed}")
+        at = folder / f"{name}-{seed}"
+        return lgn.fit(system, data, key=key, phases=phases, loss=loss, folder=at, validation=None)
 
     def own_loss(system, pieces):
         return follow(system, pieces) + lgn.acceleration_loss(system, accelerated)

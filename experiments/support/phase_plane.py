@@ -96,7 +96,8 @@ def train(config, task: Task, folder: Path, seed: int) -> dict[str, lgn.FitResul
 
     def fit(name, system, data, loss, steps=steps[0]):
         at = folder / f"training-{name.format('')}-{seed}"
-        return lgn.fit(system, data, loss=loss, key=fit_key, phases=[lgn.QuasiNewton(steps)], folder=at)
+        phases = [lgn.QuasiNewton(steps)]
+        return lgn.fit(system, data, loss=loss, key=fit_key, phases=phases, folder=at, validation=None)
 
     def free_starts(name, system, data, loss):
         found = fit(name, lgn.Shooting(system, data), data, loss, steps[1])

@@ -37,6 +37,7 @@ class Case:
     limit: float = np.inf  # seconds of the processor
     x64: bool = True  # whether double precision
     seeds: int | None = None  # how many, if not those of the question
+    validation: float | None = None  # share that is held out
 
     def changed(self, **density) -> "Case":
         """With other arguments of `MLPDensity`."""
@@ -90,7 +91,8 @@ def trained(case: Case, seed: int) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what it says is kept
         density = lgn.MLPDensity(**settings | dict(case.density), rngs=nnx.Rngs(seed))
-        fit = protocol.learn(lgn.Lagrangian(graph, density), states, seed, phases=phases, loss=case.loss)
+        settings = {"phases": phases, "loss": case.loss, "validation": case.validation}
+        fit = protocol.learn(lgn.Lagrangian(graph, density), states, seed, **settings)
     error, steps = fresh_error(case.system, fit.system), sum(phase.steps_done for phase in phases)
     learned = float(np.sqrt(fit.history[-1].loss)) if fit.history else np.nan
     curve, parameters = [*clock.curve, (clock.seconds, error)], diagnostics.parameters(fit.system)

@@ -12,11 +12,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 from scipy.stats.qmc import Halton
 
+from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.data.differences import REACH, differences
+from lgn.densities.inputs import widths_of
 from lgn.densities.layers import dense_layers, lecun_normal, small_output, weights
 from lgn.learning.unfolding import Unfolding
-from lgn.mechanics.system import System
+from lgn.mechanics.system import System, check_system
 from lgn.motion.integrators import Adaptive
 from lgn.motion.rollout import Integrator
 
@@ -40,8 +42,10 @@ class Clips(NamedTuple):
         """Itself.
 
         Raises:
-            ValueError: shapes that differ, clips of fewer than 7 frames, values that are not finite.
+            ValueError: shapes that differ, clips of fewer than 7 frames, values that are not finite or not real, dt
+                that is not positive.
         """
+        self = _arrays.recorded(self)
         shape = np.shape(self.q)
         if len(shape) != 3 or shape[1] <= 2 * REACH or np.shape(self.dt) != shape[:1]:
             raise ValueError(
@@ -51,6 +55,8 @@ class Clips(NamedTuple):
         for name, x in self._asdict().items():
             if not np.isfinite(x).all():
                 raise ValueError(f"clips: {name} is not finite at {tuple(np.argwhere(~np.isfinite(x))[0].tolist())}")
+        if not (np.asarray(self.dt) > 0).all():
+            raise ValueError(f"clips: dt = {float(np.min(self.dt))}; expected positive times between frames")
         return self
 
 
@@ -110,7 +116,11 @@ class Autoencoder(nnx.Module):
         units: int = 32,
         rngs: nnx.Rngs,
     ):
-        self.unfolding, self.hidden, self.units = nnx.data(unfolding), tuple(hidden), units
+        _arguments.of_kind("unfolding", unfolding, Unfolding, "lgn.unfold(frames)")
+        _arguments.called("state", state, "lgn.VelocityState(), or lgn.MomentumState() for an energy flow")
+        check_system(system)
+        self.hidden, self.units = widths_of("Autoencoder", hidden, least=0), _arguments.whole("units", units)
+        self.unfolding = nnx.data(unfolding)
         self.system, self.state = nnx.data(system), state
         components, dim = unfolding.kernel.shape
         self.line = dense_layers((components, dim), lecun_normal, rngs)
@@ -159,6 +169,7 @@ class Autoencoder(nnx.Module):
         Returns:
             The fields of the state, each (clip, 1, ...).
         """
+        _arguments.positive("dt", dt)
         here, there = (self.encode(frames)[:, None] for frames in (first, second))
         v = (there - here) / dt
         for _ in range(SHOTS):
@@ -177,6 +188,8 @@ def film_loss(model: Autoencoder, data: Clips) -> jax.Array:
 
     The relative error of the rate keeps the latent from shrinking, that of the frames from folding.
     """
+    _arguments.of_kind("film_loss: model", model, Autoencoder, "lgn.Autoencoder(lgn.unfold(frames), system, rngs=...)")
+    _arguments.of_kind("film_loss: data", data, Clips, "lgn.Clips(q, dt)")
     q = model.coordinate(data.q)
     lost = jnp.mean((model.components(q) - data.q) ** 2 * model.unfolding.scale**2)
     spread = jnp.mean(data.q**2 * model.unfolding.scale**2)

@@ -48,6 +48,18 @@ def start(function: ValueAndGradient, x: np.ndarray) -> Iterate:
     )
 
 
+def move(function: ValueAndGradient, state: Iterate, x: np.ndarray) -> Iterate:
+    """At x, of a function that differs a little from that of the state, with what the state knows of its Hessian."""
+    value, gradient = function(x)
+    moved = state._replace(
+        x=x, value=np.asarray(value), gradient=gradient, step=np.array(0), fresh=np.array(0), stuck=np.array(0)
+    )
+    if state.fresh:  # the Hessian is not known
+        return _restart(moved)
+    downhill = gradient @ dsymv(1.0, np.asfortranarray(state.inverse), gradient)
+    return moved._replace(previous=np.asarray(value + downhill))  # the first trial step is then the whole one
+
+
 def step(function: ValueAndGradient, state: Iterate) -> Iterate:
     """One iteration. Where no point meets Wolfe's conditions the lowest that was seen is taken, if the curvature on the
     way there is positive; else the iteration starts again from the steepest descent, with shorter and shorter trials.

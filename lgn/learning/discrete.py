@@ -7,9 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lgn import _arguments
 from lgn.assembly.discrete_gradient import MeanValue
 from lgn.data.trajectories import Windows
-from lgn.learning.losses import on_samples, relative
+from lgn.learning.errors import Error, relative
+from lgn.learning.losses import expect, on_samples, total, whole
 from lgn.mechanics.system import require
 
 
@@ -25,6 +27,7 @@ class DiscreteLoss:
         weight: a linear map of (node, dim) by which both sides are compared, such as G^+,
             `flow.structure.pseudo_inverse(dim)`: the potential form, which compares grad-bar H with G^+ du/dt and is
             needed where G is stiff, for its largest eigenvalues would outweigh all others.
+        error: how the two sides are compared; two states count where all nodes were seen in both.
 
     Raises:
         ValueError: data of other fields than the system's, a system without an energy of densities.
@@ -43,8 +46,15 @@ class DiscreteLoss:
 
     gradient: Any = field(default_factory=lambda: MeanValue(2))
     weight: Callable | None = None
+    error: Error = relative
+
+    def __post_init__(self):
+        _arguments.called("gradient", self.gradient, "lgn.Automatic(), lgn.MeanValue() or lgn.Gonzalez()")
+        if self.weight is not None:
+            _arguments.called("weight", self.weight, "a function of (node, dim)")
 
     def __call__(self, system, data: Windows) -> jax.Array:
+        expect(data, Windows, "DiscreteLoss")
         remedy = "give an EnergyFlow or a Lagrangian, or use RolloutLoss"
         require(system, "discrete_rate", "DiscreteLoss", remedy)
         weigh = self.weight or (lambda x: x)
@@ -61,8 +71,7 @@ class DiscreteLoss:
             return jax.vmap(one)(tuple(x[:-1] for x in state), tuple(x[1:] for x in state), times)
 
         found, seen = on_samples(sides, system, data, data.dt)
-        first, *others = (relative(a, b) for a, b in zip(found, seen, strict=True))
-        return sum(others, first)
+        return total(self.error, found, seen, whole(data, 2))
 
     def mark(self, system):
         """The system that was trained, which knows by which discrete gradient."""

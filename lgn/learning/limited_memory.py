@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lgn.learning.phases import Row, pack, unpack
+from lgn import _arguments
+from lgn.learning.phase import Row
+from lgn.learning.phases import pack, unpack
 from lgn.learning.problem import Problem
 
 
@@ -48,9 +50,17 @@ class LimitedMemory:
     name: str = "limited-memory"
     state: ClassVar[type] = _LimitedMemoryState
 
+    def __post_init__(self):
+        _arguments.whole("LimitedMemory: steps", self.steps)
+        _arguments.whole("LimitedMemory: memory", self.memory)
+
     def start(self, problem: Problem, x, key):
         """Optimiser state at x."""
         return _LimitedMemoryState(x, pack(_lbfgs(self.memory).init(jnp.asarray(x))), np.array(0), np.array(0))
+
+    def move(self, problem: Problem, state, x):
+        """From the start, for the memory is of another function."""
+        return self.start(problem, x, None)
 
     def advance(self, problem: Problem, state):
         """One iteration; if the loss or the parameters become non-finite, the last good ones stay and the phase

@@ -1,4 +1,7 @@
-"""Losses: functions (system, data) -> scalar > 0, each relative to the size of what it compares."""
+"""Losses: functions (system, data) -> scalar > 0, each relative to the size of what it compares.
+
+What was not seen does not count. Each takes an `error`, by default the mean square; see `Huber`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,23 +11,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import States, Windows
+from lgn.learning.errors import Error, relative
 from lgn.mechanics.system import require
-from lgn.motion.rollout import Integrator
+from lgn.motion.rollout import Integrator, check_integrator
 
 Data = States | Windows
 Loss = Callable[[Any, Any], jax.Array]
 
 
-def acceleration_loss(system, data: States) -> jax.Array:
+def acceleration_loss(system, data: States, error: Error = relative) -> jax.Array:
     """Mean squared error of the acceleration relative to its mean square.
 
     Raises:
         ValueError: a system without `acceleration`, data without.
     """
-    if data.a is None:
+    if expect(data, States, "acceleration_loss").a is None:
         raise ValueError("acceleration_loss: the data have no accelerations (a=None, first order); use rate_loss")
-    return relative(accelerations(system, data), data.a)
+    return error(accelerations(system, data), data.rate[1], counted(data))
 
 
 def default_loss(data: Data) -> Loss:
@@ -41,42 +46,51 @@ def default_loss(data: Data) -> Loss:
     return rate_loss if data.a is None else acceleration_loss
 
 
-def rate_loss(system, data: States) -> jax.Array:
+def rate_loss(system, data: States, error: Error = relative) -> jax.Array:
     """Mean squared errors of dq/dt and of dv/dt, or of du/dt, each relative to its mean square: for first order in
     time, and for systems whose dq/dt is learned too, such as a neural ODE."""
+    expect(data, States, "rate_loss")
+    require(system, "rate", "rate_loss", "give a Lagrangian, an EnergyFlow or a Baseline")
     found = on_samples(lambda system, state, t: system.rate(state, t), system, data)
-    first, *others = (relative(a, b) for a, b in zip(found, data.rate, strict=True))
-    return sum(others, first)
+    return total(error, found, data.rate, counted(data))
 
 
-def residual_loss(system, data: States) -> jax.Array:
+def residual_loss(system, data: States, error: Error = relative) -> jax.Array:
     """Mean square of M a - f relative to that of M a, with the measured a.
 
     Unlike the error of the acceleration it has no pole where M is singular, and takes no solve: from a start far
     from the solution a minimiser gets further with it. For L = 0 it is 0 / 0, and it is invariant to the scale
     of L. States where M is large outweigh the others: a small value need not mean a small error of the acceleration.
-    See `residuals` to weigh states or nodes.
+    See `residuals` to weigh states or nodes. A node counts where the accelerations of all nodes that share an element
+    with it were seen, for M a reads these; clamped nodes, on which an unknown force acts, do not count.
 
     Raises:
         ValueError: a system without `equation`, as only a Lagrangian has it.
     """
     difference, inertia = residuals(system, data)
-    return jnp.mean(difference**2) / jnp.mean(inertia**2)
+    free = system.domain.free
+    if data.seen is None and free.all():
+        return error(inertia - difference, inertia)
+    complete = free if data.seen is None else free & _complete(system, data.seen)[..., None]
+    return error(inertia - difference, inertia, complete * jnp.ones_like(inertia))
 
 
 def residuals(system, data: States) -> tuple[jax.Array, jax.Array]:
-    """M a - f and M a of every sample, (sample, node, dim)."""
+    """M a - f and M a of every sample, (sample, node, dim), with 0 for an acceleration that was not seen."""
     require(system, "equation", "residual_loss", "only a Lagrangian has it: use acceleration_loss or rate_loss")
+    if expect(data, States, "residual_loss").a is None:
+        raise ValueError("residual_loss: the data have no accelerations (a=None, first order); use rate_loss")
 
     def one(system, state, t, a):
         mass, f = system.equation(*state, t)
         return mass @ a - f, mass @ a
 
-    return on_samples(one, system, data, data.a)
+    return on_samples(one, system, data, data.rate[1])
 
 
 def accelerations(system, data: States) -> jax.Array:
     """Of every sample, (sample, node, dim)."""
+    expect(data, States, "accelerations")
     require(system, "acceleration", "the acceleration of data", "use rate_loss")
     return on_samples(lambda system, state, t: system.acceleration(*state, t), system, data)
 
@@ -85,11 +99,13 @@ def accelerations(system, data: States) -> jax.Array:
 class RolloutLoss:
     """Mean squared error of all states after the first of each piece, reached by an integrator from the first.
 
-    Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1.
+    Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1. A piece whose
+    first state was not seen at every node does not count: `ShootingLoss` finds the starts instead.
 
     Args:
         integrator: follows the system; fixed steps cost least.
         dt: time between two states of a piece.
+        error: how states are compared.
 
     Example:
         >>> import jax.numpy as jnp, lgn, numpy as np
@@ -103,21 +119,39 @@ class RolloutLoss:
 
     integrator: Integrator
     dt: float
+    error: Error = relative
+
+    def __post_init__(self):
+        check_integrator(self.integrator)
+        _arguments.positive("RolloutLoss: dt", self.dt)
 
     def __call__(self, system, data: Windows) -> jax.Array:
-        if data.v is None:
-            raise ValueError("RolloutLoss: the data have no velocities to start from; use variational_loss")
+        if expect(data, Windows, "RolloutLoss").v is None and hasattr(system, "momentum_balance"):
+            raise ValueError(
+                "RolloutLoss: the data have no velocities to start from; use variational_loss, or, where positions are "
+                "noisy, ShootingLoss"
+            )
         ts = self.dt * np.arange(data.q.shape[1])
 
         def run(system, state, t):
             return self.integrator(system, tuple(x[0] for x in state), ts)
 
-        found = on_samples(run, system, data)
-        first, *others = (relative(a[:, 1:], b[:, 1:]) for a, b in zip(found, data.state, strict=True))
-        return sum(others, first)
+        found, later = on_samples(run, system, data), counted(data)
+        if later is not None:
+            later = later[:, 1:] & later[:, :1].all(2, keepdims=True)
+        return total(self.error, [x[:, 1:] for x in found], [x[:, 1:] for x in data.state], later)
+
+    def judge(self, data: Windows) -> "RolloutLoss | None":
+        """Itself, where motions are followed further than a step."""
+        return self if data.q.shape[1] > 2 else None
+
+    @staticmethod
+    def check(system, data: Windows) -> None:
+        """Raises ValueError where no piece has a first state that was seen at every node."""
+        check_whole("RolloutLoss", None if data.seen is None else data.seen[:, :1])
 
 
-def variational_loss(system, data: Windows) -> jax.Array:
+def variational_loss(system, data: Windows, error: Error = relative) -> jax.Array:
     """Residual of the discrete Euler-Lagrange equations: learns from positions alone.
 
     With the midpoint rule L_d(q_0, q_1) = dt L((q_0 + q_1) / 2, (q_1 - q_0) / dt), true positions make
@@ -127,16 +161,20 @@ def variational_loss(system, data: Windows) -> jax.Array:
     vanish, but r also vanishes for L = 0. The loss is therefore the mean square of M^-1 r / dt, the error of an
     acceleration, which is invariant to the scale of L, relative to that of (q_2 - 2 q_1 + q_0) / dt^2.
 
+    Three positions count where all nodes were seen at all three times. Noise on positions is amplified by 2.4 / dt^2:
+    where that is not small beside the accelerations, use `ShootingLoss`.
+
     Args:
         system: a Lagrangian, on any graph.
         data: `Windows` of three positions or more.
+        error: how the two sides are compared.
 
     Raises:
         ValueError: pieces of fewer than three positions, a system without `momentum_balance`.
 
     Source: Marsden and West 2001, Discrete mechanics and variational integrators, Acta Numerica 10, section 1.
     """
-    if data.q.shape[1] < 3:
+    if expect(data, Windows, "variational_loss").q.shape[1] < 3:
         raise ValueError(f"variational_loss: pieces of {data.q.shape[1]} positions; cut windows of length=3 or more")
 
     remedy = "only a Lagrangian has a discrete action: use RolloutLoss"
@@ -152,9 +190,15 @@ def variational_loss(system, data: Windows) -> jax.Array:
         before = jax.tree.map(lambda x: x[:-1], mass)
         return jax.vmap(lambda *x: system.response(*x).value)(before, impulse)
 
-    error = on_samples(residual, system, data, data.dt)
-    seen = jnp.diff(data.q, 2, axis=1) / data.dt[:, None, None, None] ** 2
-    return jnp.mean(error**2) / jnp.mean(seen**2)
+    off = on_samples(residual, system, data, data.dt)
+    seen = jnp.diff(data.state[0], 2, axis=1) / data.dt[:, None, None, None] ** 2
+    return error(seen + off, seen, whole(data, 3))
+
+
+def expect(data: Any, kind: type, caller: str) -> Any:
+    """Itself, if it is the data that a loss takes. Raises ValueError else."""
+    remedy = "lgn.windows(t, q, v, length=2)" if kind is Windows else "lgn.States(q, v, a), or States(u, rate)"
+    return _arguments.of_kind(f"{caller}: data", data, kind, f"{remedy}, or use a loss of such data")
 
 
 def on_samples(evaluate: Callable, system, data: Data, *more):
@@ -167,6 +211,38 @@ def on_samples(evaluate: Callable, system, data: Data, *more):
     return jax.vmap(one)(data.state, t, data.features, *more)
 
 
-def relative(found, exact) -> jax.Array:
-    """Mean squared error relative to the mean square."""
-    return jnp.mean((found - exact) ** 2) / jnp.mean(exact**2)
+def total(error: Error, found, exact, which=None) -> jax.Array:
+    """The sum of the errors of all fields."""
+    first, *others = (error(a, b, which) for a, b in zip(found, exact, strict=True))
+    return sum(others, first)
+
+
+def _complete(system, seen):
+    """(sample, node) bool: where all nodes that share an element were seen."""
+    seen = complete = jnp.asarray(seen)
+    for table in [term.stencil.index for term in system.terms]:
+        together = jnp.broadcast_to(seen[:, table].all(2)[..., None], (len(seen), *table.shape))
+        complete = complete.at[:, table].min(together)
+    return complete
+
+
+def counted(data: Data):
+    """(..., node, 1) bool, what was seen; None where all was."""
+    return None if data.seen is None else data.seen[..., None]
+
+
+def whole(data: Windows, length: int):
+    """(sample, piece, 1, 1) bool: which `length` successive states of the windows were seen at every node."""
+    if data.seen is None:
+        return None
+    seen, last = data.seen.all(2), data.seen.shape[1] - length + 1
+    return jnp.stack([seen[:, i : i + last] for i in range(length)]).all(0)[:, :, None, None]
+
+
+def check_whole(name: str, seen) -> None:
+    """Raises ValueError, outside of transformations, where no state of `seen`, (sample, time, node), is whole."""
+    if seen is not None and not np.asarray(seen).all(2).any():
+        raise ValueError(
+            f"{name}: no state was seen at every node, as this loss needs it to start from; use lgn.Shooting with "
+            f"lgn.ShootingLoss, which finds the starts"
+        )

@@ -2,66 +2,22 @@
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from lgn import _arguments
 from lgn.assembly import elements
 from lgn.data.trajectories import Windows
 from lgn.densities.density import Density, kinetic_energy
 from lgn.learning import bfgs
 from lgn.learning.losses import Data, Loss
+from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
 from lgn.mechanics.system import require
-
-
-class Row(NamedTuple):
-    """One line of the history."""
-
-    phase: str
-    step: int
-    loss: float
-
-
-class Phase(Protocol):
-    """What `fit` asks of a phase; any object with these methods is one.
-
-    `state` is the type of what `start` and `advance` return, a NamedTuple of arrays, and dicts of arrays, that holds
-    all that the phase decides by: a killed run resumes from it and ends at the same numbers.
-    """
-
-    @property
-    def name(self) -> str:
-        """In the history."""
-
-    @property
-    def steps(self) -> int:
-        """The most that it takes."""
-
-    @property
-    def state(self) -> Any:
-        """Type of its states."""
-
-    def start(self, problem: Problem, x, key) -> Any:
-        """Its state at parameters x."""
-
-    def advance(self, problem: Problem, state) -> tuple[Any, list[Row]]:
-        """The next state, and what the history shall say."""
-
-    def finished(self, state) -> bool:
-        """Whether to go on to the next phase."""
-
-    def done(self, state) -> int:
-        """Steps so far."""
-
-    def healthy(self, state) -> bool:
-        """Whether all is finite; training ends where it is not."""
-
-    def parameters(self, state) -> Any:
-        """The last finite x."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +26,12 @@ class QuasiNewton:
 
     Args:
         steps: most iterations.
-        tolerance: square root of the objective at which it is done.
+        tolerance: square root of the objective at which it is done, or before, where rounding lets nothing be lower.
         objective: function of (system, data); by default the loss of the problem.
         name: in the history.
+
+    Raises:
+        ValueError: steps that are not whole, a tolerance that is not positive, an objective that is no function.
     """
 
     steps: int = 2000
@@ -81,9 +40,21 @@ class QuasiNewton:
     name: str = "quasi-newton"
     state: ClassVar[type] = bfgs.Iterate
 
+    def __post_init__(self):
+        _arguments.whole("QuasiNewton: steps", self.steps)
+        _arguments.positive("QuasiNewton: tolerance", self.tolerance)
+        if self.objective is not None:
+            _arguments.called(
+                "QuasiNewton: objective", self.objective, "a function (system, data) -> scalar, or a loss"
+            )
+
     def start(self, problem: Problem, x, key):
         """BFGS state at x."""
         return bfgs.start(problem.log_and_gradient(self.objective), x)
+
+    def move(self, problem: Problem, state, x):
+        """BFGS state at x with the same inverse Hessian."""
+        return bfgs.move(problem.log_and_gradient(self.objective), state, x)
 
     def advance(self, problem: Problem, state):
         """One iteration."""
@@ -117,6 +88,7 @@ def pretrain(target: Density = kinetic_energy, steps: int = 300, tolerance: floa
         steps: most iterations.
         tolerance: relative error at which it is done.
     """
+    _arguments.called("pretrain: target", target, "a density, a function (q, v, features) -> scalar")
     return QuasiNewton(steps, tolerance, partial(_mismatch, target), "pretrain")
 
 
@@ -137,6 +109,9 @@ class Minibatch:
         steps: gradient steps.
         batch: samples a step.
         chunk: steps between two lines of the history.
+
+    Raises:
+        ValueError: what is no optimiser, numbers that are not whole.
     """
 
     optimizer: optax.GradientTransformation
@@ -146,10 +121,22 @@ class Minibatch:
     name: str = "minibatch"
     state: ClassVar[type] = _MinibatchState
 
+    def __post_init__(self):
+        _arguments.has(
+            "Minibatch: optimizer", self.optimizer, ("init", "update"), "optax.adam(1e-3) or another of optax"
+        )
+        for name in ("steps", "batch", "chunk"):
+            _arguments.whole(f"Minibatch: {name}", getattr(self, name))
+
     def start(self, problem: Problem, x, key):
         """Optimiser state at x."""
         optimizer = pack(self.optimizer.init(jnp.asarray(x)))
         return _MinibatchState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
+
+    def move(self, problem: Problem, state, x):
+        """The optimiser's state goes on at x, and draws other samples."""
+        key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
+        return state._replace(x=x, key=np.asarray(jax.random.key_data(key)), step=np.array(0))
 
     def advance(self, problem: Problem, state):
         """A chunk of steps; if the parameters become non-finite, the last good ones stay and the phase ends."""
@@ -213,7 +200,7 @@ def _mismatch(target, system, data):
     require(system, "equation", "pretrain", "only a Lagrangian starts from another: leave that phase out")
     term = system.terms[0]
     states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
-    local = jax.vmap(lambda q, v: term.gather(system.domain.features, q, v))(*states)
+    local = jax.vmap(lambda q, v: term.parts(system.domain.features, q, v)[0].local)(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))
     difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))

@@ -1,5 +1,7 @@
 """Problem: a system, data and a loss, as functions of one flat vector of parameters."""
 
+from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import jax
@@ -13,74 +15,104 @@ from jax.flatten_util import ravel_pytree
 from lgn.data.trajectories import States
 from lgn.learning import bfgs
 from lgn.learning.losses import Loss, acceleration_loss, on_samples
+from lgn.mechanics.diagnosis import why_no_rate
 
 
 class Problem:
     """A system whose `nnx.Param` are free, data, and a loss: functions of one flat vector x."""
 
     def __init__(self, system, data: Any, loss: Loss = acceleration_loss):
+        check = getattr(loss, "check", None)
+        if check is not None:
+            check(system, data)
         self.data, self.loss = data, loss
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
         x, self._unravel = ravel_pytree(parameters)
         self.x = np.asarray(x)
-        self._compiled: dict = {}
+        self._programs: dict = {}
 
     def system_at(self, x):
         """The system with parameters x."""
         return nnx.merge(self._definition, self._unravel(x), self._rest)
 
+    def on(self, data: Any, loss: Loss | None = None) -> "Problem":
+        """The same on other data, by the same programs: none is compiled again for data of the same shapes. Another
+        loss has programs of its own."""
+        other = copy(self)
+        other.data = data
+        if loss not in (None, self.loss):
+            other.loss, other._programs = loss, {}
+        return other
+
+    def value(self, x) -> float:
+        """The loss at x, by the program of its gradient where there is one already."""
+        if None in self._programs:
+            return float(np.exp(self.log_and_gradient(None)(x)[0]))
+        program = self._program("value", lambda: jax.jit(lambda x, data: self.loss(self.system_at(x), data)))
+        return float(program(x, self.data))
+
     def log_and_gradient(self, objective: Loss | None) -> bfgs.ValueAndGradient:
         """log of the objective and its gradient, in numpy."""
-        if objective not in self._compiled:
-            chosen = objective or self.loss
-            compiled = jax.jit(jax.value_and_grad(lambda x, data: jnp.log(chosen(self.system_at(x), data))))
+        chosen = objective or self.loss
 
-            def evaluate(x):
-                value, gradient = compiled(x, self.data)
-                return np.asarray(value), np.asarray(gradient)
+        def log(x, data):
+            return jnp.log(chosen(self.system_at(x), data))
 
-            self._compiled[objective] = evaluate
-        return self._compiled[objective]
+        program = self._program(objective, lambda: jax.jit(jax.value_and_grad(log)))
+
+        def evaluate(x):
+            value, gradient = program(x, self.data)
+            return np.asarray(value), np.asarray(gradient)
+
+        return evaluate
 
     def scan_minibatches(self, optimizer: optax.GradientTransformation, batch: int):
         """Compiled (x, optimiser state, key, count) -> (x, optimiser state, losses)."""
-        if (optimizer, batch) not in self._compiled:
 
-            def scan(x, state, key, data, count):
-                def step(carry, key):
-                    x, state = carry
-                    picked = jax.random.randint(key, (batch,), 0, len(data.q))
-                    sample = jax.tree.map(lambda values: values[picked], data)
-                    loss, gradient = jax.value_and_grad(lambda x: self.loss(self.system_at(x), sample))(x)
-                    updates, state = optimizer.update(gradient, state, x)
-                    return (optax.apply_updates(x, updates), state), loss
+        def scan(x, state, key, data, count):
+            def step(carry, key):
+                x, state = carry
+                picked = jax.random.randint(key, (batch,), 0, len(data.q))
+                sample = jax.tree.map(lambda values: values[picked], data)
+                loss, gradient = jax.value_and_grad(lambda x: self.loss(self.system_at(x), sample))(x)
+                updates, state = optimizer.update(gradient, state, x)
+                return (optax.apply_updates(x, updates), state), loss
 
-                (x, state), losses = lax.scan(step, (x, state), jax.random.split(key, count))
-                return x, state, losses
+            (x, state), losses = lax.scan(step, (x, state), jax.random.split(key, count))
+            return x, state, losses
 
-            compiled = jax.jit(scan, static_argnums=4)
-            self._compiled[optimizer, batch] = lambda x, state, key, count: compiled(x, state, key, self.data, count)
-        return self._compiled[optimizer, batch]
+        program = self._program((optimizer, batch), lambda: jax.jit(scan, static_argnums=4))
+        return lambda x, state, key, count: program(x, state, key, self.data, count)
 
     def search(self, optimizer: optax.GradientTransformationExtraArgs):
         """Compiled (x, optimiser state) -> (x, optimiser state, log of the loss at that x), for an optimiser whose line
         search evaluates the log of the loss."""
-        if optimizer not in self._compiled:
 
-            def step(x, state, data):
-                def value(x):
-                    return jnp.log(self.loss(self.system_at(x), data))
+        def step(x, state, data):
+            def value(x):
+                return jnp.log(self.loss(self.system_at(x), data))
 
-                found, gradient = optax.value_and_grad_from_state(value)(x, state=state)
-                updates, state = optimizer.update(gradient, state, x, value=found, grad=gradient, value_fn=value)
-                return optax.apply_updates(x, updates), state, optax.tree_utils.tree_get(state, "value")
+            found, gradient = optax.value_and_grad_from_state(value)(x, state=state)
+            updates, state = optimizer.update(gradient, state, x, value=found, grad=gradient, value_fn=value)
+            return optax.apply_updates(x, updates), state, optax.tree_utils.tree_get(state, "value")
 
-            compiled = jax.jit(step)
-            self._compiled[optimizer] = lambda x, state: compiled(x, state, self.data)
-        return self._compiled[optimizer]
+        program = self._program(optimizer, lambda: jax.jit(step))
+        return lambda x, state: program(x, state, self.data)
+
+    def _program(self, name, make: Callable):
+        """Compiled once for all problems that differ in their data alone."""
+        if name not in self._programs:
+            self._programs[name] = make()
+        return self._programs[name]
 
     def diagnose(self, x) -> str:
-        """Which sample and node have the worst mass matrix at x."""
+        """Why training cannot go on from x: the step, or what is not finite, or where the worst mass matrix is."""
+        value, gradient = self.log_and_gradient(None)(x)
+        if np.isfinite(value) and np.isfinite(gradient).all():
+            return (
+                "a step left the finite numbers from parameters where the loss and its gradient are finite: lower the "
+                "rate of the optimiser"
+            )
         system = self.system_at(jnp.asarray(x))
         if not hasattr(system, "solve"):
             return "the loss is not finite"
@@ -91,10 +123,24 @@ class Problem:
         found = jax.jit(lambda data: on_samples(lambda system, state, t: system.solve(*state, t), system, data))(
             self.data
         )
+        if cause := self._not_finite(system, found):
+            return f"the loss or its gradient is not finite: {cause}"
         worst = int(np.argmax(np.where(np.isnan(found.condition), np.inf, found.condition)))
         return (
             f"the loss or its gradient is not finite; the worst mass matrix is that of sample {worst} at node "
             f"{int(found.node[worst])}, with pivots in the ratio {float(found.condition[worst]):.1e} and status "
             f"{int(found.status[worst])} (1 not positive definite, 2 singular). Start from a known Lagrangian "
-            f"(lgn.pretrain()) or give the density a kinetic prior (MLPDensity(mass=1.0))"
+            f"(lgn.pretrain()) or give the density a kinetic prior (MLPDensity(mass=1.0)); where that matrix is "
+            f"regular, look for a root, a norm, a logarithm or a division at zero in the density or the loss"
         )
+
+    def _not_finite(self, system, found) -> str | None:
+        """What is not finite at the first sample without a solution, if it is not for a singular mass matrix."""
+        lost = ~np.isfinite(found.value).all((1, 2))
+        if not lost.any():
+            return None
+        at = int(np.argmax(lost))
+        sample = jax.tree.map(lambda x: x[at], self.data)
+        known = system.replace(**sample.features) if sample.features else system
+        cause = why_no_rate(known, sample.state, 0.0 if sample.t is None else sample.t)
+        return cause and f"at sample {at} {cause}"

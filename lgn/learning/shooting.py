@@ -1,15 +1,22 @@
 """Shooting: learns from noisy pieces of motion whose true starts are unknown and are found too."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
+from lgn import _arguments
+from lgn.assembly import clamps
+from lgn.assembly.domain import State
 from lgn.data.trajectories import Windows
-from lgn.learning.losses import on_samples, relative
-from lgn.motion.rollout import Integrator
+from lgn.learning.errors import Error, relative
+from lgn.learning.losses import counted, expect, on_samples, total
+from lgn.mechanics.system import check_system
+from lgn.motion.rollout import Integrator, check_integrator
 
 
 class Shooting(nnx.Pytree):
@@ -17,14 +24,15 @@ class Shooting(nnx.Pytree):
     as `result.system.system`.
 
     Noise on the states that a network reads biases every loss that compares at these states (errors in variables),
-    however long the training; a motion from a free start has no such noise.
+    however long the training; a motion from a free start has no such noise. Data may be positions alone, and nodes may
+    be seen at some times only.
 
     Args:
         system: any system with `nnx.Param`.
-        data: pieces of trajectories; the starts begin at their first states.
+        data: pieces of trajectories; the starts begin at what was seen first.
 
     Raises:
-        ValueError: pieces without all fields of the state.
+        ValueError: data of wrong shapes, or not finite where they were seen.
 
     Example:
         >>> import jax, jax.numpy as jnp, lgn, numpy as np
@@ -43,8 +51,16 @@ class Shooting(nnx.Pytree):
     """
 
     def __init__(self, system, data: Windows):
+        expect(data, Windows, "Shooting")
+        starts = first_states(check_system(system), data.check())
+        system.check(*(jnp.asarray(x[0]) for x in starts))
         self.system = system
-        self.starts = nnx.List(nnx.Param(jnp.asarray(x[:, 0])) for x in data.state)
+        self.starts = nnx.List(nnx.Param(jnp.asarray(x)) for x in starts)
+
+    def free_starts(self) -> State:
+        """The starts, in which the nodes that a clamp holds are no parameters."""
+        free = getattr(getattr(self.system, "domain", None), "free", True)
+        return tuple(jnp.where(free, x[...], lax.stop_gradient(x[...])) for x in self.starts)
 
     def config(self) -> dict:
         """Arguments that make it again cannot be told: keep the system, `lgn.save(path, result.system.system)`."""
@@ -54,11 +70,15 @@ class Shooting(nnx.Pytree):
 @dataclass(frozen=True)
 class ShootingLoss:
     """Mean squared difference of the states of each piece from the motion that begins at its free start, relative to
-    the mean square of each field. Below the relative variance of the noise of the data there is nothing to learn.
+    the mean square of each field, where they were seen; of positions alone, where only these were measured. Below the
+    relative variance of the noise of the data there is nothing to learn.
+
+    `fit` holds out the last fifth of each piece rather than some of the pieces, which would have no starts.
 
     Args:
         integrator: follows the system; fixed steps cost least.
         dt: time between two states of a piece.
+        error: how states are compared.
 
     Raises:
         ValueError: a system that is not `Shooting`, other data than its starts are of.
@@ -66,13 +86,19 @@ class ShootingLoss:
 
     integrator: Integrator
     dt: float
+    error: Error = relative
+
+    def __post_init__(self):
+        check_integrator(self.integrator)
+        _arguments.positive("ShootingLoss: dt", self.dt)
 
     def __call__(self, system: Shooting, data: Windows) -> jax.Array:
         if not isinstance(system, Shooting):
             raise ValueError(
                 f"ShootingLoss: {type(system).__name__} has no free starts; fit lgn.Shooting(system, data)"
             )
-        starts = tuple(x[...] for x in system.starts)
+        expect(data, Windows, "ShootingLoss")
+        starts = system.free_starts()
         if starts[0].shape != data.q[:, 0].shape:
             raise ValueError(
                 f"ShootingLoss: starts of shape {starts[0].shape} for data of {data.q[:, 0].shape}: train on the data "
@@ -84,5 +110,58 @@ class ShootingLoss:
             return self.integrator(system, start, ts)
 
         found = on_samples(run, system.system, data, *starts)
-        first, *others = (relative(a, b) for a, b in zip(found, data.state, strict=True))
-        return sum(others, first)
+        return total(self.error, found[: len(data.state)], data.state, counted(data))
+
+    def judge(self, data: Windows) -> "ShootingLoss":
+        """Itself."""
+        return self
+
+    @staticmethod
+    def hold_out(data: Windows, share: float) -> tuple[Windows, Windows] | None:
+        """The data without the last share of the times of each piece, and these times alone."""
+        times = data.q.shape[1]
+        seen: Any = np.ones(np.shape(data.q)[:3], bool) if data.seen is None else data.seen
+        last = round(share * times)
+        if last < 1 or times - last < 4:
+            return None
+        late = (np.arange(times) >= times - last)[:, None]
+        return data._replace(seen=seen & ~late), data._replace(seen=seen & late)
+
+
+def first_states(system, data: Windows) -> tuple:
+    """Where to begin the search for the start of each piece, (sample, node, dim): what was seen first of each node; of
+    positions alone, velocities are the slopes of the first third of the piece; a clamped node is where its clamp holds
+    it, for one at rest the mean of where it was seen."""
+    fields = tuple(_interpolated(np.asarray(x), data.seen) for x in ((data.q,) if data.v is None else (data.q, data.v)))
+    alone = data.v is None and hasattr(system, "momentum_balance")
+    found = _slopes(fields[0], np.asarray(data.dt)) if alone else tuple(x[:, 0] for x in fields)
+    free = getattr(getattr(system, "domain", None), "free", np.ones((found[0].shape[1], 1), bool))
+    if free.all() or len(found) != 2:
+        return found
+    t = np.zeros(len(data.q)) if data.t is None else data.t
+    motion = getattr(system.domain, "motion", None)
+    held = [clamps.imposed(motion, jnp.asarray(q), time)[:2] for q, time in zip(fields[0].mean(1), t, strict=True)]
+    return tuple(np.where(free, x, np.stack(rows)) for x, rows in zip(found, zip(*held, strict=True), strict=True))
+
+
+def _slopes(q, dt) -> tuple[np.ndarray, np.ndarray]:
+    """q and v at the begin of the straight lines through the first third of each piece."""
+    part = q[:, : max(2, -(-q.shape[1] // 3))]
+    time = np.arange(part.shape[1]) - (part.shape[1] - 1) / 2
+    slope = np.tensordot(time, part, (0, 1)) / np.sum(time**2) / dt[:, None, None]
+    return part.mean(1) + slope * (time[0] * dt)[:, None, None], slope
+
+
+def _interpolated(x, seen) -> np.ndarray:
+    """x along time, linear between the times when a node was seen; where it never was, the mean of the others."""
+    if seen is None:
+        return x
+    seen, time = np.asarray(seen), np.arange(x.shape[1])
+    filled = np.where(seen[..., None], x, 0.0)
+    mean = filled.sum((1, 2)) / np.maximum(1, seen.sum((1, 2)))[:, None]
+    for sample, node in zip(*np.nonzero(~seen.all(1)), strict=True):
+        there = np.flatnonzero(seen[sample, :, node])
+        for i in range(x.shape[3]):
+            path = filled[sample, there, node, i]
+            filled[sample, :, node, i] = np.interp(time, there, path) if there.size else mean[sample, i]
+    return filled

@@ -1,9 +1,9 @@
 """Training: `fit` runs phases one after the other, keeps them and resumes."""
 
-import csv
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.checkpoint.jobs import Checkpoints, fingerprint
+from lgn import _arguments
 from lgn.learning.losses import Loss, default_loss
-from lgn.learning.phases import Phase, Row, default_phases
+from lgn.learning.phase import Phase, Row
+from lgn.learning.phases import default_phases
 from lgn.learning.problem import Problem
+from lgn.learning.record import Record
+from lgn.learning.stages import has_objective, stages
+from lgn.learning.validation import SHARE, split, untrained
 
 
 class FitResult(NamedTuple):
@@ -23,14 +27,19 @@ class FitResult(NamedTuple):
     Attributes:
         system: with the trained parameters.
         history: one `Row` for each recorded step.
-        stopped: empty, or why training ended early.
+        stopped: empty, or why training ended early, or what held-out data say against it.
         seconds: of training, those before an interruption included.
+        held_out: relative error of the held-out data before they joined the others, the root of their loss; NaN where
+            nothing was held out. With noise in what is compared it is not below that noise.
+        noise: estimate of the relative noise of what is compared, what the model cannot express included; see `Best`.
     """
 
     system: Any
     history: list[Row]
     stopped: str
     seconds: float
+    held_out: float = np.nan
+    noise: float = np.nan
 
 
 def fit(
@@ -40,13 +49,22 @@ def fit(
     key: jax.Array,
     phases: Sequence[Phase] | None = None,
     loss: Loss | None = None,
+    validation: Any = SHARE,
     folder: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
 ) -> FitResult:
     """Trains the `nnx.Param` of a system.
 
     With a folder, `metrics.csv` and checkpoints are kept there: the same call after a kill at any moment resumes from
-    the last checkpoint, to the same numbers as an uninterrupted run. Same key, same csv. A terminal shows progress.
+    the last checkpoint, to the same numbers as an uninterrupted run, and of a finished run it returns the result. Any
+    other call is refused, with what differs. Same key, same csv. A terminal shows progress.
+
+    Part of the data is held out and judges every step: training ends when they have long not gained, at the parameters
+    where they were best; then they join the others for a last share of the steps. Held out are whole trials, where the
+    data tell them apart (`trial`); of independent states a random share; of pieces of one motion those in the middle;
+    for `ShootingLoss` the end of each piece. Single steps do not judge, as `DiscreteLoss` and `variational_loss`
+    compare them: where states are noisy, they reward a model that fits the noise. A loss of pieces judges by its
+    `judge(data)`.
 
     Args:
         system: a Lagrangian, or any system with `nnx.Param` and what the loss needs.
@@ -56,15 +74,19 @@ def fit(
         phases: run one after the other; by default `default_phases(system, data)`.
         loss: (system, data) -> scalar > 0, by default that of `default_loss(data)`. Its `mark(system)`, if it has one,
             says in the system how it was trained.
+        validation: the share of the data to hold out; or other data that judge, and are not trained on; or None. Fewer
+            than 10 samples are all trained on. A last phase with an objective of its own is not judged.
         folder: where to keep the run.
         checkpoint_seconds: least time between two checkpoints.
 
     Returns:
-        FitResult. A loss that is not finite ends training: the last good parameters are kept, and `stopped` and a
-        warning say what went singular.
+        FitResult. `stopped` and a warning say what went singular where a loss is not finite, and by how much errors of
+        held-out and of training data parted; the best parameters are kept.
 
     Raises:
-        ValueError: data of wrong shapes or not finite, a system without parameters, a folder with another run.
+        ValueError: data of wrong shapes or not finite, a system without parameters.
+        CheckpointError: a folder with another run, with no whole state, in use by another process, or that cannot be
+            written; something that decides the result and has no content to compare, such as a lock.
 
     Example:
         >>> import jax, lgn
@@ -76,70 +98,66 @@ def fit(
         >>> len(result.history)
         5
     """
+    _arguments.made("fit: system", system, "lgn.Lagrangian(graph, density) or another with parameters")
+    _check_arguments(data, key, phases, loss, folder, checkpoint_seconds)
     data = jax.tree.map(jnp.asarray, data.check())
     loss = loss or default_loss(data)
     phases = tuple(phases) if phases is not None else default_phases(system, data)
+    judged = bool(phases) and not has_objective(phases[-1])
+    parts = split(data, loss, validation if judged else None, jax.random.fold_in(key, len(phases)))
     problem = Problem(system, data, loss)
     if problem.x.size == 0:
         raise ValueError("fit: the system has no nnx.Param to train; give it a learned density such as MLPDensity")
-    record = _Record(folder, problem, phases, key, checkpoint_seconds) if folder is not None else None
-    number, state, history, before = record.restore() if record else (0, None, [], 0.0)
-    start = time.perf_counter() - before
-    x, stopped = problem.x, ""
-    with _progress() as bar:
-        for i, phase in enumerate(phases[number:], number):
-            if state is None:
-                state = phase.start(problem, x, jax.random.fold_in(key, i))
-            task = bar.add_task(phase.name, total=phase.steps, error=np.nan)
-            while phase.healthy(state) and not phase.finished(state):
-                state, rows = phase.advance(problem, state)
+    run = stages(problem, phases, parts)
+    decides = {"system": system, "data": data, "loss": loss, "key": key, "phases": phases, "validation": validation}
+    record = Record(folder, run, decides, checkpoint_seconds) if folder is not None else None
+    stopped = ""
+    with _progress() as bar, record or nullcontext():
+        kept = record.restore() if record else None
+        number, state, best, history, before = kept or (0, None, untrained(problem.x), [], 0.0)
+        begun = time.perf_counter() - before
+        for i, stage in enumerate(run[number:], number):
+            if state is None or i > number:
+                state, best = stage.begin(state, best, jax.random.fold_in(key, i))
+            phase, task = stage.phase, bar.add_task(stage.name, total=stage.most(best), error=np.nan)
+            while stage.goes_on(state, best):
+                state, best, rows = stage.advance(state, best)
                 history += rows
                 bar.update(task, completed=phase.done(state), error=np.sqrt(history[-1].loss) if history else np.nan)
                 if record:
-                    record.keep(i, state, history, time.perf_counter() - start)
-            x = phase.parameters(state)
+                    record.keep(i, state, best, history, time.perf_counter() - begun)
+            ended = stage is run[-1] or not phase.healthy(state)
             if record:
-                record.keep(i, state, history, time.perf_counter() - start, now=True)
+                record.keep(i, state, best, history, time.perf_counter() - begun, now=True, done=ended)
             if not phase.healthy(state):
-                stopped = f"{phase.name} stopped at step {phase.done(state)}: {problem.diagnose(x)}"
-                warnings.warn(stopped, RuntimeWarning, stacklevel=2)
+                found = stage.problem.diagnose(phase.parameters(state))
+                stopped = f"{stage.name} stopped at step {phase.done(state)}: {found}"
                 break
-            state = None
-    trained, mark = problem.system_at(jnp.asarray(x)), getattr(loss, "mark", lambda system: system)
-    return FitResult(mark(trained), history, stopped, time.perf_counter() - start)
+    stopped = stopped or best.verdict()
+    if stopped:
+        warnings.warn(stopped, RuntimeWarning, stacklevel=2)
+    trained, mark = problem.system_at(jnp.asarray(best.x)), getattr(loss, "mark", lambda system: system)
+    return FitResult(
+        mark(trained), history, stopped, time.perf_counter() - begun, float(np.sqrt(best.value)), best.noise
+    )
 
 
-class _Record:
-    """The folder of a run: `metrics.csv`, and checkpoints of (phase, state, history)."""
-
-    def __init__(self, folder, problem, phases, key, seconds):
-        self.folder, self.phases = Path(folder), phases
-        names = [f"{phase.name} {phase.steps}" for phase in phases]
-        identity = fingerprint([problem.x, *jax.tree.leaves(problem.data), jax.random.key_data(key)], names)
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", identity, seconds)
-
-    def restore(self):
-        """(phase, state, history, seconds) where the run was left, or its beginning."""
-        kept = self.checkpoints.restore()
-        if kept is None:
-            return 0, None, [], 0.0
-        number, names = int(kept["phase"]), [phase.name for phase in self.phases]
-        history = [Row(names[int(p)], int(step), float(loss)) for p, step, loss in kept["history"][1:]]
-        return number, self.phases[number].state(**kept["state"]), history, float(kept["seconds"])
-
-    def keep(self, number, state, history, seconds, now=False):
-        """Write, if a checkpoint is due."""
-        if not (now or self.checkpoints.due()):
-            return
-        names = [phase.name for phase in self.phases]
-        rows = np.array([(-1, -1, -1), *((names.index(row.phase), row.step, row.loss) for row in history)], float)
-        self.checkpoints.keep(
-            {"phase": np.array(number), "state": state._asdict(), "history": rows, "seconds": np.array(seconds)}
-        )
-        with open(self.folder / "metrics.csv", "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(Row._fields)
-            writer.writerows(history)
+def _check_arguments(data, key, phases, loss, folder, seconds) -> None:
+    """Raises ValueError for arguments of `fit` of the wrong kind, before anything is traced."""
+    _arguments.has("fit: data", data, ("q", "check"), "lgn.States(q, v, a), or lgn.windows(t, q, v, length=...)")
+    _arguments.random_key("fit", key)
+    if loss is not None:
+        _arguments.called("fit: loss", loss, "lgn.acceleration_loss, lgn.RolloutLoss(integrator, dt) or another")
+    if folder is not None:
+        _arguments.path("fit: folder", folder)
+    _arguments.positive("fit: checkpoint_seconds", seconds, zero=True)
+    if phases is None:
+        return
+    if not isinstance(phases, list | tuple):
+        raise ValueError(f"fit: phases={phases!r:.60}; expected a list of phases: give [lgn.QuasiNewton()]")
+    for i, phase in enumerate(phases):
+        known = "lgn.pretrain(), lgn.QuasiNewton(), lgn.LimitedMemory() or lgn.Minibatch(optimizer, steps, batch)"
+        _arguments.has(f"fit: phases[{i}]", phase, ("start", "advance", "finished", "parameters"), known)
 
 
 def _progress():

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from scipy.spatial.distance import cdist
 
+from lgn import _arguments, _arrays
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class Unfolding:
         return self.components_of(frames) @ self.kernel + self.bias
 
     def components_of(self, frames: Float[Array, "*batch pixel"]) -> Float[Array, "*batch component"]:
-        """Principal components, each over its scale."""
+        """Principal components, each over its scale. Raises ValueError for frames of another size."""
+        _arguments.of_kind("frames", frames, (np.ndarray, jax.Array), "an array (..., pixel): jnp.asarray(frames)")
+        if frames.shape[-1:] != self.mean.shape:
+            raise ValueError(
+                f"frames of {frames.shape[-1]} pixels; expected {self.mean.size}, as of those that were unfolded"
+            )
         return (frames - self.mean) @ self.basis / self.scale
 
     def frames_of(self, components: Float[Array, "*batch component"]) -> Float[Array, "*batch pixel"]:
@@ -67,7 +74,8 @@ def unfold(
         neighbours: of each of them that count as near.
 
     Raises:
-        ValueError: fewer frames than components.
+        ValueError: frames that are not (..., pixel), real and finite; fewer than components; more components than
+            pixels; numbers that are not whole.
 
     Source: Tenenbaum, de Silva, Langford 2000, A global geometric framework for nonlinear dimensionality reduction,
     Science 290.
@@ -80,9 +88,21 @@ def unfold(
         >>> bool((np.diff(q) > 0).all() or (np.diff(q) < 0).all())
         True
     """
-    flat = np.asarray(frames, float).reshape(-1, np.shape(frames)[-1])
+    flat = _arrays.reals("unfold: frames", frames).astype(float)
+    if flat.ndim < 2 or not np.isfinite(flat).all():
+        what = f"has shape {flat.shape}" if flat.ndim < 2 else "is not finite"
+        raise ValueError(f"unfold: frames {what}; expected finite numbers (..., pixel): leave bad frames out")
+    flat = flat.reshape(-1, flat.shape[-1])
+    for name, x in {"dim": dim, "components": components, "landmarks": landmarks, "neighbours": neighbours}.items():
+        _arguments.whole(f"unfold: {name}", x)
     if len(flat) < max(components, neighbours) + 1:
         raise ValueError(f"unfold: {len(flat)} frames for components={components}; give more frames, or keep fewer")
+    if flat.shape[1] < components or min(landmarks, len(flat)) <= max(dim, neighbours):
+        raise ValueError(
+            f"unfold: frames of {flat.shape[1]} pixels and {min(landmarks, len(flat))} landmarks for "
+            f"components={components}, dim={dim}, neighbours={neighbours}; keep no more components than pixels, and "
+            f"take more landmarks than dim and neighbours"
+        )
     mean = flat.mean(0)
     square, basis = np.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
     basis, scale = basis[:, ::-1][:, :components], np.sqrt(square[::-1][:components])

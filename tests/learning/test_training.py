@@ -87,14 +87,16 @@ def test_phases_lower_the_error_and_same_key_gives_same_history(data):
 
 
 def test_limited_memory_lowers_the_error_and_records_the_loss_of_its_parameters(data):
-    fit = lgn.fit(ring(), data, key=jax.random.key(1), phases=[lgn.LimitedMemory(60, memory=5)])
+    phases = [lgn.LimitedMemory(60, memory=5)]
+    fit = lgn.fit(ring(), data, key=jax.random.key(1), phases=phases, validation=None)
     assert len(fit.history) == 60 and fit.history[-1].loss < 0.1 * fit.history[0].loss
     np.testing.assert_allclose(fit.history[-1].loss, lgn.acceleration_loss(fit.system, data), rtol=1e-10)
 
 
 def test_limited_memory_resumes_to_the_same_numbers(data, tmp_path, monkeypatch):
     """Ended by an error in the middle, after a checkpoint of every step."""
-    learn = partial(lgn.fit, ring(), data, key=jax.random.key(1), phases=[lgn.LimitedMemory(30)])
+    phases = [lgn.LimitedMemory(30)]
+    learn = partial(lgn.fit, ring(), data, key=jax.random.key(1), phases=phases, validation=None)
     advance = lgn.LimitedMemory.advance
 
     def interrupted(phase, problem, state):
@@ -128,9 +130,8 @@ def test_loss_is_the_relative_mean_squared_error(data):
 
 def test_nan_stops_minibatches_keeps_the_last_good_parameters_and_says_why(data):
     phases = [lgn.Minibatch(optax.sgd(1e300), 300, 5, chunk=100)]
-    with pytest.warns(RuntimeWarning, match=r"worst mass matrix is that of sample \d+ at node \d"):
+    with pytest.warns(RuntimeWarning, match="where the loss and its gradient are finite: lower the rate"):
         fit = lgn.fit(ring(), data, key=jax.random.key(1), phases=phases)
-    assert "kinetic prior" in fit.stopped
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(fit.system))
 
 
