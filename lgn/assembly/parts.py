@@ -87,7 +87,7 @@ def _as_wide_as_read(density, name, stencil: RaggedStencil, features, state) -> 
     known = sources(stencil.first(1), features)
     needed = read(partial(_scalar, density, name), known, stencil.slots, state, f"density {name}", _sized(density))
     tables = [*needed[:-1], *(needed[-1][name] for name, source in known.items() if source.in_slots)]
-    count = max(np.flatnonzero(x.reshape(len(x), -1).any(1)).max(initial=0) for x in tables) + 1
+    count = int(max(np.flatnonzero(x.reshape(len(x), -1).any(1)).max(initial=0) for x in tables)) + 1
     if count == stencil.slots:
         return density, stencil.padded
 

@@ -5,6 +5,8 @@ more. Every process is forked from one that has loaded all modules and has not u
 """
 
 import contextlib
+import csv
+import io
 import os
 import random
 import shutil
@@ -109,7 +111,9 @@ def check(folder, whole):
     for a, b in zip(jax.tree.leaves(found.system), jax.tree.leaves(whole.system), strict=True):
         np.testing.assert_array_equal(a, b)
     table = (folder / "metrics.csv").read_text()
-    assert table == "phase,step,loss\n" + "".join(f"{p},{s},{x}\n" for p, s, x in whole.history)
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([whole.history[0]._fields, *whole.history])
+    assert table == written.getvalue().replace("\r\n", "\n")
 
 
 def test_a_hundred_kills(tmp_path, start, whole):
