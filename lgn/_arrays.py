@@ -91,6 +91,8 @@ def recorded(data: Any) -> Any:
     found = {name: floats(f"data: {name}", known[name]) for name in ("q", "v", "a", "t", "dt") if name in known}
     dtypes = {name: x.dtype for name, x in found.items() if name in ("q", "v", "a")}
     alike(dtypes, "is", "give x.astype(float) of each")
+    marks = [name for name in ("seen", "trial") if name in known and not _arguments.is_array(known[name])]
+    found |= {name: array(f"data: {name}", known[name]) for name in marks}
     if "features" in known:
         pairs = _arguments.named("data: features", known["features"]).items()
         found["features"] = {name: numbers(f"data: features[{name!r}]", x) for name, x in pairs}

@@ -41,7 +41,7 @@ def split(data: Any, loss: Loss, validation: Any, key: jax.Array) -> Split:
     Args:
         data: all that `fit` was given.
         loss: of the training. Its `judge(data)`, if it has one, is the loss of the held-out data, None where they
-            cannot judge; its `hold_out(data, share)` splits data that it needs all samples of.
+            cannot judge; the `hold_out(data, share)` of that loss splits data of which it needs all samples.
         validation: a share of the data, other data, or None.
         key: of the draw.
 
@@ -57,7 +57,7 @@ def split(data: Any, loss: Loss, validation: Any, key: jax.Array) -> Split:
             f"fit: validation={_arguments.short(validation)}; give a share between 0 and 1, data, or None for none"
         )
     judge = _judge(loss, data)
-    own = getattr(loss, "hold_out", _hold_out(key))
+    own = getattr(judge, "hold_out", _hold_out(key))
     parts = None if judge is None else own(data, validation)
     if parts is None:
         return Split(data)

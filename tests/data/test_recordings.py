@@ -97,6 +97,11 @@ def test_wrong_input_is_named(make, message):
         make()
 
 
+def test_marks_may_be_lists():
+    states = lgn.States(*np.ones((3, 2, 2, 1)), seen=[[True, False], [True, True]], trial=[0, 1]).check()
+    assert isinstance(states.seen, np.ndarray) and isinstance(states.trial, np.ndarray)
+
+
 # -- What was not seen -----------------------------------------------------------------------------------------------
 
 

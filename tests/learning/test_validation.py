@@ -196,6 +196,8 @@ def test_shooting_is_judged_by_the_end_of_each_piece():
     found = parts(data, lgn.ShootingLoss(lgn.Verlet(0.1), 0.1))
     assert found.train.seen[:, :4].all() and not found.train.seen[:, 4:].any()
     np.testing.assert_array_equal(found.train.seen, ~found.held.seen)
+    penalised = parts(data, lgn.WeightPenalty(1e-6, lgn.ShootingLoss(lgn.Verlet(0.1), 0.1)))
+    np.testing.assert_array_equal(penalised.train.seen, found.train.seen)
 
 
 def test_few_samples_are_all_trained_on():
