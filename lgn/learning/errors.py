@@ -28,8 +28,8 @@ class Huber:
     Smooth, as a quasi-Newton method needs it. Every loss takes it as its `error`.
 
     Args:
-        width: where a difference begins to count as an outlier, relative to the size of what is compared; about three
-            times the relative noise of the good values.
+        width: where a difference begins to count as an outlier, relative to the size of what is compared; about the
+            relative noise of the good values (docs/training.md).
 
     Raises:
         ValueError: a width that is not positive.

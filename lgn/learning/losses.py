@@ -148,7 +148,11 @@ class RolloutLoss:
     @staticmethod
     def check(system, data: Windows) -> None:
         """Raises ValueError where no piece has a first state that was seen at every node."""
-        check_whole("RolloutLoss", None if data.seen is None else data.seen[:, :1])
+        if data.seen is not None and not np.asarray(data.seen)[:, 0].all(1).any():
+            raise ValueError(
+                "RolloutLoss: no piece has a first state that was seen at every node, to start from; use lgn.Shooting "
+                "with lgn.ShootingLoss, which finds the starts"
+            )
 
 
 def variational_loss(system, data: Windows, error: Error = relative) -> jax.Array:
@@ -237,12 +241,3 @@ def whole(data: Windows, length: int):
         return None
     seen, last = data.seen.all(2), data.seen.shape[1] - length + 1
     return jnp.stack([seen[:, i : i + last] for i in range(length)]).all(0)[:, :, None, None]
-
-
-def check_whole(name: str, seen) -> None:
-    """Raises ValueError, outside of transformations, where no state of `seen`, (sample, time, node), is whole."""
-    if seen is not None and not np.asarray(seen).all(2).any():
-        raise ValueError(
-            f"{name}: no state was seen at every node, as this loss needs it to start from; use lgn.Shooting with "
-            f"lgn.ShootingLoss, which finds the starts"
-        )

@@ -45,10 +45,10 @@ class WeightPenalty:
         kernels = [x for x in jax.tree.leaves(nnx.state(system, nnx.Param)) if x.ndim > 1]
         return self.loss(system, data) + self.strength * sum((jnp.sum(x**2) for x in kernels), jnp.zeros(()))
 
-    def judge(self, data) -> Loss | None:
-        """How held-out data are judged: by the loss alone."""
-        own = getattr(self.loss, "judge", None)
-        return self.loss if own is None else own(data)
+    @property
+    def alone(self) -> Loss:
+        """The loss without the penalty, by which held-out data are judged."""
+        return self.loss
 
     def mark(self, system):
         """As the loss marks it."""

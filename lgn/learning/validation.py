@@ -40,8 +40,9 @@ def split(data: Any, loss: Loss, validation: Any, key: jax.Array) -> Split:
 
     Args:
         data: all that `fit` was given.
-        loss: of the training. Its `judge(data)`, if it has one, is the loss of the held-out data, None where they
-            cannot judge; the `hold_out(data, share)` of that loss splits data of which it needs all samples.
+        loss: of the training, or what it is `alone`, without a penalty. Its `judge(data)`, if it has one, is the loss
+            of the held-out data, None where they cannot judge; the `hold_out(data, share)` of that loss splits data of
+            which it needs all samples.
         validation: a share of the data, other data, or None.
         key: of the draw.
 
@@ -68,10 +69,11 @@ def split(data: Any, loss: Loss, validation: Any, key: jax.Array) -> Split:
 def _judge(loss: Loss, data) -> Loss | None:
     """The loss of held-out data. Of states any loss judges; of pieces of a motion one that says so, since one that
     compares single steps of noisy states rewards a model that fits the noise."""
-    own = getattr(loss, "judge", None)
+    alone = getattr(loss, "alone", loss)
+    own = getattr(alone, "judge", None)
     if own is not None:
         return own(data)
-    return loss if isinstance(data, States) else None
+    return alone if isinstance(data, States) else None
 
 
 def _hold_out(key) -> Callable:

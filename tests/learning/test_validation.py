@@ -189,6 +189,7 @@ def test_steps_alone_do_not_judge():
     assert parts(pairs, lgn.RolloutLoss(lgn.Verlet(0.1), 0.1)).judge is None
     assert parts(recording()._replace(v=None), lgn.variational_loss).judge is None
     assert parts(recording(), lgn.DiscreteLoss()).judge is None
+    assert parts(recording()._replace(v=None), lgn.WeightPenalty(1e-6, lgn.variational_loss)).judge is None
 
 
 def test_shooting_is_judged_by_the_end_of_each_piece():
