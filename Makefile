@@ -15,6 +15,12 @@ EXPERIMENTS := $(subst _,-,$(patsubst experiments/%.py,%,$(wildcard experiments/
 
 .PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short stub check clean
 
+# compiled programs are kept for the next run, beside what compiles them; `lgn.cli.keep_programs` says why the log level.
+# Where compilation is measured, nothing is kept.
+$(filter-out scaling scaling2d,$(EXPERIMENTS)): export JAX_COMPILATION_CACHE_DIR ?= $(abspath $(VENV))/programs
+$(EXPERIMENTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
+$(EXPERIMENTS): export TF_CPP_MIN_LOG_LEVEL ?= 3
+
 $(EXPERIMENTS): $(VENV)/ready
 	$(BIN)/python experiments/$(subst -,_,$@).py $(OPTIONS)
 

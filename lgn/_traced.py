@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax.extend.core import get_opaque_trace_state
 
 from lgn import _arguments
 
@@ -12,6 +13,13 @@ CONCRETE = (
     jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError, jax.errors.TracerArrayConversionError,
     jax.errors.TracerBoolConversionError, jax.errors.TracerIntegerConversionError,
 )  # fmt: skip
+
+
+def transformed() -> bool:
+    """Whether jax transforms what is called now: by jit, grad, vmap or another, though nothing at hand be traced."""
+    here = get_opaque_trace_state()
+    with jax.core.eval_context():
+        return here != get_opaque_trace_state()
 
 
 def reads_within(name: str, function: Callable, *local) -> None:

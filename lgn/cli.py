@@ -1,6 +1,7 @@
-"""Command line: lgn run NAME, lgn collect, lgn rollout DIR, lgn info. Heavy imports wait until a command is chosen."""
+"""Command line: lgn run, lgn collect, lgn compare, lgn rollout, lgn info. Heavy imports wait for a command."""
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,16 @@ class Collect:
 
     folder: tyro.conf.Positional[Path] = Path("runs")
     """It holds NAME/metrics.json, or NAME-anything/metrics.json."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Show what takes more than 20 % longer than in an earlier run of scaling; exits with 1 if anything does."""
+
+    before: tyro.conf.Positional[Path]
+    """The benchmark.json of the earlier run."""
+    after: tyro.conf.Positional[Path]
+    """That of the later one."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +61,14 @@ class Info:
 
 def main() -> None:
     """Entry point of the command `lgn`."""
+    keep_programs()
     arguments = sys.argv[1:]
     if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
         sys.exit(run(arguments[1], arguments[2:]))
     command = tyro.cli(
         Annotated[Run, tyro.conf.subcommand("run")]
         | Annotated[Collect, tyro.conf.subcommand("collect")]
+        | Annotated[Compare, tyro.conf.subcommand("compare")]
         | Annotated[Rollout, tyro.conf.subcommand("rollout")]
         | Annotated[Info, tyro.conf.subcommand("info")],
         prog="lgn",
@@ -66,7 +79,19 @@ def main() -> None:
         sys.exit(run(command.name, []))
     if isinstance(command, Collect):
         sys.exit(collect(command))
+    if isinstance(command, Compare):
+        sys.exit(compare(command))
     sys.exit(rollout(command) if isinstance(command, Rollout) else info(command))
+
+
+def keep_programs() -> None:
+    """Lets jax keep compiled programs between runs in the user's cache folder, unless the environment says otherwise;
+    asked before jax is imported. jaxlib 0.10 calls the tuning of programs that it loads an unknown feature of the
+    machine, in lines of 3,000 characters, which the log level leaves out."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "lgn"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def run(name: str, arguments: list[str]) -> str | None:
@@ -87,6 +112,23 @@ def collect(command: Collect) -> str | None:
 
     if not protocol.collect(command.folder):
         return f"lgn collect: {command.folder} holds no NAME/metrics.json of an experiment; see `lgn run NAME`"
+    return None
+
+
+def compare(command: Compare) -> str | None:
+    """Shows what takes longer than before, as the message with which the command fails."""
+    from lgn import comparison
+
+    try:
+        before, after = (comparison.figures(path) for path in (command.before, command.after))
+        slower = comparison.regressions(before, after)
+    except ValueError as error:
+        return f"lgn compare: {error}"
+    if slower:
+        return "\n".join(
+            [f"lgn compare: {len(slower)} of {len(after)} figures are more than 20 % worse", *map(str, slower)]
+        )
+    print(f"none of {len(before.keys() & after.keys())} figures is more than 20 % worse")
     return None
 
 

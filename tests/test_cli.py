@@ -1,5 +1,6 @@
 """Command line: what it continues must be trusted by name, and wrong folders end with a reason."""
 
+import os
 import sys
 
 import jax.numpy as jnp
@@ -39,3 +40,15 @@ def test_a_run_with_a_density_of_ones_own_is_continued_once_its_module_is_named(
     assert "energy drift" in capsys.readouterr().out
     assert "'mine:density'" in cli.info(cli.Info(folder))
     assert cli.info(cli.Info(folder, trusted=("mine",))) is None
+
+
+def test_programs_are_kept_in_the_users_cache_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cli.keep_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "lgn")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
+    cli.keep_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"

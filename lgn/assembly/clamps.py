@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _traced
-from lgn._pytrees import Static
-from lgn.assembly.block_matrix import BlockMatrix, pattern
+from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.domain import Domain
 
 Motion = Callable[[jax.Array], jax.Array] | None
 
@@ -32,27 +32,31 @@ def imposed(motion: Motion, q, t):
     return place(t), *jax.jvp(velocity, (t,), (jnp.ones_like(t),))
 
 
-def constrain(free: np.ndarray, mass: BlockMatrix, f, acceleration=None):
-    """M and f where rows and columns of clamped nodes are those of the identity and f there is their acceleration, by
-    default zero; its coupling to free nodes, M_fc g'', moves to the right-hand side. `free` is (node, 1) bool."""
-    if free.all():
+def constrain(domain: Domain, mass: BlockMatrix, f, acceleration=None):
+    """M and f where rows and columns of clamped nodes are those of the identity times the size of M, and f there is as
+    many times their acceleration, by default zero; its coupling to free nodes, M_fc g'', moves to the right side."""
+    if not domain.clamped:
         return mass, f
+    free, size = domain.free, _size(mass)
     if acceleration is None:
         f = jnp.where(free, f, 0.0)
     else:
-        f = jnp.where(free, f - mass @ jnp.where(free, 0.0, acceleration), acceleration)
-    blocks = [
-        block * (free[index][..., None, None] & free[index][:, None, None, :, :]).astype(block.dtype)
-        for index, block in zip(mass.pattern.indices, mass.blocks, strict=True)
-    ]
-    held = np.flatnonzero(~free[:, 0])[:, None].astype(np.int32)
-    unit = jnp.broadcast_to(jnp.eye(mass.dim, dtype=f.dtype)[:, None], (len(held), 1, mass.dim, 1, mass.dim))
-    extended = pattern(mass.pattern.n_node, *mass.pattern.tables, Static(held))
-    return BlockMatrix(extended, (*blocks, unit), mass.dim), f
+        f = jnp.where(free, f - mass @ jnp.where(free, 0.0, acceleration), size * acceleration)
+    return mass.held(free, domain.held, size), f
 
 
-def check_moving(free: np.ndarray, motion: Motion, q, v, t) -> None:
+def _size(mass: BlockMatrix):
+    """The power of two next to the mean of |M_ii|: whatever the units of M, its condition is then that of its own
+    rows, and to multiply and divide by it is exact."""
+    total = sum(jnp.sum(jnp.abs(jnp.einsum("esisi->esi", block))) for block in mass.blocks)
+    mean = jax.lax.stop_gradient(total) / (mass.pattern.n_node * mass.dim)
+    return jnp.exp2(jnp.round(jnp.log2(jnp.where(mean > 0, mean, 1.0))))
+
+
+def check_moving(free, motion: Motion, q, v, t) -> None:
     """Raises ValueError: a clamped node that is not at rest, or with a motion g not at g(t) with velocity g'(t)."""
+    if free.all():
+        return
     place, velocity, _ = imposed(motion, q, t)
     for name, source, x, expected in (("q", "g", q, place), ("v", "g'", v, velocity)):
         found, needed = np.asarray(x), np.asarray(expected)

@@ -1,6 +1,7 @@
 """Domain: a graph with its features and its clamps, where a functional lives."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,9 @@ from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays, _guard
 from lgn._pytrees import Static, attribute
+from lgn.assembly.pattern import on_device
 from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, node_count
+from lgn.graphs.tables import bucket, filled
 
 Field = Float[Array, "node dim"]
 State = tuple[Field, ...]
@@ -42,6 +45,7 @@ class Domain(nnx.Pytree):
         kinds = (graph.nodes, graph.edges, graph.globals)
         nodes, edges, whole = (_geometry(named) for named in kinds)
         self._frame = Static(graph._replace(nodes=nodes, edges=edges, globals=whole))
+        self._held: Any = None  # the clamped nodes as an array, where it is laid out
         self.features = nnx.data(tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in kinds))
         self.motion = attribute(motion)
 
@@ -65,9 +69,38 @@ class Domain(nnx.Pytree):
         return f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
 
     @property
-    def free(self) -> np.ndarray:
+    def clamped(self) -> bool:
+        """Whether there are clamps."""
+        return self._held is not None or bool(clamped_nodes(self._frame.value).any())
+
+    @property
+    def held(self) -> np.ndarray | Array:
+        """(clamp,) the clamped nodes; of a domain that is laid out, filled up with nodes beyond the last."""
+        if self._held is None:
+            return np.flatnonzero(clamped_nodes(self._frame.value)).astype(np.int32)
+        return self._held
+
+    @property
+    def free(self) -> np.ndarray | Array:
         """(node, 1) bool: which nodes follow the equation of motion."""
-        return ~clamped_nodes(self._frame.value)[:, None]
+        if self._held is None:
+            return ~clamped_nodes(self._frame.value)[:, None]
+        return jnp.ones((self.size, 1), bool).at[self._held].set(False)
+
+    def laid_out(self) -> "Domain":
+        """The same as data of a program: counts and features, without topology and geometry."""
+        other = jax.tree.map(lambda x: x, self)
+        frame = self._frame.value
+        none, size = np.zeros(0, np.int32), np.array([self.size])
+        other._frame = Static(jraph.GraphsTuple({}, {}, none, none, {}, size, np.zeros(1, int)))
+        if self.clamped:
+            other._held = nnx.data(on_device(filled(np.asarray(self.held), bucket(len(self.held)), self.size)))
+        nodes, edges, whole = self.features
+        count = bucket(frame.senders.size)
+        other.features = nnx.data(
+            (nodes, {name: jnp.asarray(filled(np.asarray(x), count, 0)) for name, x in edges.items()}, whole)
+        )
+        return other
 
     def replace(self, **values: Array) -> "Domain":
         """The same with other values of its node, edge or graph features.
@@ -89,22 +122,27 @@ class Domain(nnx.Pytree):
             )
         other = jax.tree.map(lambda x: x, self)
         other.features = nnx.data(
-            tuple({k: _replaced(k, values.get(k, x), x) for k, x in named.items()} for named in self.features)
+            tuple({k: replaced(k, values.get(k, x), x) for k, x in named.items()} for named in self.features)
         )
         return other
 
     def check(self, **fields: Field) -> None:
         """Raises ValueError if the fields are not a state of this graph."""
-        for name, x in fields.items():
-            _arrays.field(name, x)
-            if x.ndim != 2 or len(x) != self.size:
-                raise ValueError(f"{name} has shape {x.shape}; expected (node, dim) = ({self.size}, ...)")
-        _arrays.alike({name: x.shape for name, x in fields.items()}, "has shape", "give arrays of one shape")
-        dtypes = {name: jnp.result_type(x) for name, x in fields.items()}
-        _arrays.alike(dtypes, "is", "give x.astype(float) of each")
+        check_fields(self.size, **fields)
 
 
-def _replaced(name, value, before) -> Array:
+def check_fields(size: int, **fields: Field) -> None:
+    """Raises ValueError if the fields are not a state of so many nodes."""
+    for name, x in fields.items():
+        _arrays.field(name, x)
+        if x.ndim != 2 or len(x) != size:
+            raise ValueError(f"{name} has shape {x.shape}; expected (node, dim) = ({size}, ...)")
+    _arrays.alike({name: x.shape for name, x in fields.items()}, "has shape", "give arrays of one shape")
+    dtypes = {name: jnp.result_type(x) for name, x in fields.items()}
+    _arrays.alike(dtypes, "is", "give x.astype(float) of each")
+
+
+def replaced(name, value, before) -> Array:
     """The new value of a feature."""
     found = _arrays.numbers(f"replace: {name!r}", value)
     if found.shape != jnp.shape(before):

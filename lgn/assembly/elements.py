@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn._backends import backend
+from lgn.assembly.dependence import dependence
 from lgn.densities.density import Density, Expansion
 
-CHUNK = 6000  # (element, slot, dof) at once: at more, the intermediate values leave the cache (measured)
-WORK = 10**6  # (element, slot, dof, tangent) at once: intermediate values are some 20 times as many
+UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time
 
 
 def values(density: Density, *local) -> jax.Array:
@@ -62,7 +63,7 @@ def expand(density: Density, q, v, features, slots: tuple[int, ...] | None = Non
     """The `Expansion` of any density, with the mass between those slots whose v it reads, by default all; a density
     with its own `expand`, in closed form, provides it."""
     slots = tuple(range(v.shape[1])) if slots is None else slots
-    closed = getattr(density, "expand", None)
+    closed = getattr(density, "expand", None) if v[0].size <= UNROLLED else None
     batched = partial(_closed, closed, slots) if closed else jax.vmap(partial(_expand_one, density, slots))
     return _in_chunks(batched, q, v, features, tangents=len(slots) * v.shape[2])
 
@@ -77,19 +78,21 @@ def _closed(expand, slots, *local) -> Expansion:
 
 def _expand_one(density, slots, q, v, features):
     """Gradient, velocity Hessian and mixed term together: one linearisation, one tangent for each (slot, dof) of v
-    that is read and one for (dq, dv) = (v, 0). The mixed second derivative is never formed as a matrix."""
+    that is read and, where dl/dv depends on q, one for (dq, dv) = (v, 0). The mixed second derivative is never formed
+    as a matrix."""
     chosen, dim = np.array(slots), v.shape[1]
     (force, momentum), tangent = jax.linearize(lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v)
+    mixed = dependence(jax.grad(density, argnums=1), q, v, features)[0].any()
 
     def column(number):
         dv = jax.nn.one_hot(number, v.size, dtype=v.dtype).reshape(v.shape)
         return tangent(jnp.zeros_like(q), dv)[1][chosen]
 
     numbers = (chosen[:, None] * dim + np.arange(dim)).ravel()
-    at_once = max(1, WORK // v.size)
+    at_once = max(1, backend().work // v.size)
     mass = jax.lax.map(column, numbers, batch_size=at_once) if len(numbers) > at_once else jax.vmap(column)(numbers)
     mass = mass.reshape(len(slots), dim, len(slots), dim)
-    return Expansion(force, momentum, mass, tangent(v, jnp.zeros_like(v))[1])
+    return Expansion(force, momentum, mass, tangent(v, jnp.zeros_like(v))[1] if mixed else jnp.zeros_like(v))
 
 
 def _placed(x, slots, part):
@@ -98,12 +101,12 @@ def _placed(x, slots, part):
 
 
 def _in_chunks(batched, *local, tangents: int = 1):
-    """`CHUNK` at once, in a loop; a gradient recomputes each piece rather than keep intermediate values (measured).
-    Of elements with very many slots, no more than `WORK` with their tangents."""
-    first = jax.tree.leaves(local)[0]
+    """A `piece` of the backend at once, in a loop; a gradient recomputes each rather than keep intermediate values
+    (measured). Of elements with very many slots, no more than its `work` with their tangents."""
+    first, on = jax.tree.leaves(local)[0], backend()
     n = len(first)
-    chunks = min(n, max(-(-first.size // CHUNK), -(-first.size * tangents // WORK)))
-    if chunks <= 2:
+    chunks = min(n, max(-(-first.size // on.piece), -(-first.size * tangents // on.work)))
+    if chunks <= 1:
         return batched(*local)
     size = -(-n // chunks)
     pad = chunks * size - n

@@ -10,6 +10,8 @@ import numpy as np
 
 from lgn import _traced
 from lgn.assembly.dependence import dependence
+from lgn.assembly.layout import Table
+from lgn.assembly.moves import gathered
 from lgn.graphs.tables import Stencil
 
 
@@ -52,14 +54,14 @@ class Source(NamedTuple):
         return (slots, *self.shape) if self.in_slots else self.shape
 
 
-def sources(stencil: Stencil, features) -> dict[str, Source]:
+def sources(stencil: Stencil | Table, features) -> dict[str, Source]:
     """The features that elements of a stencil know, by name."""
     nodes, edges, whole = features
     found = {name: Source(True, x.shape[1:], partial(_at_nodes, stencil, x)) for name, x in nodes.items()}
     found |= {name: Source(True, x.shape[1:], partial(_at_edges, stencil, x), True) for name, x in edges.items()}
     found |= {name: Source(False, jnp.shape(x), partial(_everywhere, stencil, x)) for name, x in whole.items()}
-    tables = {"mask": stencil.mask, **stencil.geometry}
-    return found | {name: Source(x.ndim > 1, x.shape[1 + (x.ndim > 1) :], lambda x=x: x) for name, x in tables.items()}
+    known = stencil.known
+    return found | {name: Source(bool(x), x[1:], partial(known.__getitem__, name)) for name, x in stencil.shapes}
 
 
 def read(function: Callable, known: dict[str, Source], slots: int, state, name: str, sized: bool) -> tuple:
@@ -77,7 +79,7 @@ def read(function: Callable, known: dict[str, Source], slots: int, state, name: 
     return _traced.said(name, partial(dependence, function), *local)
 
 
-def gather(function: Callable, stencil: Stencil, features, *state, name="function", sized=False) -> tuple:
+def gather(function: Callable, stencil: Stencil | Table, features, *state, name="function", sized=False) -> tuple:
     """The fields of a state and the features, local to each element: (element, slot, ...); those of the graph
     (element, ...). And which entries of them the function depends on, see `read`.
 
@@ -91,7 +93,7 @@ def gather(function: Callable, stencil: Stencil, features, *state, name="functio
         return jnp.zeros((len(stencil.index), *source.of_element(stencil.slots)), dtype)
 
     local = Features({name: values(name, source) for name, source in known.items()}, _edges(known))
-    return (*(x[stencil.index] for x in state), local), needed
+    return (*(gathered(x, stencil) for x in state), local), needed
 
 
 def _edges(known: dict[str, Source]) -> list[str]:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn._pytrees import Static
+from lgn.assembly import elements
+from lgn.assembly.layout import Table
 from lgn.assembly.local import Features, gather, read, sources
-from lgn.densities.density import Density
+from lgn.assembly.moves import added, gathered
+from lgn.densities.density import Density, Expansion
 from lgn.graphs.tables import RaggedStencil, Stencil
 
 LARGEST = 2**26  # numbers in the block of one element: 0.5 GB
@@ -22,23 +25,33 @@ class Part:
     Attributes:
         name: of the density, for messages.
         density: of one element.
-        stencil: the table.
+        stencil: the table, a `Stencil` or a `Table` of arrays.
         local: fields and features of every element, (element, slot, ...) or (element, ...).
         read: which entries of them the density of one element depends on.
     """
 
     name: str
     density: Density
-    stencil: Stencil
+    stencil: Stencil | Table
     local: tuple
     read: tuple
 
-    @property
-    def index(self) -> np.ndarray:
-        """(element, slot) nodes."""
-        return self.stencil.index
+    def gathered(self, x) -> jax.Array:
+        """(element, slot, dim) of a field: what each slot reads."""
+        return gathered(x, self.stencil)
 
-    def joined(self, field: int) -> tuple[tuple[int, ...], Static[np.ndarray]]:
+    def add(self, sums: jax.Array, found: jax.Array) -> jax.Array:
+        """Nodal sums (node, dim) with those of (element, slot, dim) values added: of the slots that the density reads,
+        for in the others a derivative is zero, and a scatter takes longer than all else of a small density (measured).
+        """
+        read = np.flatnonzero(np.any([x.any(1) for x in self.read[:-1]], 0))
+        return added(sums, self.stencil, found, read)
+
+    def total(self, values) -> jax.Array:
+        """The sum over elements."""
+        return jnp.sum(values if self.stencil.real is None else jnp.where(self.stencil.real, values, 0.0))
+
+    def joined(self, field: int) -> tuple[tuple[int, ...], Any]:
         """Slots whose values of a field the density depends on, and (element, slot) the nodes in them: between these
         it has second derivatives.
 
@@ -49,50 +62,59 @@ class Part:
         size = len(slots) * self.local[field].shape[2]
         if size**2 > LARGEST:
             raise ValueError(
-                f"density {self.name} joins node {self.index[0, 0]} with its {len(slots) - 1} neighbours in a block of "
-                f"{size} x {size} second derivatives, which is too large; let it read slot 0 alone (in velocities, a "
-                f"MessageDensity with pairing=lgn.difference does), or move what is between two nodes to a term on "
-                f"lgn.edge_stencil"
+                f"density {self.name} joins node {self.stencil.index[0, 0]} with its {len(slots) - 1} neighbours in a "
+                f"block of {size} x {size} second derivatives, which is too large; let it read slot 0 alone (in "
+                f"velocities, a MessageDensity with pairing=lgn.difference does), or move what is between two nodes to "
+                f"a term on lgn.edge_stencil"
             )
         return slots, self.stencil.columns(slots)
 
+    def expand(self, *local) -> Expansion:
+        """The expansion of its density on elements that read this, on its own or on those of several states; where the
+        density reads no v, the force alone."""
+        slots, _ = self.joined(1)
+        if slots:
+            return elements.expand(self.density, *local, slots=slots)
+        force = elements.gradients(self.density, *local, field=0)
+        return Expansion(force, *3 * (jnp.zeros_like(force),))
 
-def parts_of(density: Density, name: str, stencil: Stencil, features, state) -> list[Part]:
-    """A density on a stencil. Where that is ragged: on a table for each group of nodes, if the density takes any number
-    of slots in any order (its attribute `slots` is None), else on one table as wide as the last slot that it reads.
+
+def tables_of(density: Density, name: str, stencil: Stencil, features, state) -> list[tuple[Stencil, int | None]]:
+    """The tables of a density on a stencil, each with the number of slots that the density sees where that is more.
+    Where the stencil is ragged: one for each group of nodes, if the density takes any number of slots in any order (its
+    attribute `slots` is None), else one as wide as the last slot that it reads.
 
     Raises:
         ValueError: a density that is not scalar.
     """
     if not isinstance(stencil, RaggedStencil):
-        tables = [(density, stencil)]
-    elif getattr(density, "slots", stencil.slots) is None:
-        tables = [(density, group) for group in stencil.groups]
-    else:
-        tables = [_as_wide_as_read(density, name, stencil, features, state)]
-    sized = _sized(density) or tables[0][0] is not density  # looked at in full width
-    return [
-        Part(
-            name,
-            one,
-            table,
-            *gather(partial(_scalar, one, name), table, features, *state, name=f"density {name}", sized=sized),
-        )
-        for one, table in tables
-    ]
-
-
-def _as_wide_as_read(density, name, stencil: RaggedStencil, features, state) -> tuple[Density, Stencil]:
-    """The density as a function of the first slots, all that it reads; the others it sees as zeros."""
+        return [(stencil, None)]
+    if getattr(density, "slots", stencil.slots) is None:
+        return [(group, None) for group in stencil.groups]
     known = sources(stencil.first(1), features)
-    needed = read(partial(_scalar, density, name), known, stencil.slots, state, f"density {name}", _sized(density))
+    needed = read(partial(_scalar, density, name), known, stencil.slots, state, f"density {name}", sized(density))
     tables = [*needed[:-1], *(needed[-1][name] for name, source in known.items() if source.in_slots)]
     count = int(max(np.flatnonzero(x.reshape(len(x), -1).any(1)).max(initial=0) for x in tables)) + 1
-    if count == stencil.slots:
-        return density, stencil.padded
+    return [(stencil.padded, None) if count == stencil.slots else (stencil.first(count), stencil.slots)]
+
+
+def part_of(density: Density, name: str, table: Stencil | Table, seen: int | None, features, state) -> Part:
+    """A density on one table of `tables_of`; of slots beyond those of the table it sees zeros.
+
+    Raises:
+        ValueError: a density that is not scalar.
+    """
+    one = density if seen is None else _widened(density, seen - table.slots, sources(table, features))
+    known = sized(density) or seen is not None or isinstance(table, Table)  # looked at in full width
+    scalar = partial(_scalar, one, name)
+    return Part(name, one, table, *gather(scalar, table, features, *state, name=f"density {name}", sized=known))
+
+
+def _widened(density, more: int, known) -> Density:
+    """The density as a function of the first slots."""
 
     def widen(x):
-        return jnp.concatenate([x, jnp.zeros((stencil.slots - count, *x.shape[1:]), x.dtype)])
+        return jnp.concatenate([x, jnp.zeros((more, *x.shape[1:]), x.dtype)])
 
     @jax.jit  # the zeros are then never made
     def widened(*local):
@@ -100,10 +122,10 @@ def _as_wide_as_read(density, name, stencil: RaggedStencil, features, state) -> 
         whole = {name: widen(x) if known[name].in_slots else x for name, x in features.items()}
         return density(*map(widen, fields), Features(whole))
 
-    return widened, stencil.first(count)
+    return widened
 
 
-def _sized(density) -> bool:
+def sized(density) -> bool:
     """Whether it knows its slots and degrees of freedom, which `Term.check` compares, so that it reads within them."""
     return hasattr(density, "dim")
 

@@ -10,7 +10,8 @@ from flax import nnx
 from lgn import _arguments
 from lgn._pytrees import Static, attribute
 from lgn.assembly import checks
-from lgn.assembly.parts import Part, parts_of
+from lgn.assembly.layout import Table
+from lgn.assembly.parts import Part, part_of, tables_of
 from lgn.data.trajectories import field_names
 from lgn.densities.density import Density
 from lgn.graphs.features import check_graph
@@ -39,7 +40,8 @@ class Term(nnx.Pytree):
     def parts(self, features, *state) -> list[Part]:
         """The density on each of its tables, with what their elements read. Raises ValueError where it is not
         scalar."""
-        return parts_of(self.density, self.name, self.stencil, features, state)
+        tables = tables_of(self.density, self.name, self.stencil, features, state)
+        return [part_of(self.density, self.name, *table, features, state) for table in tables]
 
     def check(self, dim: int, fields: int = 2) -> None:
         """Raises ValueError where density and stencil or state do not fit."""
@@ -57,6 +59,21 @@ class Term(nnx.Pytree):
                 f"density {self.name} was made for (slots, dim) = {expected}, but its stencil has {slots} slots and "
                 f"the state {dim} degrees of freedom a node; make it with slots={slots}, dim={dim}"
             )
+
+
+class LaidOutTerm(nnx.Pytree):
+    """A density on one of its tables, whose arrays are data; made from a term that was checked."""
+
+    def __init__(self, density: Density, name: str, table: Table, seen: int | None):
+        self.density, self.name, self.seen = attribute(density), name, seen
+        self.table = nnx.data(table)
+
+    def parts(self, features, *state) -> list[Part]:
+        """The density on its table, with what the elements read."""
+        return [part_of(self.density, self.name, self.table, self.seen, features, state)]
+
+    def check(self, dim: int, fields: int = 2) -> None:
+        """Was done."""
 
 
 def _field_count(density) -> int | None:

@@ -14,6 +14,20 @@ from lgn._pytrees import Static
 LARGEST = 2**27  # entries of a padded table: 2 GB of its nodes, masks and edges
 SMALL = 10**5  # entries of a table that may be empty for the most part
 NARROW = 8  # slots of the narrowest group of elements
+RUNS, WIDE = 4, 32  # runs of consecutive nodes that a slot may read, and slots: at more, a gather is as fast
+EXACT = 2**16  # entries from which a table is not filled up: there the work counts, not the compilation
+
+
+def bucket(count: int, parts: int = 8, least: int = 8) -> int:
+    """How many entries a table is filled up to, so that tables of about one size have one shape: by one part in so many
+    at most, or fewer than `least` entries."""
+    step = max(least, 2 ** max(count.bit_length() - 1, 0) // parts)
+    return count if count > EXACT else -(-count // step) * step
+
+
+def filled(table: np.ndarray, count: int, value) -> np.ndarray:
+    """A table with more rows of one value."""
+    return np.concatenate([table, np.full((count - len(table), *table.shape[1:]), value, table.dtype)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +60,41 @@ class Stencil:
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and edges that it reads, in any order."""
         return self.index, self.edge
+
+    @property
+    def target(self) -> np.ndarray:
+        """(element, slot) node that what a slot gives is added to."""
+        return self.index
+
+    @cached_property
+    def runs(self) -> tuple[tuple[tuple[int, int], ...], ...] | None:
+        """For each slot the runs of consecutive nodes (first, end) that it reads along the elements, if they are few,
+        as on a ring or a chain."""
+        if not self.index.size or self.index.shape[1] > WIDE:
+            return None
+        breaks = np.diff(self.index, axis=0) != 1
+        if breaks.sum(0).max(initial=0) >= RUNS:
+            return None
+        ends = (np.r_[0, np.flatnonzero(column) + 1, len(self.index)] for column in breaks.T)
+        return tuple(
+            tuple((int(x[a]), int(x[b - 1]) + 1) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+            for x, cuts in zip(self.index.T, ends, strict=True)
+        )
+
+    @property
+    def known(self) -> dict[str, np.ndarray]:
+        """What elements know besides their nodes and edges."""
+        return {"mask": self.mask, **self.geometry}
+
+    @property
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Of that in one element."""
+        return tuple((name, x.shape[1:]) for name, x in self.known.items())
+
+    @property
+    def real(self) -> None:
+        """All elements count."""
+        return None
 
     @property
     def slots(self) -> int:

@@ -14,6 +14,7 @@ from lgn.assembly.local import gather
 from lgn.data.trajectories import field_names
 from lgn.graphs.stencils import node_stencil
 from lgn.mechanics.laws import Law
+from lgn.mechanics.programs import compiled
 
 
 class Baseline(nnx.Pytree):
@@ -68,6 +69,7 @@ class Baseline(nnx.Pytree):
         other.domain = self.domain.replace(**values)
         return other
 
+    @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
         """d state / dt; t is not read."""
         self.check(*_arrays.fields(state, *field_names(len(state))))
@@ -88,6 +90,7 @@ class Baseline(nnx.Pytree):
         """dv/dt."""
         return self.rate((q, v), t)[1]
 
+    @compiled
     def energy(self, *state: Field) -> Float[Array, ""]:
         """Sum over the nodes of the energy of the law; NaN where it has none."""
         self.check(*state)

@@ -15,6 +15,7 @@ from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
 from lgn.mechanics.operator import Operator
+from lgn.mechanics.programs import compiled
 from lgn.mechanics.structures import Structure
 
 
@@ -82,6 +83,7 @@ class EnergyFlow(nnx.Pytree):
         other.domain = self.domain.replace(**values)
         return other
 
+    @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:
         """H(u)."""
         self.check(u)
@@ -89,18 +91,21 @@ class EnergyFlow(nnx.Pytree):
 
     energy = __call__
 
+    @compiled
     def gradient(self, *state: Field) -> Field:
         """dH/du of a state u, (node, dim)."""
         self.check(*state)
         (u,) = state
         return self.functional.gradient(self.domain.features, u, field=0)
 
+    @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
         """du/dt = G grad H of a state (u,); t is not read."""
         if not isinstance(state, tuple | list):
             _arrays.fields(state, "u")
         return (self._flow(self.gradient(*state)),)
 
+    @compiled
     def power(self, u: Field) -> Float[Array, ""]:
         """dH/dt = grad H . G grad H."""
         slope = self.gradient(u)
@@ -134,10 +139,17 @@ class EnergyFlow(nnx.Pytree):
         """Raises ValueError, outside of transformations, where G does not keep its promise along grad H at u."""
         self.structure.check_along(self.gradient(u))
 
+    def laid_out(self, u: Field) -> "EnergyFlow":
+        """The same with its tables as data, for a program that takes it as an argument."""
+        other = jax.tree.map(lambda x: x, self)
+        other.functional, _ = self.functional.laid_out(self.domain.features, u)
+        other.structure, other.domain = self.structure.laid_out(u), self.domain.laid_out()
+        return other
+
     def _flow(self, slope: Field) -> Field:
         """P G P slope, where P keeps the free nodes: no row and no column of G is left for the others."""
         free = self.domain.free
-        if free.all():
+        if not self.domain.clamped:
             return self.structure(slope)
         return jnp.where(free, self.structure(jnp.where(free, slope, 0.0)), 0.0)
 

@@ -16,9 +16,11 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
+from lgn.mechanics import layouts
 from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
+from lgn.mechanics.programs import compiled
 from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
@@ -44,8 +46,8 @@ class Lagrangian(nnx.Pytree):
         solver: of M a = f; by default the cheapest for the pattern of M, see `default_solver`.
 
     Raises:
-        ValueError: a term that is not a pair, a density that is not scalar or does not fit its stencil, states of the
-            wrong shape or dtype, a motion of the wrong shape or without clamped nodes.
+        ValueError: a term that is no pair, a density that is not scalar or does not fit its stencil, states or motions
+            of the wrong shape or dtype, a motion without clamped nodes.
         SingularMassMatrix: from `acceleration`, outside of transformations.
 
     Source: Cranmer et al. 2020, arXiv 2003.04630, equation 6 and section 5.
@@ -102,16 +104,19 @@ class Lagrangian(nnx.Pytree):
         other.domain = self.domain.replace(**others)
         return other
 
+    @compiled
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
         """L(q, v)."""
         self.check(q, v)
         return self.functional(self.domain.features, q, v)
 
+    @compiled
     def momentum(self, q: Field, v: Field) -> Field:
         """p = dL/dv."""
         self.check(q, v)
         return self.functional.gradient(self.domain.features, q, v, field=1)
 
+    @compiled
     def energy(self, q: Field, v: Field) -> Float[Array, ""]:
         """E = v . p - L."""
         return jnp.sum(v * self.momentum(q, v)) - self(q, v)
@@ -134,8 +139,7 @@ class Lagrangian(nnx.Pytree):
     def momentum_balance(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field, Field]:
         """M, p = dL/dv and dL/dq - dR/dv + F, for dp/dt = dL/dq - dR/dv + F in discrete time."""
         self.check(q, v)
-        parts = self.functional.expand(self.domain.features, q, v, lambda x: (x.force, x.momentum))
-        mass, (push, momentum) = parts
+        mass, (push, momentum) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force, x.momentum))
         return mass, momentum, push + self._applied(q, v, t)
 
     def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
@@ -144,9 +148,10 @@ class Lagrangian(nnx.Pytree):
             raise ValueError(
                 "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
             )
-        mass, f = clamps.constrain(self.domain.free, mass, f, imposed)
+        mass, f = clamps.constrain(self.domain, mass, f, imposed)
         return (self.solver or default_solver(mass.pattern, mass.dim))(mass, f)
 
+    @compiled
     def solve(self, q: Field, v: Field, t: float = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
         return self.response(*self.equation(q, v, t), clamps.imposed(self.domain.motion, q, t)[2])
@@ -169,6 +174,7 @@ class Lagrangian(nnx.Pytree):
         rate = partial(discrete_rate, self, method, before=before, t=t)
         return rate(after), lambda: jax.linearize(rate, after)[1]
 
+    @compiled
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
         return self.equation(q, v, t)[1]
@@ -184,23 +190,21 @@ class Lagrangian(nnx.Pytree):
         a = self.response(mass, f, clamps.imposed(self.domain.motion, q, t)[2]).value
         return jnp.where(self.domain.free, 0.0, mass @ a - f)
 
+    @compiled
     def power(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
         """dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`."""
-        applied = self._applied(q, v, t)
-        if self.domain.motion is None:
-            return jnp.sum(self.domain.free * v * applied)
-        return jnp.sum(v * (applied + self.clamp_force(q, v, t)))
+        applied, resting = self._applied(q, v, t), self.domain.motion is None
+        return jnp.sum(v * (self.domain.free * applied if resting else applied + self.clamp_force(q, v, t)))
 
     def _applied(self, q, v, t):
-        """F - dR/dv."""
         return self.friction(q, v, t) + self.forcing(q, v, t)
 
     def check(self, *state: Field) -> None:
         """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
         q, v = _arrays.fields(state, "q", "v")
         self.domain.check(q=q, v=v)
-        for functional in (self.functional, self.dissipation):
-            functional.check(q, v)
+        self.functional.check(q, v)
+        self.dissipation.check(q, v)
 
     def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
         """Raises ValueError, outside of transformations, if no motion may start here: a clamped node is not at rest, or
@@ -209,17 +213,15 @@ class Lagrangian(nnx.Pytree):
         check_dissipation(self.dissipation, self.forcing.known_at(self.domain.features, t), q, v)
         clamps.check_moving(self.domain.free, self.domain.motion, q, v, t)
 
+    def laid_out(self, q: Field, v: Field) -> "Lagrangian":
+        """The same with its tables as data, for a program that takes it as an argument: see `layouts`."""
+        return layouts.laid_out(self, q, v)
+
     def solver_for(self, dim: int) -> Solver:
         """The solver used for states of `dim` degrees of freedom per node."""
-        state = jax.ShapeDtypeStruct((self.domain.size, dim), jnp.result_type(float))
-        mass = jax.eval_shape(lambda q, v: clamps.constrain(self.domain.free, *self.equation(q, v))[0], state, state)
-        return self.solver or default_solver(mass.pattern, dim)
+        return layouts.solver_of(self, dim)
 
     def __repr__(self) -> str:
-        try:
-            solver = str(self.solver_for(getattr(self.terms[0].density, "dim", 1)))
-        except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
-            solver = "chosen by the state's shape"
-        return f"Lagrangian({self.domain.summary}, density={self.functional.name}, solver={solver})"
+        return f"Lagrangian({self.domain.summary}, density={self.functional.name}, solver={layouts.solver_name(self)})"
 
     __str__ = __repr__

@@ -1,6 +1,7 @@
 """Operator: a structure on a graph, with its transpose, its pseudo-inverse, and what it keeps of its promise."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float
 from lgn import _arguments
 from lgn._pytrees import Static, attribute
 from lgn.assembly.domain import Field
+from lgn.assembly.pattern import on_device
 from lgn.graphs.features import check_graph, node_count
 from lgn.mechanics.structures import Structure, check_structure
 
@@ -37,6 +39,14 @@ class StructureReport(NamedTuple):
     spectrum: np.ndarray
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LaidOut:
+    """Tables as data."""
+
+    value: Any
+
+
 class Operator(nnx.Pytree):
     """G on the states of a graph: callable on (node, dim).
 
@@ -60,13 +70,28 @@ class Operator(nnx.Pytree):
 
     def __init__(self, structure: Structure, graph: jraph.GraphsTuple):
         check_structure("structure", structure)
-        self.given, self._tables = attribute(structure), Static(structure.tables(check_graph(graph)))
+        self.given = attribute(structure)
+        self._tables: Static | LaidOut = Static(structure.tables(check_graph(graph)))
         self._size = node_count(graph)
 
     def __call__(self, x: Field) -> Field:
         """G x. Raises ValueError for an x of another graph, which gathers would clamp."""
         self._check(x)
         return self.given.apply(self._tables.value, x)
+
+    def laid_out(self, x: Field) -> "Operator":
+        """The same with its tables as data, so that a program that takes it serves other graphs of the size; itself,
+        where G does more with its tables than arrays of jax allow."""
+        leaves = jax.tree.leaves(self._tables.value)
+        try:
+            jax.eval_shape(self.given.apply, self._tables.value, x)
+        except Exception:  # functions of users
+            return self
+        if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+            return self
+        other = jax.tree.map(lambda x: x, self)
+        other._tables = nnx.data(LaidOut(on_device(self._tables.value)))
+        return other
 
     def adjoint(self, x: Field) -> Field:
         """G^T x. Raises ValueError as G x does."""

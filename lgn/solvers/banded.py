@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import jax
 import jax.custom_batching
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from lgn.assembly.block_matrix import BlockMatrix, inverse
+from lgn.assembly.block_matrix import BlockMatrix
 from lgn.solvers.direct import BlockDiagonal
 from lgn.solvers.solution import Solution, check_equation, report
 
@@ -29,12 +28,11 @@ class Banded:
         check_equation(mass, force)
         if mass.pattern.diagonal:
             return BlockDiagonal()(mass, force)
-        order = mass.pattern.order
-        natural = bool((order == np.arange(order.size)).all())
+        order, natural = mass.pattern.order, mass.pattern.natural
         right = force if natural else force[order]
         found, inverses = solve_band(mass.band(), right.reshape(-1))
         pivots = 1 / inverses
-        value = found.reshape(force.shape) if natural else found.reshape(force.shape)[inverse(order)]
+        value = found.reshape(force.shape) if natural else found.reshape(force.shape)[mass.pattern.place]
         return report(mass, force, value, pivots, jnp.asarray(order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from lgn import _arguments
+from lgn._backends import Backend, backend
 from lgn._pytrees import Static
-from lgn.assembly.block_matrix import Pattern, pattern
+from lgn.assembly.pattern import Pattern, pattern
 from lgn.graphs.edges import from_edges, single_node
 from lgn.graphs.lattices import lattice
 from lgn.graphs.stencils import node_stencil
@@ -15,14 +16,15 @@ from lgn.solvers.direct import BlockDiagonal, Dense
 Solver = Dense | BlockDiagonal | Banded | ConjugateGradient
 
 
-def default_solver(pattern: Pattern, dim: int) -> Solver:
+def default_solver(pattern: Pattern, dim: int, on: Backend | None = None) -> Solver:
     """The cheapest solver by `estimated_costs`.
 
     Args:
         pattern: of the mass matrix.
         dim: degrees of freedom of a node.
+        on: the kind of device, by default that on which jax runs.
     """
-    costs = estimated_costs(pattern, dim)
+    costs = estimated_costs(pattern, dim, on)
     return min(costs, key=lambda solver: costs[solver])
 
 
@@ -33,16 +35,17 @@ def check_solver(solver: Solver | None) -> Solver | None:
     return solver
 
 
-def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
+def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> dict[Solver, int]:
     """Multiplications that one solve takes, by each solver that fits the pattern.
 
-    Banded: for each row one sequential step, which takes as long as 20, and the square of the width. Conjugate
-    gradients: 20 iterations with a product of the element blocks, whose gathers cost 3 more multiplications.
+    Banded: for each row one sequential step, which takes as long as 20 on a CPU and as thousands on a GPU, and the
+    square of the width. Conjugate gradients: 20 iterations with a product of the element blocks, whose gathers cost 3
+    more multiplications, and with some kernels to launch on a GPU. The device is that on which jax runs, unless given.
 
     Example:
         >>> import lgn
         >>> from lgn._pytrees import Static
-        >>> from lgn.assembly.block_matrix import pattern
+        >>> from lgn.assembly.pattern import pattern
         >>> string = pattern(100, Static(lgn.node_stencil(lgn.lattice((100,))).index))
         >>> {str(solver): cost for solver, cost in lgn.estimated_costs(string, dim=1).items()}
         {'Banded()': 3600, 'ConjugateGradient(tolerance=None, limit=1000)': 72000}
@@ -51,9 +54,12 @@ def estimated_costs(pattern: Pattern, dim: int) -> dict[Solver, int]:
     _arguments.whole("dim", dim)
     if pattern.n_node == 1 or pattern.diagonal:
         return {BlockDiagonal(): pattern.n_node * dim**3}
-    width = (pattern.half_bandwidth + 1) * dim - 1
+    on, width = on or backend(), (pattern.half_bandwidth + 1) * dim - 1
     product = sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
-    return {Banded(): pattern.n_node * dim * (20 + width**2), ConjugateGradient(): 20 * 4 * product}
+    return {
+        Banded(): pattern.n_node * dim * (on.row + width**2),
+        ConjugateGradient(): 20 * (on.iteration + 4 * product),
+    }
 
 
 def solver_table() -> list[str]:

@@ -245,3 +245,20 @@ def test_a_driven_motion_can_go_on_from_where_it_ended():
     first = lgn.rollout(DRIVEN, at_rest(), [0.0, 150.0], FAST)
     second = lgn.rollout(DRIVEN, (first.q[-1], first.v[-1]), [150.0, 350.0], FAST)
     np.testing.assert_allclose(second.q[-1], drive(350 - X), atol=0.007)
+
+
+@pytest.mark.parametrize("solver", [lgn.BlockDiagonal(), lgn.Banded(), lgn.ConjugateGradient(), lgn.Dense()], ids=str)
+def test_units_of_mass_do_not_matter_beside_clamps(solver):
+    """Atoms weigh 1e-26 kg: rows of clamps that are 1 would make M seem singular."""
+
+    def atoms(q, v, features):
+        return 0.5e-26 * v[0, 0] ** 2 - 1e-26 * (q[2, 0] - q[0, 0]) ** 2
+
+    graph = lgn.clamp(lgn.lattice((6,), periodic=False), [0, 5])
+    q = jnp.array([0.0, 1.0, -1.0, 2.0, 0.5, 0.0])[:, None]
+    found = lgn.Lagrangian(graph, atoms, solver=solver).solve(q, jnp.zeros((6, 1))).check()
+    inner = 2 * (q[2:] - 2 * q[1:-1] + q[:-2])
+    np.testing.assert_allclose(found.value[1:-1], inner, rtol=1e-12)
+    assert found.condition < 2
+    moving = lgn.Lagrangian(graph, atoms, motion=lambda t: q * jnp.exp(t), solver=solver)
+    assert (moving.acceleration(q, q, 0.0)[np.array([0, 5])] == q[np.array([0, 5])]).all()

@@ -11,10 +11,14 @@ import scipy.sparse.linalg
 from flax import nnx
 
 import lgn
+from lgn._backends import backend
 from lgn._pytrees import Static
-from lgn.assembly.block_matrix import pattern
+from lgn.assembly.pattern import pattern
 from lgn.solvers import choice
+from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SOLVED
+
+pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is chosen on a CPU")
 
 
 def shuffled(G, seed=0):
@@ -175,3 +179,14 @@ def test_a_matrix_that_is_not_definite_is_told_with_what_was_reached():
         L.acceleration(q, v)
     direct = jax.jit(lgn.Lagrangian(graph, density, solver=lgn.Dense()).solve)(q, v)
     assert direct.status == INDEFINITE and direct.residual < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("nodes", "on_cpu", "on_gpu"), [(10, lgn.Banded, lgn.Banded), (10_000, lgn.Banded, lgn.ConjugateGradient)]
+)
+def test_a_long_scan_is_not_for_an_accelerator(nodes, on_cpu, on_gpu):
+    """By the row of its backend in the one table, which stands for the device here."""
+    string = pattern(nodes, Static(lgn.node_stencil(lgn.lattice((nodes,))).index))
+    assert isinstance(default_solver(string, 1, backend("cpu")), on_cpu)
+    assert isinstance(default_solver(string, 1, backend("gpu")), on_gpu)
+    assert backend("tpu") == backend("gpu") != backend() == backend("cpu")

@@ -6,7 +6,8 @@ import scipy.linalg
 
 import lgn
 from lgn._pytrees import Static
-from lgn.assembly.block_matrix import BlockMatrix, pattern
+from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.pattern import pattern
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
 
 GRAPHS = {

@@ -1,0 +1,72 @@
+"""Programs: calls of a system outside of transformations, compiled behind the call and kept for the next."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+import jax
+import numpy as np
+
+from lgn import _arguments, _traced
+
+Method = TypeVar("Method", bound=Callable)
+
+
+def compiled(method: Method) -> Method:
+    """A method (q, v, t), (u) or (state, t) of a system, as one program outside of transformations.
+
+    The program takes the system, with its tables laid out, as an argument: it serves other values of parameters and
+    features, and other graphs of the size. Functions of Python that a system holds are called once, as in `jax.jit`.
+    """
+    program = jax.jit(method)
+
+    @wraps(method)
+    def call(self, *arguments, **named):
+        fields = arguments[0] if arguments and isinstance(arguments[0], tuple | list) else arguments
+        state = [x for x in fields if np.ndim(x)] if all(map(_is_number, fields)) else []
+        if not state or _traced.transformed():
+            return method(self, *arguments, **named)  # which says what is wrong, or is part of a program
+        return program(as_argument(self, state), *arguments, **named)
+
+    return cast(Method, call)
+
+
+class Known(NamedTuple):
+    """A system as the argument of a program, and the leaves, the structure and the state that it was made for."""
+
+    leaves: list
+    structure: Any
+    shapes: tuple
+    argument: Any
+
+
+_known: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
+
+
+def as_argument(system, state):
+    """The system as an argument of programs: laid out, where it can be; kept while nothing of it changes.
+
+    Raises:
+        ValueError: what is no state of the system.
+    """
+    if not hasattr(system, "laid_out"):
+        return system
+    leaves, structure = jax.tree.flatten(system)
+    shapes = tuple((np.shape(x), x.dtype) for x in state)
+    known = _known.get(system)
+    if known and known.shapes == shapes and _same(leaves, known.leaves) and structure == known.structure:
+        return known.argument
+    system.check(*state)
+    argument = system.laid_out(*state)
+    _known[system] = Known(leaves, structure, shapes, argument)
+    return argument
+
+
+def _same(some, others) -> bool:
+    """Whether leaves are the very same arrays, which nothing can have changed."""
+    return all(a is b and isinstance(a, jax.Array) for a, b in zip(some, others, strict=False))
+
+
+def _is_number(x) -> bool:
+    return _arguments.is_array(x) or isinstance(x, int | float)
