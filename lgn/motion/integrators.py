@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
@@ -40,12 +39,10 @@ class Adaptive:
         """The states at ts, each field (time, node, dim); only these are kept."""
         import diffrax
 
-        def field(t, state, system):
-            return system.rate(state, t)
-
         _arrays.above_rounding("Adaptive: rtol", max(self.rtol, self.atol), jnp.result_type(*state), 1e-3)
+        ts = jnp.asarray(ts)
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
+            diffrax.ODETerm(lambda t, state, system: system.rate(state, t)),
             diffrax.Dopri8(),
             ts[0],
             ts[-1],
@@ -63,10 +60,10 @@ class Adaptive:
         return jax.tree.map(lambda x: jnp.where(shrunk & jnp.isinf(x), jnp.nan, x), solution.ys)
 
 
-def _rounding(ts) -> float:
+def _rounding(ts) -> jax.Array:
     """The step at which time hardly moves: at a pole, or at what is not finite, there would be no end. Twice the
     rounding of the last time, because diffrax takes no step below one."""
-    return 2 * float(np.finfo(ts.dtype).eps) * float(np.abs(ts).max())
+    return 2 * jnp.finfo(ts.dtype).eps * jnp.abs(ts).max()
 
 
 @dataclass(frozen=True)

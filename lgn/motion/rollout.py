@@ -7,23 +7,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lgn import _arguments, _arrays
+from lgn import _arguments, _arrays, _traced
 from lgn.assembly.domain import State
 from lgn.data.trajectories import Trajectory, field_names
+from lgn.mechanics.programs import as_argument
 from lgn.mechanics.system import System, check_system
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
 from lgn.motion.verdict import check_motion
+from lgn.parallel.processes import answering
 from lgn.solvers.choice import Solver
 
+MOST = 10**7  # numbers of states that are kept for nothing
 Integrator = Adaptive | ImplicitMidpoint | Verlet | Variational | DiscreteGradient
 
 
 def rollout(system: System, state0, ts, integrator: Integrator | None = None) -> Trajectory:
     """The motion of a system from a state.
 
-    Memory grows with the number of ts, not with the number of steps.
+    Memory grows with the number of ts, not with the number of steps. Other times are no other program, up to the next
+    power of two of intervals. Within a transformation of jax they are part of it, so that the motion has a reverse
+    derivative, and for an integrator of your own, which gets them as numpy. Traced ts are not checked, and fixed steps
+    between them have forward derivatives alone.
 
     Args:
         system: any `System`: a Lagrangian, a baseline, or your own. `Verlet` asks for its `acceleration`, `Variational`
@@ -41,6 +47,7 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
             that do not start as their clamps move.
         MotionStopped: the motion is no longer finite, an implicit step or a solver did not converge, M is singular,
             or the integrator reached its limits; holds the states until then.
+        ProcessLost: another process of the same rollout died.
 
     Warns:
         RuntimeWarning: what `check_motion` finds: call that after a rollout within transformations.
@@ -56,35 +63,87 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     check_system(system)
     state = _fields(state0)
     integrator = check_integrator(integrator or Adaptive())
-    times = _arrays.reals("rollout: ts", ts).astype(state[0].dtype)
+    for name, x in zip(field_names(len(state)), state, strict=True):
+        if not isinstance(x, jax.core.Tracer):
+            with jax.ensure_compile_time_eval():  # also within transformations, and of arrays over several processes
+                finite = jnp.isfinite(x).all(tuple(range(1, x.ndim)))
+                if not finite.all():
+                    raise ValueError(f"rollout: {name} of state0 is not finite at node {int(jnp.argmin(finite))}")
+    system.check(*state)
+    if isinstance(ts, jax.core.Tracer):
+        return _rollout(system, state, ts.astype(state[0].dtype), integrator)
+    times = _times(ts, state[0].dtype)
+    if _traced.transformed():
+        return _rollout_at(system, state, tuple(times.tolist()), integrator)
+    if hasattr(system, "check_start"):
+        system.check_start(*state, times[0])
+    with answering("Follow the motion again, or from its last state that you saved."):
+        argument = as_argument(system, state)
+        if isinstance(integrator, Integrator):
+            found = _first(_rollout(argument, state, _padded(times, state), integrator), len(times))
+        else:  # which may ask numpy about its ts
+            found = _rollout_at(argument, state, tuple(times.tolist()), integrator)
+        return check_motion(system, found, integrator)
+
+
+def _times(ts, dtype) -> np.ndarray:
+    times = _arrays.reals("rollout: ts", ts).astype(dtype)
     if times.ndim != 1 or times.size < 2 or not np.isfinite(times).all() or not (np.diff(times) > 0).all():
         raise ValueError(
             f"rollout: ts={np.asarray(ts)}; expected at least two times, finite and strictly increasing ({times.dtype})"
         )
-    for name, x in zip(field_names(len(state)), state, strict=True):
-        if not isinstance(x, jax.core.Tracer) and not np.isfinite(x).all():
-            raise ValueError(f"rollout: {name} of state0 is not finite at node {np.argwhere(~np.isfinite(x))[0, 0]}")
-    system.check(*state)
-    if hasattr(system, "check_start") and not _traced(system, state):
-        system.check_start(*state, times[0])
-    trajectory = _rollout(system, state, tuple(times.tolist()), integrator)
-    return trajectory if _traced(trajectory.state) else check_motion(system, trajectory, integrator)
+    return times
 
 
-@partial(jax.jit, static_argnames=("times", "integrator"))
-def _rollout(system, state, times, integrator) -> Trajectory:
-    ts = np.asarray(times, state[0].dtype)
-    later = integrator(system, state, ts)
-    states = jax.tree.map(lambda x, start: x.at[0].set(start), later, state)  # which is known, whatever became of it
+def _padded(times: np.ndarray, state: State) -> np.ndarray:
+    """The last time repeated until the intervals are a power of two: other numbers of times then share a program. Not
+    where the states that are kept would fill much memory."""
+    intervals = len(times) - 1
+    more = 2 ** (intervals - 1).bit_length() - intervals
+    return times if more * sum(x.size for x in state) > MOST else np.concatenate([times, times[-1:].repeat(more)])
 
-    def measured(moment):
-        state, t = moment
+
+def _motion(system, state, ts, integrator) -> Trajectory:
+    if hasattr(system, "inside"):  # of an order of its own, such as that of parts over devices
+        found = _motion(system.inside, tuple(map(system.rows.enter, state)), ts, integrator)
+        return system.rows.leave_all(found)._replace(node=system.rows.node(found.node))
+    found = integrator(system, state, ts)
+    states = jax.tree.map(lambda x, start: x.at[0].set(start), found, state)  # which is known, whatever became of it
+
+    def measured(state, t):
         if not hasattr(system, "solve"):
             return system.energy(*state), jnp.zeros_like(t), 0, jnp.ones_like(t), -1, 0
         found = system.solve(*state, t)
         return system.energy(*state), found.residual, found.status, found.condition, found.node, found.iterations
 
-    return Trajectory(jnp.asarray(ts), states, *lax.map(measured, (states, jnp.asarray(ts))))
+    def repeated(state, t):
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state, t))
+
+    ts = jnp.asarray(ts)
+    later = jnp.diff(ts, prepend=-jnp.inf) > 0
+    found = lax.map(lambda moment: lax.cond(moment[0], measured, repeated, *moment[1:]), (later, states, ts))
+    return Trajectory(ts, states, *found)
+
+
+@partial(jax.jit, static_argnames="integrator")
+def _rollout(system, state, ts, integrator) -> Trajectory:
+    """At any times, also those that repeat the last one."""
+    return _motion(system, state, ts, integrator)
+
+
+@partial(jax.jit, static_argnames=("times", "integrator"))
+def _rollout_at(system, state, times, integrator) -> Trajectory:
+    """At these times: with their steps counted it has a reverse derivative."""
+    return _motion(system, state, np.asarray(times, state[0].dtype), integrator)
+
+
+def _first(trajectory: Trajectory, count: int) -> Trajectory:
+    return trajectory if len(trajectory.t) == count else _cut(trajectory, count)
+
+
+@partial(jax.jit, static_argnames="count")
+def _cut(trajectory, count) -> Trajectory:
+    return jax.tree.map(lambda x: x[:count], trajectory)
 
 
 def _fields(state0) -> State:
@@ -109,7 +168,3 @@ def check_integrator(integrator: Integrator) -> Integrator:
     if isinstance(integrator, Solver):
         raise ValueError(f"integrator={integrator!r} is a solver of M a = f, which a Lagrangian takes; give {examples}")
     return integrator
-
-
-def _traced(*values) -> bool:
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))

@@ -19,16 +19,21 @@ def check_steps(integrator: Any) -> None:
     _arguments.whole(f"{name}: limit", integrator.limit)
 
 
-def fixed_steps(step: Callable, state: Any, ts: np.ndarray, dt: float, output: Callable) -> Any:
+def fixed_steps(step: Callable, state: Any, ts, dt: float, output: Callable) -> Any:
     """`output(state, t)` at each of ts[1:], stacked, with `state = step(state, t, h)` in between.
 
-    Every interval of ts is cut into the same number of equal steps h, the least for which none is longer than dt.
+    Every interval of ts is cut into the same number of equal steps h, the least for which none is longer than dt; one
+    of no length, which pads ts, into none. Where ts is traced, so is that number: a program for any times, without a
+    reverse derivative.
     """
-    count = max(1, int(np.ceil(max(np.diff(np.asarray(ts)), default=0.0) / dt - 1e-9)))
+    known = not isinstance(ts, jax.core.Tracer)
+    xp = np if known else jnp
+    count = xp.maximum(1, xp.ceil(xp.max(xp.diff(ts), initial=0.0) / dt - 1e-9).astype(int))
 
     def interval(state, ends):
         t, h = ends[0], (ends[1] - ends[0]) / count
-        state = lax.scan(lambda state, i: (step(state, t + i * h, h), None), state, jnp.arange(count))[0]
+        steps = int(count) if known else jnp.where(h > 0, count, 0)
+        state = lax.fori_loop(0, steps, lambda i, state: step(state, t + i * h, h), state)
         return state, output(state, ends[1])
 
     return lax.scan(interval, state, (ts[:-1], ts[1:]))[1]

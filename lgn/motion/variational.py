@@ -64,17 +64,17 @@ class Variational:
         def step(state, t, dt):
             q, p, (last, second, third) = state
 
-            def corrected(w, mass, momentum, push):
-                return w + system.response(mass, p - momentum + dt / 2 * push).value
-
             def balanced(w):
                 return balance(q + dt / 2 * w, w, t + dt / 2)
 
+            def corrected(w, momentum, push):
+                return w + system.response(mass, p - momentum + dt / 2 * push).value, push
+
             guess = _impose(system, 3 * last - 3 * second + third, lambda g: (g(t + dt) - q) / dt)
             mass, *rest = balanced(guess)
-            start = corrected(guess, mass, *rest)
-            w = fixed_point(lambda w: corrected(w, mass, *balanced(w)[1:]), start, self.tolerance, self.limit)
-            return q + dt * w, p + dt * balanced(w)[2], (w, last, second)
+            start = corrected(guess, *rest)
+            w, push = fixed_point(lambda x: corrected(x[0], *balanced(x[0])[1:]), start, self.tolerance, self.limit)
+            return q + dt * w, p + dt * push, (w, last, second)
 
         def seen(state, t):
             """q and v of q and p, by Newton's method."""

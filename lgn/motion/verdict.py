@@ -70,7 +70,7 @@ def check_motion(system, trajectory: Trajectory, integrator: Any = None) -> Traj
 
 
 def _check_finite(system, trajectory, integrator) -> None:
-    good = np.logical_and.reduce([np.isfinite(x).all((1, 2)) for x in trajectory.state])
+    good = np.logical_and.reduce([jnp.isfinite(x).all((1, 2)) for x in trajectory.state])  # also over devices
     if good.all():
         return
     bad = int(np.argmin(good))
@@ -89,7 +89,7 @@ def _why_not_finite(system, trajectory, integrator, last, bad) -> str:
         return f". There {cause}"
     if cause := first_not_finite(system, state, trajectory.t[bad]):
         return f". By t = {float(trajectory.t[bad]):.6g} {cause}"
-    if isinstance(integrator, Adaptive) and np.isinf(trajectory.state[0][bad]).all():
+    if isinstance(integrator, Adaptive) and jnp.isinf(trajectory.state[0][bad]).all():
         return (
             f". Adaptive took all of its max_steps={integrator.max_steps}; give more, or larger tolerances than "
             f"rtol={integrator.rtol:g}, atol={integrator.atol:g}"
@@ -228,7 +228,7 @@ def _moment(trajectory, index):
 
 
 def _largest(trajectory, times) -> float:
-    return max(float(np.abs(np.asarray(x)[times]).max()) for x in trajectory.state)
+    return max(float(jnp.abs(x[times]).max()) for x in map(jnp.asarray, trajectory.state))
 
 
 def _warn(what, remedy) -> None:
