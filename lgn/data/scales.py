@@ -10,8 +10,9 @@ from flax import nnx
 
 from lgn import _arguments
 from lgn.data.trajectories import States, Windows
-from lgn.densities.message_passing import PairDensity, difference
+from lgn.densities.message_passing import PairDensity
 from lgn.densities.mlp import MLPDensity
+from lgn.densities.pairings import difference
 from lgn.graphs.stencils import edge_stencil, node_stencil
 from lgn.graphs.tables import Stencil
 

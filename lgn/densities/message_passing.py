@@ -1,21 +1,18 @@
-"""Message passing: learned densities that are invariant to the order of neighbours, and take any number of them.
+"""Message passing: learned densities that are invariant to the order of neighbours, and take any number of them."""
 
-A pairing turns the states of two nodes into what a network sees of them; it is what makes a density symmetric:
-`both_states` sees all, `difference` and `distance` see what a spring sees, `inverse_distance` and `log_distance` what a
-force between points sees (infinite at no distance: for `PairDensity`, since a `MessageDensity` pairs a node with itself
-too), `invariants` all that no rotation changes.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Unpack
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
-from lgn.densities.density import config_of
+from lgn.densities import curvature, star
+from lgn.densities.density import Expansion, config_of
 from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
     Activation,
@@ -26,47 +23,10 @@ from lgn.densities.layers import (
     perceptron,
     prior_mass,
     small_output,
+    weights,
 )
-
-Pairing = Callable[[Array, Array, Array, Array], Array]
-
-
-def both_states(q0, v0, q1, v1) -> Array:
-    """q0, v0, q1, v1: everything."""
-    return jnp.concatenate([q0, v0, q1, v1])
-
-
-def difference(q0, v0, q1, v1) -> Array:
-    """q1 - q0: total momentum is conserved, and no velocity is read."""
-    return q1 - q0
-
-
-def distance(q0, v0, q1, v1) -> Array:
-    """|q1 - q0|^2, for q in space: a central force, total and angular momentum are conserved."""
-    return jnp.sum((q1 - q0) ** 2, keepdims=True)
-
-
-def log_distance(q0, v0, q1, v1) -> Array:
-    """log |q1 - q0|, for q in space: a central force over many scales, undefined where the nodes meet.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> q0, q1, v = jnp.zeros(2), jnp.array([3.0, 4.0]), jnp.zeros(2)
-        >>> lgn.log_distance(q0, v, q1, v).round(3).tolist(), lgn.inverse_distance(q0, v, q1, v).round(3).tolist()
-        ([1.609], [0.2])
-    """
-    return 0.5 * jnp.log(distance(q0, v0, q1, v1))
-
-
-def inverse_distance(q0, v0, q1, v1) -> Array:
-    """1 / |q1 - q0|, for q in space: a central force that falls off, and grows without limit where the nodes meet."""
-    return 1 / jnp.sqrt(distance(q0, v0, q1, v1))
-
-
-def invariants(q0, v0, q1, v1) -> Array:
-    """Scalar products of r = q1 - q0, v0 and v1, for q in space: all that neither shift nor rotation changes."""
-    vectors = jnp.stack([q1 - q0, v0, v1])
-    return (vectors @ vectors.T)[jnp.triu_indices(3)]
+from lgn.densities.pairings import Pairing, both_states, difference, size_of
+from lgn.densities.pairs import Pairs, without_velocities
 
 
 class PairDensity(nnx.Module):
@@ -124,19 +84,37 @@ class PairDensity(nnx.Module):
         check_smooth(activation)
         self.dim, self.hidden, self.pairing, self.activation = dim, hidden, pairing, activation
         self.inputs = Inputs(2, dim, **inputs)
-        seen = _size(pairing, self.inputs) + 2 * self.inputs.feature_size
+        seen = size_of(pairing, self.inputs) + 2 * self.inputs.feature_size
         self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
         q, v, features = self.inputs.split(*local)
-        speeds, known = self.inputs.speed(v), self.inputs.columns(_from_both_ends(features), q.dtype)
+        seen = jnp.concatenate([self._pairs(q, v), self._known(features, q.dtype)], 1)
+        return jnp.sum(jax.vmap(partial(perceptron, self.layers, self.activation))(seen))
 
-        def seen(near, far):
-            places = self.inputs.coordinate(q - q[near] if self.inputs.relative else q)
-            pair = self.pairing(places[near], speeds[near], places[far], speeds[far])
-            return perceptron(self.layers, self.activation, jnp.concatenate([pair, known[near], known[far]]))[0]
+    def expand(self, q, v, features) -> Expansion:
+        """The `Expansion` of a batch of elements, in closed form: each end's network has tangents of its own."""
+        seen = self._pairs.seen(q, v)
+        if seen is None:
+            return without_velocities(self, q, v, features)
+        known = jax.vmap(lambda features: self._known(features, q.dtype))(features)
+        *hidden, (output, _) = weights(self.layers, q.dtype)
+        passed, rows = seen.through(self.activation, hidden, known)
+        first, second, mixed = passed.back(output[:, 0])
+        found = self._pairs.back(q, v, first @ rows.T)
+        second = (second + found.second).reshape(len(q), 2, *v.shape[1:], *v.shape[1:])  # by ends, of pair 1 reversed
+        mixed = (mixed + found.mixed).reshape(len(q), 2, *v.shape[1:])
+        mass, convection = second[:, 0] + second[:, 1, ::-1, :, ::-1], mixed[:, 0] + mixed[:, 1, ::-1]
+        return Expansion(found.force, found.momentum, mass, convection)
 
-        return seen(0, 1) + seen(1, 0)
+    @property
+    def _pairs(self) -> Pairs:
+        return Pairs(self.pairing, self.inputs, near=(0, 1), far=(1, 0))
+
+    def _known(self, features, dtype):
+        """(pair, 2 feature_size): of the near, then of the far end."""
+        known = self.inputs.columns(_from_both_ends(features), dtype)
+        return jnp.concatenate([known, known[::-1]], 1)
 
 
 class MessageDensity(nnx.Module):
@@ -196,49 +174,75 @@ class MessageDensity(nnx.Module):
         self.dim, self.messages, self.hidden, self.pairing = dim, messages, hidden, pairing
         self.mass, self.activation = mass, activation
         self.inputs = Inputs(2, dim, **inputs)
-        seen, known = _size(pairing, self.inputs), self.inputs.feature_size
+        seen, known = size_of(pairing, self.inputs), self.inputs.feature_size
         inner = nnx.initializers.lecun_normal()
         self.message = dense_layers((seen + 2 * known, *hidden, messages), lambda i, n: inner, rngs)
         self.readout = dense_layers((seen + known + messages, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
         q, v, features = self.inputs.split(*local)
-        places = self.inputs.coordinate(q - q[0] if self.inputs.relative else q)
-        speeds, known = self.inputs.speed(v), self._known(features, q)
-        pair = jax.vmap(self.pairing, (None, None, 0, 0))(places[0], speeds[0], places, speeds)
+        (own,), seen = (pairs(q, v) for pairs in self._pairs(len(q)))
+        known = self._known(features, q)
 
-        def send(pair, own):
-            return perceptron(self.message, self.activation, jnp.concatenate([pair, known[0], own]))
+        def send(seen, known_there):
+            return perceptron(self.message, self.activation, jnp.concatenate([seen, known[0], known_there]))
 
-        sent = jax.vmap(send)(pair[1:], known[1:])
+        sent = jax.vmap(send)(seen, known[1:])
         received = jnp.asarray(features["mask"], q.dtype)[1:] @ sent
-        value = perceptron(self.readout, self.activation, jnp.concatenate([pair[0], known[0], received]))[0]
+        value = perceptron(self.readout, self.activation, jnp.concatenate([own, known[0], received]))[0]
         return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
+
+    def expand(self, q, v, features) -> Expansion:
+        """The `Expansion` of a batch of elements, in closed form: a message has tangents along the velocities of its
+        two ends alone; the readout has those of all slots, and weighs the second derivatives of the messages."""
+        (_, slots, dim), prior = v.shape, prior_mass(self.mass, q.dtype)
+        itself, others = self._pairs(slots)
+        own, seen = itself.seen(q, v), others.seen(q, v)
+        if own is None or seen is None:
+            found = without_velocities(self, q, v, features)
+            return found._replace(mass=found.mass.at[:, 0, :, 0].add(prior * jnp.eye(dim, dtype=q.dtype)))
+
+        known, mask = jax.vmap(self._known)(features, q), jnp.asarray(features["mask"], q.dtype)[:, 1:, None]
+        here, there = known[:, :1], known[:, 1:]
+        *hidden, (kernel, bias) = weights(self.message, q.dtype)
+        both = jnp.concatenate([jnp.broadcast_to(here, there.shape), there], -1)
+        sent, to_message = seen.through(self.activation, hidden, both)
+
+        # the last layer of the messages and the first of the readout make one product, with the sum of all messages
+        (first, first_bias), *later, (output, _) = weights(self.readout, q.dtype)
+        from_here, from_sum = first[: -self.messages], first[-self.messages :]
+        to_own, to_sum = first[: own.value.shape[-1]], kernel @ from_sum
+        start = jnp.concatenate([own.value[:, 0], here[:, 0]], -1) @ from_here + first_bias
+        start += jnp.sum(mask * sent.value, 1) @ to_sum + jnp.sum(mask, 1) * (bias @ from_sum)
+        along = jnp.sum(mask * sent.along, 1) @ to_sum + own.along[:, 0] @ to_own
+        slopes = own.slopes.reshape(-1, 1, *own.slopes.shape[-2:])
+        tangents = star.spread(mask[..., None] * sent.tangents) @ to_sum + star.centre(slopes, slots) @ to_own
+        read = curvature.forward(self.activation, start, tangents, along, later).back(output[:, 0])
+        each = sent.back(mask * (read.first @ to_sum.T)[:, None])
+
+        near = itself.back(q, v, (read.first @ to_own.T)[:, None])
+        far = others.back(q, v, each.first @ to_message.T)
+        mass = read.second + star.spread_twice(each.second + far.second) + star.centre_twice(near.second, slots)
+        convection = read.mixed + star.spread(each.mixed + far.mixed) + star.centre(near.mixed, slots)
+        kinetic = prior * (np.arange(slots) == 0)[:, None]
+        return Expansion(
+            force=near.force + far.force,
+            momentum=near.momentum + far.momentum + kinetic * v,
+            mass=(mass + jnp.diag(jnp.broadcast_to(kinetic, (slots, dim)).ravel())).reshape(*v.shape, slots, dim),
+            convection=convection.reshape(v.shape),
+        )
+
+    def _pairs(self, slots: int) -> tuple[Pairs, Pairs]:
+        """Slot 0 with itself, and with each other."""
+        others = np.arange(1, slots)
+        return Pairs(self.pairing, self.inputs, [0], [0]), Pairs(self.pairing, self.inputs, 0 * others, others)
 
     def _known(self, features, q):
         """(slot, feature_size)."""
-        if not self.inputs.features:
-            return jnp.zeros((len(q), 0), q.dtype)
-        return self.inputs.columns(features, q.dtype)
+        return self.inputs.columns(features, q.dtype) if self.inputs.features else jnp.zeros((len(q), 0), q.dtype)
 
 
 def _from_both_ends(features):
     """The features of an edge, which stand in slot 1, in both slots; those of nodes as they are."""
     edges = getattr(features, "of_edges", ())
     return {name: jnp.broadcast_to(x[1:], x.shape) if name in edges else x for name, x in features.items()}
-
-
-def _size(pairing, inputs) -> int:
-    """Length of what a pairing makes of two states."""
-    _arguments.called("pairing", pairing, "lgn.difference, lgn.distance or a function (q0, v0, q1, v1) -> vector")
-    q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.moving))
-    try:
-        shape = jax.eval_shape(pairing, q, v, q, v).shape
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"pairing {getattr(pairing, '__name__', pairing)} takes no (q0, v0, q1, v1) with q of "
-            f"{inputs.coordinates} numbers and v of {inputs.moving} ({error}); angles make two numbers of one"
-        ) from error
-    if len(shape) != 1:
-        raise ValueError(f"pairing {getattr(pairing, '__name__', pairing)} returns shape {shape}; expected a vector")
-    return shape[0]

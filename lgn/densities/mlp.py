@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from lgn.densities import curvature
 from lgn.densities.density import Expansion, config_of
 from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
@@ -17,7 +18,6 @@ from lgn.densities.layers import (
     check_mass,
     check_smooth,
     dense_layers,
-    derivatives,
     perceptron,
     prior_mass,
     small_output,
@@ -82,48 +82,24 @@ class MLPDensity(nnx.Module):
         return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
 
     def expand(self, q, v, features) -> Expansion:
-        """The `Expansion` of a batch of elements, in closed form.
-
-        With z_l the input of activation s in layer l, delta_l = dl/ds(z_l) and J_l = dz_l/dv:
-
-            d2l/dv dv = sum_l J_l^T diag(delta_l s''(z_l)) J_l,
-
-        and (d2l/dv dq) v is the same with the right J_l replaced by (dz_l/dq) v. One product with each kernel
-        forward, one back and one a tangent: half of what forward-over-reverse differentiation takes.
-        """
-        *hidden, (output, _) = weights(self.layers, q.dtype)
+        """The `Expansion` of a batch of elements, in closed form: the `Curvature` of the network along each v, and
+        along dq = v."""
+        (kernel, bias), *later, (output, _) = weights(self.layers, q.dtype)
         batch, width = len(q), self.slots * self.dim
-        from_place, from_v = self._split(hidden[0][0])
-        velocity = v.reshape(batch, width)
+        from_place, from_v = self._split(kernel)
         _, shift = jax.jvp(jax.vmap(self.inputs.place), (q,), (v,))
         _, pull_back = jax.vjp(jax.vmap(self.inputs.place), q)
-
-        x = jax.vmap(self.inputs)(q, v, features)
-        basis, along = from_v[None], shift @ from_place  # dz/dv, at first the same for all elements, and (dz/dq) v
-        layers: list[tuple] = []
-        for kernel, bias in hidden:
-            if layers:
-                slope = layers[-1][3]
-                basis, along = _through(slope, basis, kernel), (slope * along) @ kernel
-            x, slope, bend = derivatives(self.activation, x @ kernel + bias)
-            layers.append((kernel, basis, along, slope, bend))
+        start = jax.vmap(self.inputs)(q, v, features) @ kernel + bias
+        passed = curvature.forward(self.activation, start, from_v, shift @ from_place, later)
+        found = passed.back(output[:, 0])
 
         prior = prior_mass(self.mass, q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
-        mass, convection = jnp.diag(prior), jnp.zeros((), q.dtype)
-        sensitivity = output[:, 0]
-        for kernel, basis, along, slope, bend in reversed(layers):
-            curvature = sensitivity * bend
-            mass += jnp.stack([_contract(curvature, basis[:, i, None] * basis) for i in range(width)], 1)
-            convection += _contract(curvature * along, basis)
-            first = sensitivity * slope
-            sensitivity = first @ kernel.T
-
         nodal = (batch, self.slots, self.dim)
         return Expansion(
-            force=pull_back(first @ from_place.T)[0],
-            momentum=(first @ from_v.T + prior * velocity).reshape(nodal),
-            mass=mass.reshape(*nodal, self.slots, self.dim),
-            convection=convection.reshape(nodal),
+            force=pull_back(found.first @ from_place.T)[0],
+            momentum=(found.first @ from_v.T + prior * v.reshape(batch, width)).reshape(nodal),
+            mass=(found.second + jnp.diag(prior)).reshape(*nodal, self.slots, self.dim),
+            convection=found.mixed.reshape(nodal),
         )
 
     def _split(self, kernel):
@@ -132,21 +108,3 @@ class MLPDensity(nnx.Module):
         rows = kernel[places : places + speeds].reshape(self.slots, self.dim, -1)
         v_rows = rows / jnp.asarray(self.inputs.v_scale, kernel.dtype)[:, None]
         return kernel[:places], v_rows.reshape(speeds, -1)
-
-
-def _through(slope, basis, kernel):
-    """(slope * tangent) @ kernel for each tangent of the basis; one product of the slopes while all elements share it.
-
-    Shapes: slope (element, unit), basis (element or 1, tangent, unit), kernel (unit, next)."""
-    if len(basis) == len(slope):
-        return (slope[:, None] * basis) @ kernel
-    shared = basis[0].T[:, :, None] * kernel[:, None]
-    return (slope @ shared.reshape(len(kernel), -1)).reshape(len(slope), *shared.shape[1:])
-
-
-def _contract(weights, basis):
-    """Sum over units of weights (element, unit) times basis (element or 1, tangent, unit), as a product with a matrix
-    or a vector, because XLA does not vectorise sums along rows."""
-    if len(basis) == len(weights):
-        return (weights[:, None] * basis) @ jnp.ones(basis.shape[-1], basis.dtype)
-    return weights @ basis[0].T

@@ -6,8 +6,9 @@ import scipy.special
 from flax import nnx
 
 import lgn
+from lgn._backends import BACKENDS
 from lgn.assembly import elements
-from lgn.densities.layers import fast_softplus
+from lgn.densities.layers import derivatives, fast_softplus
 
 MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
 
@@ -123,9 +124,13 @@ def test_softplus_of_the_closed_form_is_exact_to_rounding_and_has_the_logistic_s
     value, slope = jax.jvp(fast_softplus, (jnp.asarray(z),), (jnp.ones(z.size),))
     np.testing.assert_allclose(value, np.logaddexp(0, z), rtol=1e-14)
     np.testing.assert_allclose(slope, scipy.special.expit(z), rtol=1e-13, atol=1e-300)
+    value, slope, bend = (np.asarray(x) for x in derivatives(jax.nn.softplus, jnp.asarray(z)))
+    np.testing.assert_allclose(value, np.logaddexp(0, z), rtol=1e-14)
+    np.testing.assert_allclose(slope, scipy.special.expit(z), rtol=1e-14, atol=1e-300)
+    np.testing.assert_allclose(bend, scipy.special.expit(z) * scipy.special.expit(-z), rtol=1e-14, atol=1e-300)
 
 
-@pytest.mark.parametrize("n", [elements.CHUNK + 1, elements.CHUNK + 3457])
+@pytest.mark.parametrize("n", [BACKENDS["cpu"].piece + 1, BACKENDS["cpu"].piece + 3457])
 def test_pieces_of_a_long_batch_are_put_together_in_order(n):
     density = make(2, 1, (4,))
     q, v, features = batch(2, 1, elements=n)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lgn
+from lgn.assembly import elements
 
 
 def strong(layer, layers):
@@ -159,6 +160,62 @@ def test_message_density_has_the_dense_equation_of_motion():
 
     found = jax.jit(L.acceleration)(q, v)
     np.testing.assert_allclose(found.ravel(), dense(q.ravel(), v.ravel()), rtol=1e-10, atol=1e-11)
+
+
+PAIRINGS = (lgn.both_states, lgn.invariants, lgn.difference, lgn.distance)
+
+
+def swapped(q0, v0, q1, v1):
+    """A pairing whose slopes depend on the place alone, and not alike on both ends."""
+    return jnp.concatenate([jnp.sin(q0) * v1, 0.5 * v0**2 * q1, q0 - 2 * q1])
+
+
+@st.composite
+def densities(draw):
+    """A density of each kind with settings of its own, and the slots and features that it takes."""
+    pairing, dim = draw(st.sampled_from([*PAIRINGS, swapped])), draw(st.integers(1, 2))
+    plain = pairing in (lgn.both_states, lgn.difference)
+    known = draw(st.booleans())
+    settings = {
+        "pairing": pairing,
+        "relative": draw(st.booleans()),
+        "angles": (dim - 1,) if plain and pairing is lgn.both_states and draw(st.booleans()) else (),
+        "q_scale": (0.5, 3.0)[:dim],
+        "v_scale": (2.0, 0.7)[:dim],
+        "activation": draw(st.sampled_from([jax.nn.softplus, jnp.tanh])),
+        **(FEATURED if known else {}),
+    }
+    if draw(st.booleans()):
+        return pair(dim, **settings), 2
+    mass = draw(st.sampled_from([1.7, None, "learned"]))
+    mass = nnx.Param(jnp.array(0.6)) if mass == "learned" else mass
+    return message(dim, mass=mass, **settings), draw(st.integers(1, 5))
+
+
+@settings(max_examples=6, deadline=None)
+@given(densities(), st.integers(0, 2**31))
+def test_the_closed_form_is_what_differentiation_finds(case, seed):
+    """With unfilled slots, whose mask is 0, and features."""
+    (density, slots), random = case, np.random.default_rng(seed)
+    q, v = random.normal(size=(2, 3, slots, density.dim))
+    features = {"mask": np.arange(slots) < [[slots], [slots], [max(1, slots - 1)]]}
+    features |= {name: random.normal(size=(3, slots)) for name in ("charge", "weight")}
+    closed = jax.jit(density.expand)(q, v, features)
+    generic = jax.jit(lambda *local: elements.expand(lambda *one: density(*one), *local))(q, v, features)
+    for name, a, b in zip(closed._fields, closed, generic, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12, rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("pairing", [lgn.both_states, lgn.difference])
+def test_the_mass_matrix_of_a_graph_is_that_of_differentiation(pairing):
+    """Of a star with a chain: elements of several sizes, slots that are read or not."""
+    graph = lgn.from_edges(6, [0, 1, 0, 2, 0, 3, 3, 4, 4, 5], [1, 0, 2, 0, 3, 0, 4, 3, 5, 4])
+    density, (q, v) = message(pairing=pairing), np.random.default_rng(4).normal(size=(2, 6, 2))
+    closed, generic = (
+        jax.jit(lgn.Lagrangian(graph, x).equation)(q, v) for x in (density, lambda *local: density(*local))
+    )
+    np.testing.assert_allclose(closed[0].dense(), generic[0].dense(), atol=1e-13)
+    np.testing.assert_allclose(closed[1], generic[1], atol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,135 @@
+"""Pairs: what a pairing sees of two nodes, for each of several pairs of slots, with its derivatives."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from lgn.densities.curvature import Passed, forward
+from lgn.densities.density import Expansion
+from lgn.densities.inputs import Inputs
+from lgn.densities.layers import Activation
+from lgn.densities.pairings import Pairing
+
+
+class Seen(NamedTuple):
+    """What is seen in a batch of elements, and its derivatives.
+
+    Attributes:
+        value: (element, pair, seen).
+        slopes: by the velocities of the near and the far end, (element, pair, 2 dim, seen); (2 dim, seen) where they
+            depend on no state.
+        along: the derivative for dq = v, (element, pair, seen).
+    """
+
+    value: Float[Array, "element pair seen"]
+    slopes: Float[Array, "... both seen"]
+    along: Float[Array, "element pair seen"]
+
+    def through(self, activation: Activation, layers: Sequence[tuple[Array, Array]], known) -> tuple[Passed, Array]:
+        """A network of this and of what is known, (element, pair, known), along these velocities; and the rows of its
+        first kernel that are for this."""
+        (kernel, bias), *later = layers
+        start = jnp.concatenate([self.value, known], -1) @ kernel + bias
+        rows = kernel[: self.value.shape[-1]]
+        return forward(activation, start, self.slopes @ rows, self.along @ rows, later), rows
+
+
+class Weighed(NamedTuple):
+    """Derivatives of a weighted sum of what is seen.
+
+    Attributes:
+        force: by q, (element, slot, dim).
+        momentum: by v, (element, slot, dim).
+        second: twice by the velocities of both ends, (element, pair, 2 dim, 2 dim).
+        mixed: by one of them, and for dq = v, (element, pair, 2 dim).
+    """
+
+    force: Float[Array, "element slot dim"]
+    momentum: Float[Array, "element slot dim"]
+    second: Float[Array, "element pair both both"]
+    mixed: Float[Array, "element pair both"]
+
+
+class Pairs:
+    """A pairing on pairs of slots of an element.
+
+    Args:
+        pairing: (q0, v0, q1, v1) -> vector.
+        inputs: how a state is seen.
+        near: slot of the first end of each pair.
+        far: of the other.
+    """
+
+    def __init__(self, pairing: Pairing, inputs: Inputs, near, far):
+        self.pairing, self.inputs, self.near, self.far = pairing, inputs, np.array(near, int), np.array(far, int)
+
+    def __call__(self, q: Float[Array, "slot dim"], v: Float[Array, "slot dim"]) -> Float[Array, "pair seen"]:
+        """What is seen in one element."""
+        return jax.vmap(self.pairing)(*self._states(q, v))
+
+    def seen(self, q: Float[Array, "element slot dim"], v: Float[Array, "element slot dim"]) -> Seen | None:
+        """That of a batch; None where the pairing reads no velocity."""
+        states, shift = self._moving(q, v)
+        slopes = _constant(self._slopes, states)
+        if slopes is not None and not slopes.any():
+            return None
+        value, along = jax.jvp(_of_pairs(self.pairing), states, shift)
+        return Seen(value, _of_pairs(self._slopes)(*states) if slopes is None else jnp.asarray(slopes), along)
+
+    def back(self, q, v, weights: Float[Array, "element pair seen"]) -> Weighed:
+        """Derivatives of weights . seen."""
+        _, pull_back = jax.vjp(jax.vmap(self), q, v)
+        return Weighed(*pull_back(weights), *_of_pairs(self._bends)(weights, *self._moving(q, v)))
+
+    def _states(self, q, v):
+        """Place and speed of the near, then of the far ends, (pair, ...) each."""
+        origin, speed = q[self.near] if self.inputs.relative else 0.0, self.inputs.speed(v)
+        near, far = (self.inputs.coordinate(q[end] - origin) for end in (self.near, self.far))
+        return near, speed[self.near], far, speed[self.far]
+
+    def _moving(self, q, v):
+        """`_states` of a batch, and how they change for dq = v."""
+        return jax.jvp(lambda q: jax.vmap(self._states)(q, v), (q,), (v,))
+
+    def _slopes(self, near, speed, far, other):
+        """(2 dim, seen) of one pair, by v."""
+        slopes = jax.jacfwd(lambda speeds: self.pairing(near, speeds[0], far, speeds[1]))(jnp.stack([speed, other]))
+        return jnp.moveaxis(slopes, 0, -1).reshape(-1, len(slopes)) / self._scale(slopes.dtype)
+
+    def _bends(self, weights, states, shift):
+        """Second and mixed derivatives of weights . pairing of one pair."""
+
+        def slope(*state):
+            return self._slopes(*state) @ weights
+
+        second = jnp.concatenate(jax.jacfwd(slope, (1, 3))(*states), 1) / self._scale(weights.dtype)[:, 0]
+        still = jnp.zeros_like(states[1])
+        return second, jax.jvp(slope, states, (shift[0], still, shift[2], still))[1]
+
+    def _scale(self, dtype):
+        return jnp.tile(jnp.asarray(self.inputs.v_scale, dtype), 2)[:, None]
+
+
+def _of_pairs(function: Callable) -> Callable:
+    """Of one pair, for all pairs of a batch."""
+    return jax.vmap(jax.vmap(function))
+
+
+def _constant(function: Callable, states) -> np.ndarray | None:
+    """The value of a function of one pair's states, where it depends on none of them."""
+    with jax.ensure_compile_time_eval():
+        examples = [jnp.ones((2, *x.shape[2:]), x.dtype) for x in states]
+        try:
+            return np.asarray(jax.vmap(function, out_axes=None)(*examples))
+        except ValueError:  # what depends on them has an axis for them
+            return None
+
+
+def without_velocities(density, q, v, features) -> Expansion:
+    """The `Expansion` of a density that reads no velocity beside its prior on slot 0, without the prior's mass."""
+    force, momentum = jax.vmap(jax.grad(density, (0, 1)))(q, v, features)
+    return Expansion(force, momentum, jnp.zeros((*v.shape, *v.shape[1:]), v.dtype), jnp.zeros_like(v))
