@@ -7,6 +7,7 @@ a frozen dataclass with `out`, `quick` and its own settings; train, examine, dra
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -84,13 +85,17 @@ def over_seeds(seeds: Iterable[int], train: Callable, examine: Callable) -> tupl
     """Trains by train(seed) -> fit and examines by examine(fit) -> (metrics, what is drawn), for every seed.
 
     Returns:
-        rows, the metrics with their seed; and (fit, what is drawn) of every seed.
+        rows, the metrics with their seed and the seconds of both parts, data and compilation included; and (fit, what
+        is drawn) of every seed.
     """
     rows, shown = [], []
     for seed in seeds:
+        begun = time.perf_counter()
         fit = train(seed)
+        trained = time.perf_counter()
         metrics, drawn = examine(fit)
-        rows.append({"seed": seed, **metrics})
+        parts = {"part_training_seconds": trained - begun, "part_motion_seconds": time.perf_counter() - trained}
+        rows.append({"seed": seed, **metrics, **parts})
         shown.append((fit, drawn))
     return rows, shown
 
@@ -129,9 +134,11 @@ def finish(
     runs.write_metrics(folder, metrics, rows)
     if motion is not None:
         runs.keep_motion(folder, *motion)
+    begun = time.perf_counter()
     draw()
+    taken = time.perf_counter() - begun
     pictures = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".gif"))
-    caption = f"pictures in {folder}: {', '.join(pictures)}"
+    caption = f"pictures in {folder}: {', '.join(pictures)}, drawn in {taken:.1f} s"
     _show(title, _compare(metrics if shown is None else shown, figures), caption=caption)
     return metrics
 

@@ -35,12 +35,14 @@ class Checkpoints:
         folder: made when needed.
         named: all that decides what the job finds, by name; a folder that holds another job is refused.
         seconds: least time between two.
+        writes: whether this process writes; of several on one job, that share a file system, one does.
 
     Raises:
         CheckpointError: something named whose content cannot be read.
     """
 
-    def __init__(self, folder: Path, named: dict[str, Any], seconds: float):
+    def __init__(self, folder: Path, named: dict[str, Any], seconds: float, writes: bool = True):
+        self.writes = writes
         self._folder, self._seconds, self._last = Path(folder).absolute(), seconds, time.monotonic()
         self._outline = outline(named)
         self._identity = hashlib.blake2b(json.dumps([self._outline[x] for x in named]).encode()).hexdigest()[:32]
@@ -60,7 +62,7 @@ class Checkpoints:
                 cannot.
         """
         found, damage = self._newest()
-        if found is None or not found.done:
+        if self.writes and (found is None or not found.done):
             self._begin()
             found, damage = self._newest()  # what another process may have kept until it let go
             if found is None:
@@ -84,7 +86,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it cannot be written; the one before is whole.
         """
-        if self.done:
+        if self.done or not self.writes:
             return
         number = max(self._numbers(), default=0) + 1
         arrays: list[bytes] = []

@@ -11,7 +11,8 @@ from lgn import _arguments
 from lgn.assembly.discrete_gradient import MeanValue
 from lgn.data.trajectories import Windows
 from lgn.learning.errors import Error, relative
-from lgn.learning.losses import expect, on_samples, total, whole
+from lgn.learning.losses import expect, total, whole
+from lgn.learning.samples import on_samples
 from lgn.mechanics.system import require
 
 

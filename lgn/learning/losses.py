@@ -14,6 +14,7 @@ import numpy as np
 from lgn import _arguments
 from lgn.data.trajectories import States, Windows
 from lgn.learning.errors import Error, relative
+from lgn.learning.samples import at_states, on_samples
 from lgn.mechanics.system import require
 from lgn.motion.rollout import Integrator, check_integrator
 
@@ -85,14 +86,14 @@ def residuals(system, data: States) -> tuple[jax.Array, jax.Array]:
         mass, f = system.equation(*state, t)
         return mass @ a - f, mass @ a
 
-    return on_samples(one, system, data, data.rate[1])
+    return at_states(one, system, data, data.rate[1])
 
 
 def accelerations(system, data: States) -> jax.Array:
     """Of every sample, (sample, node, dim)."""
     expect(data, States, "accelerations")
     require(system, "acceleration", "the acceleration of data", "use rate_loss")
-    return on_samples(lambda system, state, t: system.acceleration(*state, t), system, data)
+    return at_states(lambda system, state, t: system.acceleration(*state, t), system, data)
 
 
 @dataclass(frozen=True)
@@ -203,16 +204,6 @@ def expect(data: Any, kind: type, caller: str) -> Any:
     """Itself, if it is the data that a loss takes. Raises ValueError else."""
     remedy = "lgn.windows(t, q, v, length=2)" if kind is Windows else "lgn.States(q, v, a), or States(u, rate)"
     return _arguments.of_kind(f"{caller}: data", data, kind, f"{remedy}, or use a loss of such data")
-
-
-def on_samples(evaluate: Callable, system, data: Data, *more):
-    """`evaluate(system, state, t, *more)` of every sample, with the features and the control that it has."""
-
-    def one(state, t, features, *more):
-        return evaluate(system.replace(**features) if features else system, state, t, *more)
-
-    t = jnp.zeros(len(data.q), data.q.dtype) if data.t is None else data.t
-    return jax.vmap(one)(data.state, t, data.features, *more)
 
 
 def total(error: Error, found, exact, which=None) -> jax.Array:

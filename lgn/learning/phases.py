@@ -29,21 +29,30 @@ class QuasiNewton:
         tolerance: square root of the objective at which it is done, or before, where rounding lets nothing be lower.
         objective: function of (system, data); by default the loss of the problem.
         name: in the history.
+        target: relative error of held-out data, the root of their loss, at which it is done; 0 for none.
 
     Raises:
-        ValueError: steps that are not whole, a tolerance that is not positive, an objective that is no function.
+        ValueError: steps that are not whole, a tolerance that is not positive, an objective that is no function, a
+            negative target, or one beside an objective, which is not judged.
     """
 
     steps: int = 2000
     tolerance: float = 1e-12
     objective: Loss | None = None
     name: str = "quasi-newton"
+    target: float = 0.0
     state: ClassVar[type] = bfgs.Iterate
 
     def __post_init__(self):
         _arguments.whole("QuasiNewton: steps", self.steps)
         _arguments.positive("QuasiNewton: tolerance", self.tolerance)
+        _arguments.positive("QuasiNewton: target", self.target, zero=True)
         if self.objective is not None:
+            if self.target:
+                raise ValueError(
+                    f"QuasiNewton: target={self.target} beside an objective, but held-out data judge the loss alone; "
+                    f"give tolerance, which the objective reaches"
+                )
             _arguments.called(
                 "QuasiNewton: objective", self.objective, "a function (system, data) -> scalar, or a loss"
             )
@@ -200,6 +209,7 @@ def _mismatch(target, system, data):
     require(system, "equation", "pretrain", "only a Lagrangian starts from another: leave that phase out")
     term = system.terms[0]
     states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
+    system.check(*(x[0] for x in states))
     local = jax.vmap(lambda q, v: term.parts(system.domain.features, q, v)[0].local)(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,8 @@ from jax.flatten_util import ravel_pytree
 
 from lgn.data.trajectories import States
 from lgn.learning import bfgs
-from lgn.learning.losses import Loss, acceleration_loss, on_samples
+from lgn.learning.losses import Loss, acceleration_loss
+from lgn.learning.samples import on_samples
 from lgn.mechanics.diagnosis import why_no_rate
 
 
@@ -26,6 +28,7 @@ class Problem:
         if check is not None:
             check(system, data)
         self.data, self.loss = data, loss
+        self._rest: Any
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
         x, self._unravel = ravel_pytree(parameters)
         self.x = np.asarray(x)
@@ -35,30 +38,30 @@ class Problem:
         """The system with parameters x."""
         return nnx.merge(self._definition, self._unravel(x), self._rest)
 
-    def on(self, data: Any, loss: Loss | None = None) -> "Problem":
+    def on(self, data: Any, loss: Loss | None = None, apart: bool = False) -> "Problem":
         """The same on other data, by the same programs: none is compiled again for data of the same shapes. Another
-        loss has programs of its own."""
+        loss has programs of its own, and what is to stand `apart`."""
         other = copy(self)
-        other.data = data
-        if loss not in (None, self.loss):
-            other.loss, other._programs = loss, {}
+        other.data, other.loss = data, loss or self.loss
+        if apart or other.loss != self.loss:
+            other._programs = {}
         return other
 
     def value(self, x) -> float:
         """The loss at x, by the program of its gradient where there is one already."""
         if None in self._programs:
             return float(np.exp(self.log_and_gradient(None)(x)[0]))
-        program = self._program("value", lambda: jax.jit(lambda x, data: self.loss(self.system_at(x), data)))
+        program = self._program("value", lambda problem, x, data: problem.loss(problem.system_at(x), data))
         return float(program(x, self.data))
 
     def log_and_gradient(self, objective: Loss | None) -> bfgs.ValueAndGradient:
         """log of the objective and its gradient, in numpy."""
         chosen = objective or self.loss
 
-        def log(x, data):
-            return jnp.log(chosen(self.system_at(x), data))
+        def log(problem, x, data):
+            return jax.value_and_grad(lambda x: jnp.log(chosen(problem.system_at(x), data)))(x)
 
-        program = self._program(objective, lambda: jax.jit(jax.value_and_grad(log)))
+        program = self._program(objective, log)
 
         def evaluate(x):
             value, gradient = program(x, self.data)
@@ -69,41 +72,48 @@ class Problem:
     def scan_minibatches(self, optimizer: optax.GradientTransformation, batch: int):
         """Compiled (x, optimiser state, key, count) -> (x, optimiser state, losses)."""
 
-        def scan(x, state, key, data, count):
+        def scan(problem, x, state, key, data, count):
             def step(carry, key):
                 x, state = carry
                 picked = jax.random.randint(key, (batch,), 0, len(data.q))
                 sample = jax.tree.map(lambda values: values[picked], data)
-                loss, gradient = jax.value_and_grad(lambda x: self.loss(self.system_at(x), sample))(x)
+                loss, gradient = jax.value_and_grad(lambda x: problem.loss(problem.system_at(x), sample))(x)
                 updates, state = optimizer.update(gradient, state, x)
                 return (optax.apply_updates(x, updates), state), loss
 
             (x, state), losses = lax.scan(step, (x, state), jax.random.split(key, count))
             return x, state, losses
 
-        program = self._program((optimizer, batch), lambda: jax.jit(scan, static_argnums=4))
+        program = self._program((optimizer, batch), scan, static_argnums=5)
         return lambda x, state, key, count: program(x, state, key, self.data, count)
 
     def search(self, optimizer: optax.GradientTransformationExtraArgs):
         """Compiled (x, optimiser state) -> (x, optimiser state, log of the loss at that x), for an optimiser whose line
         search evaluates the log of the loss."""
 
-        def step(x, state, data):
+        def step(problem, x, state, data):
             def value(x):
-                return jnp.log(self.loss(self.system_at(x), data))
+                return jnp.log(problem.loss(problem.system_at(x), data))
 
             found, gradient = optax.value_and_grad_from_state(value)(x, state=state)
             updates, state = optimizer.update(gradient, state, x, value=found, grad=gradient, value_fn=value)
             return optax.apply_updates(x, updates), state, optax.tree_utils.tree_get(state, "value")
 
-        program = self._program(optimizer, lambda: jax.jit(step))
+        program = self._program(optimizer, step)
         return lambda x, state: program(x, state, self.data)
 
-    def _program(self, name, make: Callable):
-        """Compiled once for all problems that differ in their data alone."""
+    def _program(self, name, function: Callable, **options):
+        """function(problem, ...), compiled once for all problems that differ in their data alone. What is not trained,
+        such as tables over devices, is an argument of the program and no constant."""
         if name not in self._programs:
-            self._programs[name] = make()
-        return self._programs[name]
+
+            def program(rest, *given):
+                problem = copy(self)
+                problem._rest = rest
+                return function(problem, *given)
+
+            self._programs[name] = jax.jit(program, **options)
+        return partial(self._programs[name], self._rest)
 
     def diagnose(self, x) -> str:
         """Why training cannot go on from x: the step, or what is not finite, or where the worst mass matrix is."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,7 +35,7 @@ class Record:
     def __init__(self, folder: str | Path, run: Sequence[Stage], named: dict[str, Any], seconds: float):
         self.folder, self.run = Path(folder), run
         own = {"precision": str(jnp.result_type(float)), f"releases ({releases()})": None}
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", named | own, seconds)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", named | own, seconds, jax.process_index() == 0)
 
     def __enter__(self) -> "Record":
         return self
@@ -54,7 +55,7 @@ class Record:
 
     def keep(self, number, state, best, history, seconds, now=False, done=False):
         """Write, if a checkpoint is due, or now; `done` with the last one of the run."""
-        if self.checkpoints.done or not (now or self.checkpoints.due()):
+        if self.checkpoints.done or not self.checkpoints.writes or not (now or self.checkpoints.due()):
             return
         table = io.StringIO(newline="")
         csv.writer(table).writerows([Row._fields, *history])

@@ -14,7 +14,8 @@ from lgn.assembly import clamps
 from lgn.assembly.domain import State
 from lgn.data.trajectories import Windows
 from lgn.learning.errors import Error, relative
-from lgn.learning.losses import counted, expect, on_samples, total
+from lgn.learning.losses import counted, expect, total
+from lgn.learning.samples import on_samples
 from lgn.mechanics.system import check_system
 from lgn.motion.rollout import Integrator, check_integrator
 

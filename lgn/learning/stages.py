@@ -50,7 +50,8 @@ class Stage:
         """Whether anything is left to gain."""
         done = self.phase.done(state)
         ended = self.phase.finished(state) or done >= self.most(best) or best.over(done, self.phase.steps)
-        return self.phase.healthy(state) and not ended
+        reached = bool(best.value <= getattr(self.phase, "target", 0.0) ** 2)
+        return self.phase.healthy(state) and not (ended or reached)
 
     def most(self, best: Best) -> int:
         """Steps that it may take."""
@@ -59,12 +60,15 @@ class Stage:
 
 def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]:
     """What `fit` runs, one after the other. A phase with an objective of its own is not judged: on its way there the
-    loss may rise. Where all phases take all samples at once, the program that trains judges too, on as many samples."""
+    loss may rise. Where all phases take all samples at once, the program that trains judges too, on as many samples;
+    more samples than these have a program of their own, of the loss alone."""
     alike, held = not any(hasattr(phase, "batch") for phase in phases), parts.held
-    if held is not None and alike:
-        held = repeated(held, len(parts.train.q))
+    count = len(parts.train.q)
+    more = held is not None and len(held.q) > count
+    if held is not None and alike and not more:
+        held = repeated(held, count)
     problem, nobody = whole.on(parts.train), Watch(None)
-    judge = nobody if held is None else Watch(whole.on(held, parts.judge))
+    judge = nobody if held is None else Watch(whole.on(held, parts.judge, apart=more))
     found = [Stage(phase.name, phase, problem, nobody if has_objective(phase) else judge) for phase in phases]
     if found and parts.share:
         name, last, rest = f"{phases[-1].name}, all data", phases[-1], 1 - parts.share

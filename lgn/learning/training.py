@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from lgn import _arguments
 from lgn.learning.losses import Loss, default_loss
@@ -19,6 +20,8 @@ from lgn.learning.problem import Problem
 from lgn.learning.record import Record
 from lgn.learning.stages import has_objective, stages
 from lgn.learning.validation import SHARE, split, untrained
+from lgn.parallel.processes import answering
+from lgn.parallel.samples import divided_samples
 
 
 class FitResult(NamedTuple):
@@ -52,6 +55,7 @@ def fit(
     validation: Any = SHARE,
     folder: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
+    mesh: Mesh | None = None,
 ) -> FitResult:
     """Trains the `nnx.Param` of a system.
 
@@ -78,13 +82,17 @@ def fit(
             than 10 samples are all trained on. A last phase with an objective of its own is not judged.
         folder: where to keep the run.
         checkpoint_seconds: least time between two checkpoints.
+        mesh: of devices, over which the samples are divided; what is found is the same but for rounding, and a run may
+            go on over other devices. To divide the nodes of large graphs instead, give a system from `shard`.
 
     Returns:
         FitResult. `stopped` and a warning say what went singular where a loss is not finite, and by how much errors of
         held-out and of training data parted; the best parameters are kept.
 
     Raises:
-        ValueError: data of wrong shapes or not finite, a system without parameters.
+        ValueError: data of wrong shapes or not finite, a system without parameters; a mesh of several axes, or beside a
+            system from `shard`.
+        ProcessLost: another process of the same training died; the checkpoints stand.
         CheckpointError: a folder with another run, with no whole state, in use by another process, or that cannot be
             written; something that decides the result and has no content to compare, such as a lock.
 
@@ -100,6 +108,13 @@ def fit(
     """
     _arguments.made("fit: system", system, "lgn.Lagrangian(graph, density) or another with parameters")
     _check_arguments(data, key, phases, loss, folder, checkpoint_seconds)
+    left = f"The checkpoints in {folder} stand" if folder is not None else "Without folder= nothing was kept"
+    with divided_samples(system, mesh), answering(f"{left}; the same call, of as many processes as you like, goes on."):
+        return _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds)
+
+
+def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds) -> FitResult:
+    """The same, with arguments of the right kind."""
     data = jax.tree.map(jnp.asarray, data.check())
     loss = loss or default_loss(data)
     phases = tuple(phases) if phases is not None else default_phases(system, data)
@@ -109,7 +124,14 @@ def fit(
     if problem.x.size == 0:
         raise ValueError("fit: the system has no nnx.Param to train; give it a learned density such as MLPDensity")
     run = stages(problem, phases, parts)
-    decides = {"system": system, "data": data, "loss": loss, "key": key, "phases": phases, "validation": validation}
+    decides = {
+        "system": getattr(system, "whole", system),
+        "data": data,
+        "loss": loss,
+        "key": key,
+        "phases": phases,
+        "validation": validation,
+    }
     record = Record(folder, run, decides, checkpoint_seconds) if folder is not None else None
     stopped = ""
     with _progress() as bar, record or nullcontext():
@@ -135,7 +157,7 @@ def fit(
                 break
     stopped = stopped or best.verdict()
     if stopped:
-        warnings.warn(stopped, RuntimeWarning, stacklevel=2)
+        warnings.warn(stopped, RuntimeWarning, stacklevel=3)
     trained, mark = problem.system_at(jnp.asarray(best.x)), getattr(loss, "mark", lambda system: system)
     return FitResult(
         mark(trained), history, stopped, time.perf_counter() - begun, float(np.sqrt(best.value)), best.noise

@@ -36,7 +36,10 @@ BOUNDS = {
     "custom_graph": {"acceleration_rel_rms": 0.6, "energy_drift_learned": 1e-8},
     "guidance": {"optimiser_double_pendulum_error": 1.5, "optimiser_wave_error": 0.9},
     "conservation": {"double_pendulum_drift": 1e-10, "ring_drift": 1e-10},
-    "scaling": {"implicit_kdv_bytes_per_node": 5000.0, "jit_eager_difference": 1e-11, "flop_floor_ratio_10000": 50.0},
+    "scaling": {
+        "implicit_kdv_bytes_per_node": 5000.0, "jit_eager_difference": 1e-11, "flop_floor_ratio_10000": 50.0,
+        "over_floor_ring": 50.0, "other_graph_seconds": 60.0,
+    },
     "pixel_pendulum": {
         "energy_mse": 6e-4, "amplitude_kept": 0.08, "lagrangian_energy_mse": 6e-4, "lagrangian_amplitude_kept": 0.08,
     },
@@ -123,6 +126,8 @@ def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
     assert {"toy", *NAMES} <= set(protocol.experiments())
     assert cli.run("toy", ["--quick", "--seeds", "2"]) is None
     metrics = json.loads((toy / "runs" / "toy" / "metrics.json").read_text())
+    parts = {name: metrics.pop(name) for name in list(metrics) if name.startswith("part_")}
+    assert set(parts) == {f"part_{part}_seconds{x}" for part in ("training", "motion") for x in ("", "_worst")}
     assert metrics == {
         "energy_drift": pytest.approx(1.5e-9), "energy_drift_worst": pytest.approx(2e-9), "speed": 1.0,
         "speed_worst": 1.0,

@@ -256,3 +256,18 @@ def test_a_penalty_keeps_the_weights_small_and_does_not_judge():
         1e-4 * size(held.system),
         rtol=1e-9,
     )
+
+
+def test_a_target_of_held_out_data_ends_the_training_and_all_of_them_judge():
+    system = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
+    data, held = (wave.sample(jax.random.key(i), count, 5) for i, count in ((0, 20), (1, 60)))
+    phases = [lgn.QuasiNewton(steps=400, target=0.3)]
+    result = lgn.fit(system, data, key=jax.random.key(2), phases=phases, validation=held)
+    assert result.held_out <= 0.3 and len(result.history) < 400
+    own = float(jnp.sqrt(lgn.acceleration_loss(result.system, jax.tree.map(jnp.asarray, held))))
+    assert result.held_out == pytest.approx(own, rel=1e-10)
+
+
+def test_a_target_beside_an_objective_is_refused():
+    with pytest.raises(ValueError, match="beside an objective"):
+        lgn.QuasiNewton(target=0.1, objective=lgn.residual_loss)
