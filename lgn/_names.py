@@ -18,10 +18,10 @@ HOME = {
     "densities.inputs": ["Inputs"],
     "densities.layers": ["lecun_normal", "lnn_initializer", "small_output"],
     "densities.mlp": ["MLPDensity"],
-    "densities.message_passing": [
-        "MessageDensity", "PairDensity", "both_states", "difference", "distance", "invariants", "inverse_distance",
-        "log_distance",
+    "densities.pairings": [
+        "both_states", "difference", "distance", "invariants", "inverse_distance", "log_distance",
     ],
+    "densities.message_passing": ["MessageDensity", "PairDensity"],
     "densities.continuum": ["Continuum", "FieldMLP"],
     "densities.positive": ["Dry", "PositiveForm", "cubic", "half_square"],
     "densities.structured": ["StructuredDensity"],
@@ -58,6 +58,8 @@ HOME = {
     "motion.integrators": ["Adaptive", "ImplicitMidpoint", "Verlet"],
     "motion.verdict": ["MotionStopped", "check_motion"],
     "motion.rollout": ["rollout"],
+    "parallel.processes": ["ProcessLost"],
+    "parallel.sharded": ["shard"],
     "checkpoint.describe": ["CheckpointError"],
     "checkpoint.systems": ["load", "save"],
     "learning.losses": ["RolloutLoss", "acceleration_loss", "rate_loss", "residual_loss", "variational_loss"],

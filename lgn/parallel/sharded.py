@@ -1,0 +1,234 @@
+"""Sharded: a Lagrangian whose nodes are divided over devices, which moves like any other."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from lgn import _arguments, _arrays
+from lgn.assembly import clamps
+from lgn.assembly.domain import Field, State, check_fields
+from lgn.graphs.features import clamped_nodes
+from lgn.mechanics.diagnosis import checked
+from lgn.mechanics.forcing import Forcing, check_dissipation
+from lgn.mechanics.lagrangian import Lagrangian
+from lgn.parallel.domain import DividedDomain, on_all
+from lgn.parallel.forcing import divided_forcing
+from lgn.parallel.functional import DividedFunctional, tables_of
+from lgn.parallel.halo import Halo
+from lgn.parallel.meshes import along
+from lgn.parallel.partition import Partition
+from lgn.parallel.rows import Rows
+from lgn.solvers.conjugate_gradient import ConjugateGradient
+from lgn.solvers.direct import BlockDiagonal
+from lgn.solvers.solution import Solution
+
+
+def shard(system: Lagrangian, mesh: Mesh, axis: str | None = None) -> "Sharded":
+    """The same system with its nodes divided over devices: `rollout` and `fit` take it like any other.
+
+    Each device owns a range of nodes, in the graph's order or in reverse Cuthill-McKee's, whichever reads fewer nodes
+    of others, with the elements whose slot 0 it owns. One acceleration sends the halo once to read it and once to add
+    to it, and in conjugate gradients the same for each product, with two sums over all devices. States go in and come
+    out in the graph's order; between the steps of a rollout they stay where they are.
+
+    M a = f is solved node by node where nodes are not coupled, else by conjugate gradients, also where one device
+    would use a band.
+
+    Args:
+        system: a Lagrangian.
+        mesh: of devices, of one process or of several.
+        axis: of the mesh, along which nodes are divided; by default its only one.
+
+    Raises:
+        ValueError: what is no Lagrangian, a solver of the whole matrix, a mesh without that axis, more devices than
+            leave each a node.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, lgn
+        >>> def string(q, v, features): return 0.5 * v[0, 0] ** 2 - 2.5 * (q[2, 0] - q[0, 0]) ** 2
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), string)
+        >>> divided = lgn.shard(L, jax.make_mesh((jax.device_count(),), ("nodes",)))
+        >>> divided.acceleration(jnp.eye(5)[:, :1], jnp.zeros((5, 1)))[:, 0].tolist()
+        [-10.0, 5.0, 0.0, 0.0, 5.0]
+    """
+    if not isinstance(system, Lagrangian):
+        raise ValueError(
+            f"shard: system is {_arguments.short(system)}; expected a Lagrangian: other systems run on one device, or "
+            f"with their samples divided, fit(..., mesh=mesh)"
+        )
+    if not isinstance(system.solver, ConjugateGradient | BlockDiagonal | None):
+        raise ValueError(
+            f"shard: solver={system.solver} takes the whole matrix; make the system with solver=None or "
+            f"lgn.ConjugateGradient(), which can be divided"
+        )
+    return Sharded(system, *along(mesh, axis))
+
+
+@dataclass(frozen=True)
+class Either:
+    """Node by node where nodes are not coupled, else conjugate gradients."""
+
+    def __call__(self, mass, force) -> Solution:
+        return (BlockDiagonal() if mass.pattern.diagonal else ConjugateGradient())(mass, force)
+
+
+class Sharded(nnx.Pytree):
+    """A Lagrangian over devices, as `shard` makes it: the methods of `Lagrangian`, of states in the graph's order.
+
+    Attributes:
+        inside: the Lagrangian of states in rows, on which integrators run; see `Rows`.
+    """
+
+    def __init__(self, system: Lagrangian, mesh: Mesh, axis: str):
+        known = [term for functional in (system.functional, system.dissipation) for term in functional.terms]
+        receivers = np.asarray(system.graph.receivers) if system.domain.features[1] else None
+        tables = [table for term in known for table in tables_of(term)]
+        partition = Partition(system.domain.size, mesh.shape[axis], tables, receivers)
+        halo = Halo(partition, mesh, axis)
+        self.rows = Rows(partition, halo)
+        self.solver = system.solver
+        inside = on_all(halo, jax.tree.map(lambda x: x, system.functional)), on_all(halo, system.dissipation)
+        first = sum(len(tables_of(term)) for term in system.terms)
+        self.inside = jax.tree.map(lambda x: x, system)
+        self.inside.functional = DividedFunctional(inside[0], partition, halo, 0)
+        if system.dissipation.terms:
+            self.inside.dissipation = DividedFunctional(inside[1], partition, halo, first)
+        self.inside.domain = DividedDomain(system.domain, partition, halo, self.rows)
+        self.inside.forcing = divided_forcing(system.forcing, partition, halo, self.rows)
+        self.inside.solver = system.solver or Either()
+
+    @property
+    def graph(self):
+        """The graph in its own order, with its features as they are now."""
+        return self.domain.graph
+
+    @property
+    def domain(self) -> DividedDomain:
+        """The graph with its features in rows, and its clamps."""
+        return self.inside.domain
+
+    @property
+    def forcing(self) -> Forcing:
+        """What acts from outside, in rows."""
+        return self.inside.forcing
+
+    @property
+    def density(self):
+        """The density, or the densities of the terms."""
+        return self.inside.density
+
+    @property
+    def terms(self) -> list:
+        """The terms of L, on the whole graph."""
+        return self.inside.terms
+
+    @property
+    def whole(self) -> Lagrangian:
+        """The same on one device, with the parameters as they are now: to save, or to run on another graph."""
+        own, forcing = self.inside, self.forcing.config()
+        if forcing["force"] is not None and not callable(forcing["force"]):
+            forcing["force"] = self.rows.leave(forcing["force"])
+        given = forcing | {"density": own.functional.pairs, "dissipation": own.dissipation.pairs or None}
+        given |= {"graph": self.domain.graph, "motion": self.domain.given_motion, "solver": self.solver}
+        return Lagrangian(**jax.tree.map(partial(_gathered, self.domain.rows.sharding), given))
+
+    def replace(self, **values: Array) -> "Sharded":
+        """The same with other values of its node, edge or graph features, or of `control`: see `Domain.replace`."""
+        other = jax.tree.map(lambda x: x, self)
+        other.inside = self.inside.replace(**values)
+        return other
+
+    def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
+        """L(q, v)."""
+        return self._found("__call__", q, v)
+
+    def momentum(self, q: Field, v: Field) -> Field:
+        """p = dL/dv."""
+        return self._found("momentum", q, v)
+
+    def energy(self, q: Field, v: Field) -> Float[Array, ""]:
+        """E = v . p - L."""
+        return self._found("energy", q, v)
+
+    def solve(self, q: Field, v: Field, t: Any = 0.0) -> Solution:
+        """The acceleration with its residual, status and condition."""
+        found = self._found("solve", q, v, t)
+        return found._replace(node=self.rows.node(found.node))
+
+    def acceleration(self, q: Field, v: Field, t: Any = 0.0) -> Field:
+        """a of M a = f, (node, dim). Raises SingularMassMatrix outside of transformations; inside, a singular M gives
+        values that are not finite, and `solve` reports more."""
+        solution = self.solve(q, v, t)
+        if not isinstance(solution.status, jax.core.Tracer):
+            checked(self, solution, (q, v), t)
+        return solution.value
+
+    def rate(self, state: State, t: Any = 0.0) -> State:
+        """dq/dt = v and dv/dt = a of a state (q, v)."""
+        q, v = _arrays.fields(state, "q", "v")
+        return v, self.solve(q, v, t).value
+
+    def force(self, q: Field, v: Field, t: Any = 0.0) -> Field:
+        """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
+        return self._found("force", q, v, t)
+
+    def friction(self, q: Field, v: Field, t: Any = 0.0) -> Field:
+        """-dR/dv."""
+        return self._found("friction", q, v, t)
+
+    def clamp_force(self, q: Field, v: Field, t: Any = 0.0) -> Field:
+        """S = M a - f, (node, dim): what the clamps exert on their nodes, zero on the others."""
+        return self._found("clamp_force", q, v, t)
+
+    def power(self, q: Field, v: Field, t: Any = 0.0) -> Float[Array, ""]:
+        """dE/dt = v . (F - dR/dv + S)."""
+        return self._found("power", q, v, t)
+
+    def _found(self, name: str, q, v, *t):
+        self.check(q, v)
+        return _evaluate(self, name, (q, v), *t)
+
+    def check(self, *state: Field) -> None:
+        """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
+        q, v = _arrays.fields(state, "q", "v")
+        check_fields(self.rows.n_node, q=q, v=v)
+        for functional in (self.inside.functional, self.inside.dissipation):
+            functional.check(q, v)
+
+    def check_start(self, q: Field, v: Field, t: Any = 0.0) -> None:
+        """Raises ValueError, outside of transformations, if no motion may start here: see `Lagrangian.check_start`."""
+        self.check(q, v)
+        free = ~clamped_nodes(self.domain.frame)[:, None]
+        if not free.all():
+            clamps.check_moving(free, self.domain.given_motion, q, v, t)
+        if self.inside.dissipation.terms:
+            known = self.forcing.known_at(self.domain.features, t)
+            check_dissipation(self.inside.dissipation, known, self.rows.enter(q), self.rows.enter(v))
+
+    def __repr__(self) -> str:
+        divided = self.rows.sharding
+        devices = divided.mesh.shape[divided.spec[0]]
+        return f"Sharded({self.rows.n_node} nodes over {devices} devices, density={self.inside.functional.name})"
+
+    __str__ = __repr__
+
+
+@partial(jax.jit, static_argnames=("name",))
+def _evaluate(system: Sharded, name: str, state: State, *t):
+    """A method of the Lagrangian in rows, of a state in the graph's order."""
+    rows = system.rows
+    return rows.leave_all(getattr(system.inside, name)(*map(rows.enter, state), *t))
+
+
+def _gathered(sharding, x):
+    """An array on one device."""
+    if not isinstance(x, jax.Array):
+        return x
+    return jnp.asarray(np.asarray(jax.device_put(x, NamedSharding(sharding.mesh, PartitionSpec()))))
