@@ -1,6 +1,9 @@
 """Cost of the acceleration, and of one training gradient, against the number of nodes.
 
-`python experiments/scaling.py [--quick] [--out DIR]`: a ring, an MLP density 6-64-64-1, float64, random states.
+`python experiments/scaling.py [--quick] [--device-quick] [--out DIR]`: a ring, an MLP density 6-64-64-1, float64,
+random states. Then other graphs to 10^6 nodes over the time of their arithmetic, memory at 10^7, the latency of calls,
+messages, integrators and devices. `benchmark.json` holds the times over a reference kernel of the same run, for
+`lgn compare`; `--device-quick` measures only these and the sizes, in minutes, where an accelerator is at hand.
 
 Also what a discrete gradient costs over `jax.grad`, and what one implicit step of 10^6 nodes takes.
 
@@ -17,7 +20,7 @@ from pathlib import Path
 import tyro
 from rich.progress import track
 
-from experiments.support import discrete_cost, rivals
+from experiments.support import benchmark, devices, discrete_cost, latency, message_cost, rivals, sizes, steps
 from lgn import plots, protocol
 from lgn.protocol import Figure
 from lgn.timing import interleaved
@@ -29,10 +32,25 @@ FIGURES = {
     "flop_floor_ratio_10000": Figure(asked=2.5),
     "flop_floor_ratio_10000_one_core": Figure(asked=2.5),
     "speedup_asdex_10000": Figure(asked=2.5, at_least=True),
-    "gradient_speedup_asdex_1000": Figure(asked=3, at_least=True),
+    "gradient_speedup_asdex_1000": Figure(asked=8, at_least=True),
     "banded_over_scipy_1": Figure(asked=1),
     "banded_over_scipy_1_one_core": Figure(asked=1),
     "banded_over_scipy_32": Figure(asked=1),
+    "over_floor_ring": Figure(asked=1.4),
+    "over_floor_2d": Figure(asked=1.5),
+    "over_floor_3d": Figure(asked=1.8),
+    "over_floor_mesh": Figure(asked=2),
+    "per_node_growth_2d": Figure(asked=1.2),
+    "resident_bytes_per_node_ring": Figure(asked=1000),
+    "resident_bytes_per_node_2d": Figure(asked=1000),
+    "message_speedup_2d": Figure(asked=3, at_least=True),
+    "new_times_seconds": Figure(asked=0.1),
+    "new_times_adaptive_seconds": Figure(asked=0.1),
+    "second_eager_seconds": Figure(asked=2e-3),
+    "other_graph_seconds": Figure(asked=0.2),
+    "verlet_exact_over_jax": Figure(asked=1.5),
+    "verlet_mlp_over_floor": Figure(asked=2),
+    **{f"temporaries_{name}": Figure(asked=0.3) for name in ("ring_exact", "2d_exact", "ring_learned", "2d_learned")},
     "discrete_softplus_automatic": Figure(asked=2),
     "discrete_tanh_automatic": Figure(asked=4),
 }
@@ -45,6 +63,7 @@ class Config:
 
     out: Path = Path("runs/scaling")  # folder of the results
     quick: bool = False  # small sizes, few rounds
+    device_quick: bool = False  # only sizes and the benchmark, few rounds, as on a borrowed accelerator
     seed: int = 0
     most_seconds: float = 20.0  # a method stops at the size where one call would take longer,
     most_bytes: float = 8e9  # or would need more memory
@@ -110,11 +129,20 @@ def draw(folder: Path, timings: list[Timing]) -> None:
         panels[1].legend(frameon=False)
 
 
-def main(config: Config) -> dict:
-    """Measures, writes the folder, shows the table."""
-    folder = protocol.begin(config, ["asdex"])
-    sizes = [100, 1000, 10_000] if config.quick else [10, 100, 1000, 10_000, 100_000, 1_000_000]
-    timings = sweep("acceleration", sizes, config) + sweep("gradient", sizes[: 2 if config.quick else 4], config)
+def measured_elsewhere(config: Config) -> tuple[dict, list]:
+    """Figures of other graphs, and of parts that stand in files of their own; rows of the sizes."""
+    short = config.quick or config.device_quick
+    lengths = [1000, 4000] if config.quick else [10_000, 1_000_000]
+    metrics, rows = sizes.figures(lengths, None if short else 10_000_000, config.seed, short)
+    metrics |= protocol.in_own_process(latency.figures, short) | message_cost.figures(short, config.seed)
+    metrics |= protocol.in_own_process(steps.figures, short)
+    return metrics | devices.figures(config.quick), rows
+
+
+def against_rivals(config: Config) -> tuple[dict, list[Timing]]:
+    """Figures of the ring against other methods and libraries, and timings."""
+    lengths = [100, 1000, 10_000] if config.quick else [10, 100, 1000, 10_000, 100_000, 1_000_000]
+    timings = sweep("acceleration", lengths, config) + sweep("gradient", lengths[: 2 if config.quick else 4], config)
     parts, alone = pieces(config), protocol.on_one_core(pieces, config) or {}
     metrics = speedups(timings) | parts
     metrics["banded_over_scipy_32"] = rivals.banded_over_scipy(config.seed, config.quick, batch=32)
@@ -122,9 +150,20 @@ def main(config: Config) -> dict:
     metrics |= {f"{name}_one_core": alone.get(name) for name in parts}
     costs = discrete_cost.discrete_costs(1000 if config.quick else 10_000, quick=config.quick)
     metrics |= {f"discrete_{name}": ratio for name, ratio in costs.items()}
-    metrics |= discrete_cost.implicit_steps(config.quick)
-    rows, sketch = [timing._asdict() for timing in timings], partial(draw, folder, timings)
-    return protocol.finish(folder, "ring, MLP 6-64-64-1, float64", FIGURES, metrics, rows, sketch)
+    return metrics | discrete_cost.implicit_steps(config.quick), timings
+
+
+def main(config: Config) -> dict:
+    """Measures, writes the folder, shows the table."""
+    folder = protocol.begin(config, ["asdex"])
+    timings: list[Timing] = []
+    metrics, rows = measured_elsewhere(config)
+    if not config.device_quick:
+        against, timings = against_rivals(config)
+        metrics |= against
+    benchmark.write(folder, benchmark.figures(config.quick or config.device_quick))
+    table = [timing._asdict() for timing in timings] + [row._asdict() for row in rows]
+    return protocol.finish(folder, "MLP, float64", FIGURES, metrics, table, partial(draw, folder, timings))
 
 
 if __name__ == "__main__":

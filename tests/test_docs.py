@@ -21,7 +21,7 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "energies", "recording", "adjacency", "mesh"])
+@pytest.mark.parametrize("name", ["tutorial", "energies", "recording", "adjacency", "mesh", "speed", "devices"])
 def test_document(name, capsys):
     exec(compile("\n".join(blocks(f"docs/{name}.md")), name, "exec"), {})
 

@@ -13,6 +13,7 @@ ORDER = [
     "_guard",
     "_arguments",
     "_arrays",
+    "_backends",
     "_traced",
     "_pytrees",
     "graphs",
@@ -22,6 +23,7 @@ ORDER = [
     "assembly",
     "solvers",
     "mechanics",
+    "parallel",
     "motion",
     "checkpoint",
     "learning",
@@ -31,6 +33,7 @@ ORDER = [
     "timing",
     "runs",
     "protocol",
+    "comparison",
     "cli",
 ]
 ROOT = Path(lgn.__file__).parent

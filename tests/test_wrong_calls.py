@@ -19,7 +19,7 @@ from flax import nnx
 
 import lgn
 from lgn import _names
-from lgn.assembly.block_matrix import pattern
+from lgn.assembly.pattern import pattern
 from lgn.systems import double_pendulum, mass_spring, n_body, pendulum, pixel_pendulum, wave
 
 OWN = lgn.__path__[0]
@@ -47,6 +47,7 @@ def heavy(q, v, features):
     return 0.5 * features["m"][0] * v[0, 0] ** 2
 
 
+MESH = jax.make_mesh((1,), ("nodes",))
 STRING, BEAD = lgn.Lagrangian(RING, string), lgn.Lagrangian(ONE, oscillator)
 HEAVY = lgn.Lagrangian(lgn.with_features(RING, node_features={"m": np.ones(5)}), heavy)
 FLOW = lgn.EnergyFlow(RING, well, structure=lgn.Laplacian())
@@ -150,6 +151,20 @@ class Batched:
 
 
 CALLS = {
+    "shard": [
+        (lambda: lgn.shard(FLOW, MESH), "EnergyFlow", "expected a Lagrangian"),
+        (lambda: lgn.shard(lgn.Lagrangian, MESH), "expected a Lagrangian"),
+        (lambda: lgn.shard(STRING, 4), "mesh is 4", "jax.make_mesh"),
+        (lambda: lgn.shard(STRING, jax.devices()), "mesh is", "jax.make_mesh"),
+        (lambda: lgn.shard(STRING, MESH, axis="rows"), "axis='rows'", "give one of them"),
+        (lambda: lgn.shard(lagrangian(solver=lgn.Banded()), MESH), "Banded()", "lgn.ConjugateGradient()"),
+        (lambda: lgn.shard(STRING, MESH).acceleration(Q[:3], V[:3]), "q has shape (3, 1)", "(5, ...)"),
+        (lambda: lgn.shard(STRING, MESH).solve(np.eye(5), np.eye(5)[:, :2]), "has shape", "arrays of one shape"),
+        (lambda: lgn.shard(HEAVY, MESH).replace(m=np.ones(4)), "replace: 'm' has shape (4,)", "expected"),
+        (lambda: lgn.shard(HEAVY, MESH).replace(w=np.ones(5)), "'w' is not a feature"),
+        (lambda: fit(mesh=4), "mesh is 4", "jax.make_mesh"),
+        (lambda: fit(system=lgn.shard(trained(), MESH), mesh=MESH), "divided over devices already", "fit either"),
+    ],
     "from_edges": [
         (lambda: lgn.from_edges(0, [], []), "n_node=0", "at least 1"),
         (lambda: lgn.from_edges(3.0, *EDGES), "n_node=3.0", "whole number"),
@@ -885,6 +900,7 @@ CALLS = {
         (lambda: lgn.QuasiNewton(1.5), "steps=1.5", "whole number"),
         (lambda: lgn.QuasiNewton(tolerance=0.0), "tolerance=0.0", "positive"),
         (lambda: lgn.QuasiNewton(objective="loss"), "objective='loss'", "function"),
+        (lambda: lgn.QuasiNewton(target=-1.0), "target=-1.0", "not negative"),
         (lambda: lgn.QuasiNewton(objective=lgn.RolloutLoss), "RolloutLoss is a class", "RolloutLoss(...)"),
     ],
     "Minibatch": [
@@ -1073,7 +1089,7 @@ IN_CALLS_OF = {  # functions that densities call where jax traces: what is wrong
     "kinetic_energy", "log_distance",
 }  # fmt: skip
 MADE_BY_LGN = {"Expansion", "FitResult", "GaugeDistance", "Solution", "StructureReport", "Trajectory"}  # what comes out
-ERRORS = {"CheckpointError", "MotionStopped", "SingularMassMatrix"}
+ERRORS = {"CheckpointError", "MotionStopped", "ProcessLost", "SingularMassMatrix"}
 PROTOCOLS = {"Structure", "System"}
 TABLE = [pytest.param(call, words, id=f"{name}: {words[0]}") for name, calls in CALLS.items() for call, *words in calls]
 

@@ -13,7 +13,7 @@ from flax import nnx
 import lgn
 from lgn import diagnostics
 from lgn.learning import losses
-from lgn.learning.losses import on_samples
+from lgn.learning.samples import on_samples
 from lgn.systems import double_pendulum, relativistic
 
 FAMILIES = {

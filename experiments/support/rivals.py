@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import lgn
 from lgn._pytrees import Static
-from lgn.assembly.block_matrix import pattern
+from lgn.assembly.pattern import pattern
 from lgn.solvers.banded import solve_band
 from lgn.timing import compiled, interleaved
 

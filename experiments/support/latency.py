@@ -1,0 +1,56 @@
+"""Latency: what a first call, new times, a second eager call and another graph of about the same size take."""
+
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+import lgn
+from lgn import protocol
+
+
+def seconds(call: Callable) -> float:
+    """Of one call."""
+    start = time.perf_counter()
+    jax.block_until_ready(jax.tree.leaves(call()))
+    return time.perf_counter() - start
+
+
+def state(n: int, seed: int):
+    """(q, v), small and smooth."""
+    x = 2 * np.pi * np.arange(n)[:, None] / n
+    return jnp.asarray(0.1 * np.sin(x + seed)), jnp.asarray(0.1 * np.cos(x + seed))
+
+
+def random_graph(n: int, seed: int):
+    """A ring with n // 5 chords, at random."""
+    random = np.random.default_rng(seed)
+    a, b = random.integers(n, size=(2, n // 5))
+    ring = np.stack([np.arange(n), np.roll(np.arange(n), -1)])
+    ends = np.unique(np.sort(np.concatenate([ring, np.stack([a, b])[:, a != b]], 1), 0), axis=1)
+    return lgn.from_edges(n, np.r_[ends[0], ends[1]], np.r_[ends[1], ends[0]])
+
+
+def figures(quick: bool) -> dict[str, float]:
+    """Seconds; to be run in a fresh process."""
+    protocol.use_float64()
+    n = 100 if quick else 1000
+    ring = lgn.Lagrangian(lgn.lattice((100,)), lgn.MLPDensity(3, 1, (16, 16), rngs=nnx.Rngs(0)))
+    times = np.linspace(0, 1, 11)
+    found = {"first_rollout_seconds": seconds(lambda: lgn.rollout(ring, state(100, 0), times, lgn.Verlet(0.01)).state)}
+    found["new_times_seconds"] = min(
+        seconds(lambda end=end: lgn.rollout(ring, state(100, 0), np.linspace(0, end, 11), lgn.Verlet(0.01)).state)
+        for end in (1.01, 0.97, 1.03)
+    )
+    found["first_eager_seconds"] = seconds(lambda: ring.acceleration(*state(100, 0)))
+    found["second_eager_seconds"] = min(seconds(lambda k=k: ring.acceleration(*state(100, k))) for k in range(1, 6))
+    density = lgn.MessageDensity(1, rngs=nnx.Rngs(0))
+    systems = [lgn.Lagrangian(random_graph(n, seed), density) for seed in range(3)]
+    found["first_graph_seconds"] = seconds(lambda: systems[0].acceleration(*state(n, 0)))
+    found["other_graph_seconds"] = min(
+        seconds(lambda system=system: system.acceleration(*state(n, 0))) for system in systems[1:]
+    )
+    return found
