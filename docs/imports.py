@@ -68,7 +68,7 @@ def main() -> None:
         box = {"boxstyle": "round,pad=0.4", "fc": "#ffffff", "ec": "#555555"}
         folder = (ROOT / "lgn" / own).is_dir()
         ax.text(x, y, f"{own}/" if folder else own, ha="center", va="center", fontsize=11, bbox=box)
-    ax.set(xlim=(-2.9, 2.9), ylim=(-0.6, len(rows) - 0.4))
+    ax.set(xlim=(-3.5, 3.5), ylim=(-0.6, len(rows) - 0.4))
     ax.axis("off")
     figure.savefig(ROOT / "docs" / "images" / "imports.png")
 
