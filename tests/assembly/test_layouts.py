@@ -40,6 +40,12 @@ def chords(n, seed, more=10):
     return lgn.from_edges(n, np.r_[a, b], np.r_[b, a], edge_features=features)
 
 
+def wheel(n):
+    """A ring whose node 0 has two chords: five slots, which are filled up to six."""
+    a, b = np.r_[np.arange(n), 0, 0], np.r_[np.roll(np.arange(n), -1), n // 3, n // 2]
+    return lgn.from_edges(n, np.r_[a, b], np.r_[b, a])
+
+
 def star(leaves):
     ends = np.arange(1, leaves + 1), np.zeros(leaves, int)
     return lgn.from_edges(leaves + 1, np.r_[ends[0], ends[1]], np.r_[ends[1], ends[0]])
@@ -65,6 +71,9 @@ SYSTEMS = {
         chords(20, 0), SPRINGS, dissipation=[(rub, lgn.edge_stencil)], force=lambda q, v, t: jnp.sin(t) * q
     ),
     "any number of slots": lambda: lgn.Lagrangian(chords(20, 0), messages(2)),
+    "filled up in slots, a band": lambda: lgn.Lagrangian(wheel(12), messages(2), solver=lgn.Banded()),
+    "filled up in slots, blocks": lambda: lgn.Lagrangian(wheel(12), messages(2), solver=lgn.ConjugateGradient()),
+    "filled up in slots, dense": lambda: lgn.Lagrangian(wheel(12), messages(2), solver=lgn.Dense()),
     "unfilled slots, coupled": lambda: lgn.Lagrangian(chords(20, 0), bound),
     "clamps that move": lambda: lgn.Lagrangian(
         lgn.clamp(chords(20, 0), [3, 5]), SPRINGS, motion=lambda t: jnp.sin(t) * jnp.ones((20, 2))
