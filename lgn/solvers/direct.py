@@ -54,6 +54,8 @@ def solve_blocks(blocks, right):
     """x of B x = right for each node, B (node, dim, dim) symmetric: up to 3 x 3 by elimination written out, because
     LAPACK takes 20 times as long for many small matrices (measured)."""
     dim = blocks.shape[-1]
+    if dim == 1:
+        return right / blocks[..., 0]
     if dim > 3:
         return jnp.linalg.solve(blocks, right[..., None])[..., 0]
     entries = [[lax.stop_gradient(blocks[..., i, j]) for j in range(dim)] for i in range(dim)]
