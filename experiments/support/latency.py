@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 import lgn
+from experiments.support import sizes
 from lgn import protocol
 
 
@@ -25,15 +26,6 @@ def state(n: int, seed: int):
     return jnp.asarray(0.1 * np.sin(x + seed)), jnp.asarray(0.1 * np.cos(x + seed))
 
 
-def random_graph(n: int, seed: int):
-    """A ring with n // 5 chords, at random."""
-    random = np.random.default_rng(seed)
-    a, b = random.integers(n, size=(2, n // 5))
-    ring = np.stack([np.arange(n), np.roll(np.arange(n), -1)])
-    ends = np.unique(np.sort(np.concatenate([ring, np.stack([a, b])[:, a != b]], 1), 0), axis=1)
-    return lgn.from_edges(n, np.r_[ends[0], ends[1]], np.r_[ends[1], ends[0]])
-
-
 def figures(quick: bool) -> dict[str, float]:
     """Seconds; to be run in a fresh process."""
     protocol.use_float64()
@@ -48,7 +40,7 @@ def figures(quick: bool) -> dict[str, float]:
     found["first_eager_seconds"] = seconds(lambda: ring.acceleration(*state(100, 0)))
     found["second_eager_seconds"] = min(seconds(lambda k=k: ring.acceleration(*state(100, k))) for k in range(1, 6))
     density = lgn.MessageDensity(1, rngs=nnx.Rngs(0))
-    systems = [lgn.Lagrangian(random_graph(n, seed), density) for seed in range(3)]
+    systems = [lgn.Lagrangian(sizes.random(n, seed, n // 5), density) for seed in range(3)]
     found["first_graph_seconds"] = seconds(lambda: systems[0].acceleration(*state(n, 0)))
     found["other_graph_seconds"] = min(
         seconds(lambda system=system: system.acceleration(*state(n, 0))) for system in systems[1:]

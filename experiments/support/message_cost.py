@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 
 import lgn
-from experiments.support.latency import random_graph
+from experiments.support import sizes
 from lgn.timing import compiled, interleaved
 
 
@@ -29,7 +29,11 @@ def plain(density: lgn.MessageDensity):
 def figures(quick: bool, seed: int = 0) -> dict[str, float]:
     """How many times as fast."""
     side = 30 if quick else 100
-    graphs = {"ring": lgn.lattice((side**2,)), "2d": lgn.lattice((side, side)), "random": random_graph(side**2, seed)}
+    graphs = {
+        "ring": lgn.lattice((side**2,)),
+        "2d": lgn.lattice((side, side)),
+        "random": sizes.random(side**2, seed, side**2 // 5),
+    }
     density = lgn.MessageDensity(1, rngs=nnx.Rngs(seed))
     q, v = (jnp.asarray(x) for x in 0.3 * np.random.default_rng(seed).normal(size=(2, side**2, 1)))
     found = {}

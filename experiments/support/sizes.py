@@ -55,9 +55,9 @@ def mesh(n: int):
     return _joined(side * side, np.concatenate([np.stack([a.ravel(), b.ravel()]) for a, b in pairs], 1))
 
 
-def random(n: int):
-    """A ring with as many chords at random: degrees vary."""
-    ends = np.random.default_rng(0).integers(n, size=(2, n))
+def random(n: int, seed: int = 0, chords: int | None = None):
+    """A ring with chords at random, by default as many as nodes: degrees vary."""
+    ends = np.random.default_rng(seed).integers(n, size=(2, n if chords is None else chords))
     ring = np.stack([np.arange(n), np.roll(np.arange(n), -1)])
     return _joined(n, np.concatenate([ring, ends[:, ends[0] != ends[1]]], 1))
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from lgn.graphs.tables import EXACT, Stencil, bucket, filled
+from lgn.graphs.tables import EXACT, Stencil, bucket
 
 Numbers = Array | np.ndarray
 
@@ -54,27 +54,35 @@ class Table:
         return self.target if slots == tuple(range(self.slots)) else self.target[:, np.array(slots, int)]
 
 
-def table_of(stencil: Stencil, n_node: int, any_slots: bool, read: Container[str]) -> Table:
-    """The table of a stencil, filled up; in its slots too, if not all are filled and the density takes any number.
-    `read` holds the names of mask and geometry that the density reads, and `edge` where it reads features of edges."""
-    slots, count = stencil.slots, len(stencil.index)
-    wide = bucket(slots, parts=2, least=1) if any_slots and not stencil.mask.all() else slots
+def widened(stencil: Stencil) -> Stencil:
+    """With as many unfilled slots more as fill up its table, for a density that takes any number; itself, if all of its
+    slots are filled."""
+    more = 0 if stencil.mask.all() else bucket(stencil.slots, parts=2, least=1) - stencil.slots
+    if not more:
+        return stencil
+
+    def wide(x, value):
+        return np.concatenate([x, np.broadcast_to(value, (len(x), more, *x.shape[2:]))], 1).astype(x.dtype)
+
+    geometry = {name: x if x.ndim == 1 else wide(x, 0) for name, x in stencil.geometry.items()}
+    index = wide(stencil.index, stencil.index[:, :1])  # an unfilled slot reads slot 0
+    return Stencil(index, wide(stencil.mask, 0), wide(stencil.edge, -1), geometry, stencil.n_node)
+
+
+def table_of(stencil: Stencil, n_node: int, read: Container[str]) -> Table:
+    """The table of a stencil, filled up in its elements. `read` holds the names of mask and geometry that the density
+    reads, and `edge` where it reads features of edges."""
+    count = len(stencil.index)
     regular = count % n_node == 0 or stencil.runs is not None  # others of its kind have other numbers of nodes
-    rows = count if regular else bucket(count)
-    exact = (wide, rows) == (slots, count) and (regular or count > EXACT)
+    exact = regular or count > EXACT
 
-    def whole(x, value=0):
-        if exact:
-            return x
-        widened = x if x.ndim == 1 else filled(x.swapaxes(0, 1), wide, value).swapaxes(0, 1)
-        return widened[np.minimum(np.arange(rows), count - 1)]
+    def whole(x):
+        return x if exact else x[np.minimum(np.arange(bucket(count)), count - 1)]
 
-    shapes = tuple((name, (wide, *shape[1:]) if shape else ()) for name, shape in stencil.shapes)
     known = {name: whole(x) for name, x in stencil.known.items() if name in read}
-    edge = whole(stencil.edge, -1) if "edge" in read else None
+    edge, index = whole(stencil.edge) if "edge" in read else None, whole(stencil.index)
     if exact:
-        return Table(stencil.index, None, edge, known, None, shapes, stencil.runs)
-    index = whole(stencil.index, -1)
-    index = np.where(index < 0, index[:, :1], index)  # an unfilled slot reads slot 0
-    real = np.arange(rows) < count
-    return Table(index, np.where(real[:, None], index, n_node).astype(index.dtype), edge, known, real, shapes)
+        return Table(index, None, edge, known, None, stencil.shapes, stencil.runs)
+    real = np.arange(len(index)) < count
+    adds = np.where(real[:, None], index, n_node).astype(index.dtype)
+    return Table(index, adds, edge, known, real, stencil.shapes)

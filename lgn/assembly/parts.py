@@ -105,7 +105,7 @@ def part_of(density: Density, name: str, table: Stencil | Table, seen: int | Non
         ValueError: a density that is not scalar.
     """
     one = density if seen is None else _widened(density, seen - table.slots, sources(table, features))
-    known = sized(density) or seen is not None or isinstance(table, Table)  # looked at in full width
+    known = sized(density) or seen is not None  # looked at in full width
     scalar = partial(_scalar, one, name)
     return Part(name, one, table, *gather(scalar, table, features, *state, name=f"density {name}", sized=known))
 

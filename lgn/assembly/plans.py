@@ -1,14 +1,14 @@
 """Plans: how the terms of a functional are laid out as arguments of a program; found once for each graph."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lgn._pytrees import Static
-from lgn.assembly.layout import Table, table_of
+from lgn.assembly.layout import Table, table_of, widened
 from lgn.assembly.parts import part_of, tables_of
 from lgn.assembly.pattern import Pattern, on_device, pattern
 
@@ -41,41 +41,28 @@ def plan(functional, features, *state) -> Plan:
 
 @lru_cache(maxsize=16)  # of a graph of 10^6 nodes a plan takes 100 MB
 def _plan(structure, leaves, state) -> Plan:
-    found: list[tuple[int, Any, int | None, bool, set[str]]] = []
-    joined: list[tuple] = []
+    tables: list[tuple[int, Table, int | None]] = []
+    coupled: list[tuple[Static[np.ndarray], int]] = []
+    n_node = state[0][0][0]
 
     def look(leaves, state):
         functional, features = jax.tree.unflatten(structure, leaves)
         for number, term in enumerate(functional.terms):
+            any_slots = getattr(term.density, "slots", 0) is None
             for stencil, seen in tables_of(term.density, term.name, term.stencil, features, state):
+                stencil = widened(stencil) if any_slots else stencil
                 part = part_of(term.density, term.name, stencil, seen, features, state)
-                joined.append((*part.joined(len(state) - 1), stencil.slots))
                 read = {name for name, entries in part.read[-1].items() if entries.any()}
                 read |= {"edge"} if read & set(features[1]) else set()
-                found.append((number, stencil, seen, getattr(term.density, "slots", 0) is None, read))
+                table = table_of(stencil, n_node, read)
+                tables.append((number, on_device(table), seen))
+                slots, joined = part.joined(len(state) - 1)
+                if slots:
+                    coupled.append((joined, len(table.index)))
 
-    shapes = [[jax.ShapeDtypeStruct(*x) for x in group] for group in (leaves, state)]
-    jax.eval_shape(look, *shapes)
-    n_node = state[0][0][0]
-    tables = [(number, table_of(stencil, n_node, free, read), seen) for number, stencil, seen, free, read in found]
-
-    def look_again(leaves, state):
-        functional, features = jax.tree.unflatten(structure, leaves)
-        for i, (number, table, seen) in enumerate(tables):
-            if (
-                table.slots != joined[i][2]
-            ):  # of a density that takes any number of slots: it reads as many as there are
-                term, count = functional.terms[number], len(found[i][1].index)
-                slots, _ = part_of(term.density, term.name, table, seen, features, state).joined(len(state) - 1)
-                joined[i] = slots, Static(np.ascontiguousarray(table.index[:count, list(slots)])), table.slots
-
-    jax.eval_shape(look_again, *shapes)
-    coupled = [(one, len(laid.index)) for (slots, one, _), (_, laid, _) in zip(joined, tables, strict=True) if slots]
-    return Plan(
-        tuple((number, on_device(table), seen) for number, table, seen in tables),
-        pattern(n_node, *(table for table, _ in coupled)),
-        tuple(count for _, count in coupled),
-    )
+    jax.eval_shape(look, *([jax.ShapeDtypeStruct(*x) for x in group] for group in (leaves, state)))
+    joined, counts = zip(*coupled, strict=True) if coupled else ((), ())
+    return Plan(tuple(tables), pattern(n_node, *joined), counts)
 
 
 def _shapes(leaves) -> tuple:

@@ -43,7 +43,10 @@ def _first_order(system, state, t) -> str | None:
 
 
 def checked(system, solution: Solution, state, t) -> Solution:
-    """The solution, if it is one; see `Solution.check`. What is not finite is named before M is called singular."""
+    """The solution, if it is one; see `Solution.check`. What is not finite is named before M is called singular. Within
+    a transformation, which knows no numbers yet, as it is."""
+    if isinstance(solution.status, jax.core.Tracer):
+        return solution
     if int(solution.status) == SINGULAR and (cause := why_no_rate(system, state, t)):
         raise SingularMassMatrix(f"M a = f has no finite solution: {cause}")
     return solution.check()

@@ -159,10 +159,7 @@ class Lagrangian(nnx.Pytree):
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """a of M a = f, (node, dim). Raises SingularMassMatrix outside of transformations; inside, a singular M gives
         values that are not finite, and `solve` reports more."""
-        solution = self.solve(q, v, t)
-        if not isinstance(solution.status, jax.core.Tracer):
-            checked(self, solution, (q, v), t)
-        return solution.value
+        return checked(self, self.solve(q, v, t), (q, v), t).value
 
     def rate(self, state: State, t: float = 0.0) -> State:
         """dq/dt = v and dv/dt = a of a state (q, v): what integrators follow."""

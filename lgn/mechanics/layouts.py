@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 
-from lgn.assembly.plans import Plan
+from lgn.assembly.plans import Plan, plan
 from lgn.graphs.tables import bucket
 from lgn.solvers.banded import Banded
 from lgn.solvers.choice import Solver, default_solver
@@ -16,8 +16,8 @@ def laid_out(system, q, v):
     little; the number of nodes may not.
     """
     features = system.domain.features
-    functional, plan = system.functional.laid_out(features, q, v)
-    pattern, counts = _constrained(system.domain, plan)
+    functional, found = system.functional.laid_out(features, q, v)
+    pattern, counts = _constrained(system.domain, found)
     solver = system.solver or default_solver(pattern, q.shape[1])
     functional.joined = nnx.data(pattern.laid_out(q.shape[1], counts, isinstance(solver, Banded)))
     known = jax.eval_shape(lambda features: system.forcing.known_at(features, 0.0), features)
@@ -32,8 +32,8 @@ def solver_of(system, dim: int) -> Solver:
     if system.solver is not None:
         return system.solver
     state = jax.ShapeDtypeStruct((system.domain.size, dim), float)
-    _, plan = system.functional.laid_out(system.domain.features, state, state)
-    return default_solver(_constrained(system.domain, plan)[0], dim)
+    found = plan(system.functional, system.domain.features, state, state)
+    return default_solver(_constrained(system.domain, found)[0], dim)
 
 
 def solver_name(system) -> str:
@@ -44,8 +44,8 @@ def solver_name(system) -> str:
         return "chosen by the state's shape"
 
 
-def _constrained(domain, plan: Plan):
+def _constrained(domain, found: Plan):
     """The pattern of M with the rows of its clamps, and the numbers of elements."""
     if not domain.clamped:
-        return plan.joined, plan.counts
-    return plan.joined.extended(domain.held[:, None]), (*plan.counts, bucket(len(domain.held)))
+        return found.joined, found.counts
+    return found.joined.extended(domain.held[:, None]), (*found.counts, bucket(len(domain.held)))

@@ -1,10 +1,8 @@
 """Functional: densities summed over the elements of all devices, each on the one that owns its slot 0."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,57 +11,13 @@ from jaxtyping import Array, Float
 from lgn.assembly import elements
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional, assembled
+from lgn.assembly.layout import Table
 from lgn.assembly.parts import Part, part_of
 from lgn.assembly.terms import Term
 from lgn.graphs.tables import RaggedStencil, Stencil
 from lgn.parallel.halo import Halo
 from lgn.parallel.matrix import DividedMatrix
 from lgn.parallel.partition import Partition
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Table:
-    """A stencil of one device: as `Stencil`, with traced arrays, and how many of its elements are not empty places."""
-
-    index: Array
-    mask: Array
-    edge: Array | None
-    geometry: dict[str, Array]
-    owned: Array
-
-    @property
-    def slots(self) -> int:
-        return self.index.shape[1]
-
-    @property
-    def known(self) -> dict[str, Array]:
-        """Mask and geometry."""
-        return {"mask": self.mask, **self.geometry}
-
-    @property
-    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Of these in one element."""
-        return tuple((name, x.shape[1:]) for name, x in self.known.items())
-
-    @property
-    def runs(self) -> None:
-        """Not the same on all devices."""
-        return None
-
-    @property
-    def target(self) -> Array:
-        """(element, slot) row that what a slot gives is added to: empty places have rows of their own."""
-        return self.index
-
-    @property
-    def real(self) -> Array:
-        """(element,) whether an element counts."""
-        return jnp.arange(len(self.index)) < self.owned
-
-    def columns(self, slots: tuple[int, ...]) -> Array:
-        """(element, slot) the local rows that these slots read."""
-        return self.index if len(slots) == self.slots else self.index[:, np.array(slots)]
 
 
 def tables_of(term: Term) -> list[Stencil]:
@@ -163,10 +117,14 @@ def _divided_table(partition: Partition, halo: Halo, number: int) -> Table:
     def spread(of_elements):
         return halo.divide(lambda part: of_elements[partition.elements(number, part)])
 
-    return Table(
-        halo.divide(lambda part: partition.index(number, part)),
-        spread(stencil.mask),
-        halo.divide(lambda part: partition.edge(number, part)) if partition.reads_edges else None,
-        {name: spread(x) for name, x in stencil.geometry.items()},
-        halo.divide(lambda part: np.array([partition.owned(number, part)])),
+    def real(part):
+        return np.arange(partition.counts[number]) < partition.owned(number, part)
+
+    return Table(  # empty places have rows of their own, so that what they add is in nobody's way
+        index=halo.divide(lambda part: partition.index(number, part)),
+        adds=None,
+        edge=halo.divide(lambda part: partition.edge(number, part)) if partition.reads_edges else None,
+        known={name: spread(x) for name, x in stencil.known.items()},
+        real=halo.divide(real),
+        shapes=stencil.shapes,
     )

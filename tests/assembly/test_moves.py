@@ -40,6 +40,6 @@ def test_moves_are_those_of_numpy(table, slots):
 
 @pytest.mark.parametrize("table", [RING, CHAIN, TABLES["edges of a chain"]], ids=["ring", "chain", "edges"])
 def test_rings_and_chains_take_no_gather_and_no_scatter(table):
-    for own in (table, table_of(table, 7, False, ())):
+    for own in (table, table_of(table, 7, ())):
         program = jax.make_jaxpr(lambda x, own=own: added(x, own, gathered(x, own), range(own.slots)))(jnp.ones((7, 1)))
         assert "gather" not in str(program) and "scatter" not in str(program)
