@@ -588,10 +588,12 @@ CALLS = {
     ],
     "default_solver": [
         (lambda: lgn.default_solver(RING, 1), "pattern is", "Pattern"),
+        (lambda: lgn.default_solver(pattern(1), 1, on="gpu"), "on is 'gpu'", "BACKENDS"),
         (lambda: lgn.default_solver(pattern(1), 0), "dim=0", "at least 1"),
     ],
     "estimated_costs": [
         (lambda: lgn.estimated_costs(np.eye(3), 1), "pattern is", "Pattern"),
+        (lambda: lgn.estimated_costs(pattern(1), 1, on=3), "on is 3", "BACKENDS"),
         (lambda: lgn.estimated_costs(pattern(1), 1.5), "dim=1.5", "whole number"),
     ],
     "Scaled": [
@@ -666,6 +668,9 @@ CALLS = {
     ],
     "Lagrangian": [
         (lambda: lagrangian([string]), "is not a term", "(density, stencil)"),
+        (lambda: STRING.laid_out(Q[:3], V[:3]), "q has shape (3, 1)", "(5, ...)"),
+        (lambda: STRING.laid_out([1.0], V), "q is a list", "jnp.asarray"),
+        (lambda: STRING.acceleration(Q, V[:, 0]), "v has shape (5,)", "(node, dim)"),
         (lambda: lagrangian(Q), "density=an array", "list of (density, stencil)"),
         (lambda: lagrangian("string"), "density='string'", "list of (density, stencil)"),
         (lambda: lagrangian(lgn.MLPDensity), "MLPDensity is a class", "MLPDensity(...)"),
@@ -722,6 +727,7 @@ CALLS = {
     "EnergyFlow": [
         (lambda: flow(structure="symplectic"), "structure='symplectic'", "lgn.Symplectic()"),
         (lambda: FLOW.rate((Q, V)), "2 fields", "one, u"),
+        (lambda: FLOW.laid_out(Q[:3]), "u has shape (3, 1)", "(5, ...)"),
         (lambda: FLOW.rate(Q), "state", "(u,)"),
         (lambda: flow(oscillator), "takes 2 fields", "lgn.canonical"),
         (lambda: flow(u=Q.tolist()), "u is", "list"),

@@ -139,9 +139,11 @@ class EnergyFlow(nnx.Pytree):
         """Raises ValueError, outside of transformations, where G does not keep its promise along grad H at u."""
         self.structure.check_along(self.gradient(u))
 
-    def laid_out(self, u: Field) -> "EnergyFlow":
-        """The same with its tables as data, for a program that takes it as an argument."""
-        other = jax.tree.map(lambda x: x, self)
+    def laid_out(self, *state: Field) -> "EnergyFlow":
+        """The same with its tables as data, for a program that takes it as an argument. Raises ValueError for what is
+        no state of it."""
+        self.check(*state)
+        (u,), other = state, jax.tree.map(lambda x: x, self)
         other.functional, _ = self.functional.laid_out(self.domain.features, u)
         other.structure, other.domain = self.structure.laid_out(u), self.domain.laid_out()
         return other

@@ -210,9 +210,9 @@ class Lagrangian(nnx.Pytree):
         check_dissipation(self.dissipation, self.forcing.known_at(self.domain.features, t), q, v)
         clamps.check_moving(self.domain.free, self.domain.motion, q, v, t)
 
-    def laid_out(self, q: Field, v: Field) -> "Lagrangian":
+    def laid_out(self, *state: Field) -> "Lagrangian":
         """The same with its tables as data, for a program that takes it as an argument: see `layouts`."""
-        return layouts.laid_out(self, q, v)
+        return layouts.laid_out(self, *state)
 
     def solver_for(self, dim: int) -> Solver:
         """The solver used for states of `dim` degrees of freedom per node."""

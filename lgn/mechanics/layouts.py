@@ -9,12 +9,17 @@ from lgn.solvers.banded import Banded
 from lgn.solvers.choice import Solver, default_solver
 
 
-def laid_out(system, q, v):
+def laid_out(system, *state):
     """The same Lagrangian with its tables as data: one program serves all graphs of the size.
 
     Tables are filled up to a `bucket`, so that the number of edges, of clamps and of unfilled slots may differ a
     little; the number of nodes may not.
+
+    Raises:
+        ValueError: what is no state of the system.
     """
+    system.check(*state)
+    q, v = state
     features = system.domain.features
     functional, found = system.functional.laid_out(features, q, v)
     pattern, counts = _constrained(system.domain, found)

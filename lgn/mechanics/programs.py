@@ -24,7 +24,7 @@ def compiled(method: Method) -> Method:
     @wraps(method)
     def call(self, *arguments, **named):
         fields = arguments[0] if arguments and isinstance(arguments[0], tuple | list) else arguments
-        state = [x for x in fields if np.ndim(x)] if all(map(_is_number, fields)) else []
+        state = [x for x in fields if np.ndim(x)] if all(map(_fits, fields)) else []
         if not state or _traced.transformed():
             return method(self, *arguments, **named)  # which says what is wrong, or is part of a program
         return program(as_argument(self, state), *arguments, **named)
@@ -57,7 +57,6 @@ def as_argument(system, state):
     known = _known.get(system)
     if known and known.shapes == shapes and _same(leaves, known.leaves) and structure == known.structure:
         return known.argument
-    system.check(*state)
     argument = system.laid_out(*state)
     _known[system] = Known(leaves, structure, shapes, argument)
     return argument
@@ -68,5 +67,6 @@ def _same(some, others) -> bool:
     return all(a is b and isinstance(a, jax.Array) for a, b in zip(some, others, strict=False))
 
 
-def _is_number(x) -> bool:
-    return _arguments.is_array(x) or isinstance(x, int | float)
+def _fits(x) -> bool:
+    """Whether it may be a field (node, dim), or a time."""
+    return isinstance(x, int | float) or (_arguments.is_array(x) and x.ndim in (0, 2))

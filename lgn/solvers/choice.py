@@ -52,6 +52,8 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
     """
     _arguments.of_kind("pattern", pattern, Pattern, "matrix.pattern of a BlockMatrix")
     _arguments.whole("dim", dim)
+    if on is not None:
+        _arguments.of_kind("on", on, Backend, "a row of lgn._backends.BACKENDS, or None for the device of jax")
     if pattern.n_node == 1 or pattern.diagonal:
         return {BlockDiagonal(): pattern.n_node * dim**3}
     on, width = on or backend(), (pattern.half_bandwidth + 1) * dim - 1
