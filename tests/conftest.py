@@ -32,6 +32,7 @@ INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
@@ -49,3 +50,20 @@ def pytest_collection_finish():
 def pytest_unconfigure():
     if PROGRAMS:
         shutil.rmtree(PROGRAMS, ignore_errors=True)
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Ctrl-C in a phase of training when it has done so many steps, until `monkeypatch.undo()`."""
+
+    def interrupted(kind, at):
+        advance = kind.advance
+
+        def stopping(phase, problem, state):
+            if phase.done(state) == at:
+                raise KeyboardInterrupt
+            return advance(phase, problem, state)
+
+        monkeypatch.setattr(kind, "advance", stopping)
+
+    return interrupted

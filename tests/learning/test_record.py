@@ -205,15 +205,8 @@ def test_a_write_that_fails_is_a_named_error_and_loses_nothing(finished, tmp_pat
     assert (tmp_path / "metrics.csv").read_text() == (finished[0] / "metrics.csv").read_text()
 
 
-def test_ctrl_c_while_training_is_not_swallowed(finished, tmp_path, monkeypatch):
-    advance = lgn.QuasiNewton.advance
-
-    def interrupted(phase, problem, state):
-        if phase.done(state) == 1:
-            raise KeyboardInterrupt
-        return advance(phase, problem, state)
-
-    monkeypatch.setattr(lgn.QuasiNewton, "advance", interrupted)
+def test_ctrl_c_while_training_is_not_swallowed(finished, tmp_path, monkeypatch, interrupt):
+    interrupt(lgn.QuasiNewton, at=1)
     with pytest.raises(KeyboardInterrupt):
         learn(tmp_path)
     monkeypatch.undo()

@@ -93,18 +93,11 @@ def test_limited_memory_lowers_the_error_and_records_the_loss_of_its_parameters(
     np.testing.assert_allclose(fit.history[-1].loss, lgn.acceleration_loss(fit.system, data), rtol=1e-10)
 
 
-def test_limited_memory_resumes_to_the_same_numbers(data, tmp_path, monkeypatch):
+def test_limited_memory_resumes_to_the_same_numbers(data, tmp_path, monkeypatch, interrupt):
     """Ended by an error in the middle, after a checkpoint of every step."""
     phases = [lgn.LimitedMemory(30)]
     learn = partial(lgn.fit, ring(), data, key=jax.random.key(1), phases=phases, validation=None)
-    advance = lgn.LimitedMemory.advance
-
-    def interrupted(phase, problem, state):
-        if phase.done(state) == 12:
-            raise KeyboardInterrupt
-        return advance(phase, problem, state)
-
-    monkeypatch.setattr(lgn.LimitedMemory, "advance", interrupted)
+    interrupt(lgn.LimitedMemory, at=12)
     with pytest.raises(KeyboardInterrupt):
         learn(folder=tmp_path, checkpoint_seconds=0.0)
     monkeypatch.undo()
