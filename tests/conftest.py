@@ -26,8 +26,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers 
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-DENSITIES = ["inputs", "layers", "mlp", "message_passing", "continuum", "positive", "structured"]
-INNER = ["assembly.block_matrix", "assembly.elements", "graphs.cells", "learning.bfgs", "solvers"]
+DENSITIES = ["inputs", "layers", "mlp", "message_passing", "pairs", "pairings", "star", "curvature", "continuum"]
+DENSITIES += ["positive", "structured"]
+ASSEMBLY = ["block_matrix", "elements", "expanded", "moves", "plans"]
+INNER = ["graphs.cells", "learning.bfgs", "solvers", *(f"assembly.{name}" for name in ASSEMBLY)]
 INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
 

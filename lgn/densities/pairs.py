@@ -67,7 +67,9 @@ class Pairs:
     def __init__(self, pairing: Pairing, inputs: Inputs, near, far):
         self.pairing, self.inputs, self.near, self.far = pairing, inputs, np.array(near, int), np.array(far, int)
 
-    def __call__(self, q: Float[Array, "slot dim"], v: Float[Array, "slot dim"]) -> Float[Array, "pair seen"]:
+    def __call__(
+        self, q: Float[Array | np.ndarray, "slot dim"], v: Float[Array | np.ndarray, "slot rate"]
+    ) -> Float[Array, "pair seen"]:
         """What is seen in one element."""
         return jax.vmap(self.pairing)(*self._states(q, v))
 

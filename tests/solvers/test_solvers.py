@@ -219,6 +219,7 @@ def test_a_matrix_singular_only_as_a_whole_is_reported(solver):
     assert solve(solver, chain, 1, [0 * node, difference], random_force(chain, 1)).status == SINGULAR
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is chosen on a CPU")
 @pytest.mark.parametrize(
     "graph, hops, kind",
     [
