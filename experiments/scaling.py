@@ -132,7 +132,7 @@ def draw(folder: Path, timings: list[Timing]) -> None:
 def measured_elsewhere(config: Config) -> tuple[dict, list]:
     """Figures of other graphs, and of parts that stand in files of their own; rows of the sizes."""
     short = config.quick or config.device_quick
-    lengths = [1000, 4000] if config.quick else [10_000, 1_000_000]
+    lengths = [1000, 4000] if config.quick else [10_000, 100_000, 1_000_000]
     metrics, rows = sizes.figures(lengths, None if short else 10_000_000, config.seed, short)
     metrics |= protocol.in_own_process(latency.figures, short) | message_cost.figures(short, config.seed)
     metrics |= protocol.in_own_process(steps.figures, short)

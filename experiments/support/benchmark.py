@@ -5,9 +5,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
-from flax import nnx
 
 import lgn
 from experiments.support import sizes
@@ -23,19 +21,9 @@ def figures(quick: bool, n: int = 10_000) -> dict[str, float]:
         calls[f"acceleration_{graph}"] = partial(compiled(lgn.Lagrangian.acceleration, *state)[0], *state)
         if graph == "ring":
             calls["energy_ring"] = partial(compiled(lgn.Lagrangian.energy, *state)[0], *state)
-            calls["gradient_ring"] = gradient(*state)
+            calls["gradient_ring"] = sizes.gradient(*state)
     t = interleaved(calls, quick)
     return {name: t[name][0] / t["reference"][0] for name in calls if name != "reference"}
-
-
-def gradient(system, q, v):
-    """A call of a training gradient: of the mean square acceleration, by all parameters."""
-    graph, parameters, rest = nnx.split(system, nnx.Param, ...)
-
-    def loss(parameters, q, v):
-        return jnp.mean(nnx.merge(graph, parameters, rest).acceleration(q, v) ** 2)
-
-    return partial(compiled(jax.grad(loss), parameters, q, v)[0], parameters, q, v)
 
 
 def write(folder: Path, found: dict[str, float]) -> None:

@@ -20,11 +20,12 @@ from lgn.timing import compiled, interleaved, peak_resident_bytes
 
 WIDTH = 64
 SCALE = 0.3  # of q and v, small, so that the mass matrix stays positive definite
-SQUARE = (100, 316, 1000, 3162)  # sides
+MOST_TRAINED = 100_000  # nodes of a graph on which a training gradient is timed
 
 
 class Size(NamedTuple):
-    """Of one acceleration: median seconds, and the fastest call over the floor by the fastest product."""
+    """Of one acceleration: median seconds, and the fastest call over the floor by the fastest product; beside it a
+    training gradient, up to 10^5 nodes."""
 
     graph: str
     nodes: int
@@ -33,6 +34,7 @@ class Size(NamedTuple):
     over_floor: float
     bytes_per_node: float
     iterations: int
+    gradient_seconds_per_node: float | None = None
 
 
 def chain(n: int):
@@ -92,13 +94,27 @@ def measure(graph: str, n: int, seed: int, quick: bool) -> Size:
     executable, _, needed = compiled(lgn.Lagrangian.acceleration, system, q, v)
     inputs, kernel = jnp.ones((60_000, WIDTH)), jnp.ones((WIDTH, WIDTH))
     product = partial(compiled(jnp.matmul, inputs, kernel)[0], inputs, kernel)
-    t = interleaved({"product": product, "lgn": partial(executable, system, q, v)}, quick)
+    calls = {"product": product, "lgn": partial(executable, system, q, v)}
+    if n <= MOST_TRAINED:
+        calls["gradient"] = gradient(system, q, v)
+    t = interleaved(calls, quick)
     slots = lgn.node_stencil(system.graph).slots
     floor = len(q) * flops(slots) * t["product"][1] / (2 * inputs.size * WIDTH)
     over = np.nan if graph == "random" else t["lgn"][1] / floor
     found = jax.jit(lgn.Lagrangian.solve)(system, q, v)
     assert int(found.status) == 0, f"{graph} of {n}: status {int(found.status)}"
-    return Size(graph, len(q), t["lgn"][0], t["lgn"][0] / len(q), over, needed / len(q), int(found.iterations))
+    trained = t["gradient"][0] / len(q) if "gradient" in t else None
+    return Size(graph, len(q), t["lgn"][0], t["lgn"][0] / len(q), over, needed / len(q), int(found.iterations), trained)
+
+
+def gradient(system, q, v):
+    """A call of a training gradient: of the mean square acceleration, by all parameters."""
+    graph, parameters, rest = nnx.split(system, nnx.Param, ...)
+
+    def loss(parameters, q, v):
+        return jnp.mean(nnx.merge(graph, parameters, rest).acceleration(q, v) ** 2)
+
+    return partial(compiled(jax.grad(loss), parameters, q, v)[0], parameters, q, v)
 
 
 def resident_bytes_per_node(graph: str, n: int, seed: int) -> float:
@@ -120,12 +136,17 @@ def figures(sizes: list[int], largest: int | None, seed: int, quick: bool) -> tu
         f"per_node_growth_{graph}": found[graph, last].seconds_per_node / found[graph, sizes[0]].seconds_per_node
         for graph in GRAPHS
     }
+    figures |= {f"gradient_over_acceleration_{graph}": _over(found[graph, sizes[0]]) for graph in GRAPHS}
     if largest:
         figures |= {
             f"resident_bytes_per_node_{graph}": protocol.in_own_process(resident_bytes_per_node, graph, largest, seed)
             for graph in ("ring", "2d")
         }
     return figures, rows
+
+
+def _over(size: Size) -> float:
+    return size.gradient_seconds_per_node / size.seconds_per_node
 
 
 def _joined(n: int, pairs):
