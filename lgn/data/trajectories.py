@@ -1,12 +1,19 @@
 """Trajectories: states and windows to learn from, and the motions that come out."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lgn import _arrays
+from lgn.data.contents import NOTHING, field_names
 from lgn.data.marks import check_samples, known
+from lgn.data.netcdf import dataset
+from lgn.data.packing import packed
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class States(NamedTuple):
@@ -154,13 +161,27 @@ class Trajectory(NamedTuple):
         """Field, of first order in time."""
         return self._field("u")
 
+    def to_xarray(self, of: Any = None, units: Mapping[str, str] = NOTHING) -> "xarray.Dataset":
+        """A Dataset of xarray: the fields over time, node and dim, everything else over time.
+
+        Args:
+            of: the system that moved, or its graph; the positions of the nodes become a coordinate.
+            units: name of a field, such as "t" or "q" -> unit, as text.
+
+        Raises:
+            ImportError: xarray is not installed.
+            ValueError: a graph of another number of nodes, units of what is not there.
+
+        Example:
+            >>> import numpy as np, lgn
+            >>> motion = lgn.Trajectory(np.arange(3.0), (np.zeros((3, 5, 1)),), np.ones(3), np.zeros(3))
+            >>> dict(motion.to_xarray(units={"t": "s"}).u.sizes)
+            {'time': 3, 'node': 5, 'dim': 1}
+        """
+        return dataset(packed("to_xarray", self, of, units))
+
     def _field(self, name):
         names = field_names(len(self.state))
         if name not in names:
             raise AttributeError(f"a trajectory of states ({', '.join(names)}) has no {name}")
         return self.state[names.index(name)]
-
-
-def field_names(count: int) -> tuple[str, ...]:
-    """What the fields of a state of `count` fields are called."""
-    return {1: ("u",), 2: ("q", "v")}.get(count) or tuple(f"state[{i}]" for i in range(count))

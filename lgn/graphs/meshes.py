@@ -1,6 +1,6 @@
 """Meshes: graphs of the vertices of triangles, quadrilaterals, tetrahedra and the like."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -96,20 +96,34 @@ def from_meshio(path: str | Path) -> jraph.GraphsTuple:
         mesh = meshio.read(path)
     except (meshio.ReadError, SystemExit) as error:  # meshio exits where no reader of the suffix succeeds
         raise ValueError(f"from_meshio: meshio cannot read {path}; is it whole, and is its suffix right?") from error
-    space = max((MESHIO.get(block.type, 0) for block in mesh.cells), default=0)
-    blocks = [block for block in mesh.cells if MESHIO.get(block.type) == space]
-    if len({block.type for block in blocks}) != 1:
-        found = ", ".join(sorted({block.type for block in mesh.cells})) or "none"
-        raise ValueError(f"from_meshio: {path} holds cells {found}; expected one kind of {', '.join(MESHIO)}")
-    corners = np.concatenate([block.data for block in blocks])
-    used = np.unique(corners)
-    place = mesh.points[used]
+    return from_blocks(f"from_meshio: {path}", mesh.points, mesh.cells)
+
+
+def from_blocks(caller: str, points: np.ndarray, blocks: Sequence) -> jraph.GraphsTuple:
+    """The graph of points and blocks of cells of meshio, see `from_meshio`."""
+    kind, corners = domain(caller, blocks)
+    used, space = np.unique(corners), MESHIO[kind]
+    place = points[used]
     if np.ptp(place[:, space:], axis=0).max(initial=0) > 1e-12 * np.ptp(place):
         raise ValueError(
-            f"from_meshio: {path} holds {blocks[0].type} cells that do not lie in the first {space} coordinates; "
-            f"curved or tilted meshes are not supported: rotate the points, or mesh a domain of that dimension"
+            f"{caller} holds {kind} cells that do not lie in the first {space} coordinates; curved or tilted meshes "
+            f"are not supported: rotate the points, or mesh a domain of that dimension"
         )
     return from_mesh(place[:, :space], np.searchsorted(used, corners))
+
+
+def domain(caller: str, blocks: Sequence) -> tuple[str, np.ndarray]:
+    """Of blocks of cells of meshio the kind of the highest dimension, and its cells (cell, corner).
+
+    Raises:
+        ValueError: no supported cells, or two kinds of the same dimension.
+    """
+    space = max((MESHIO.get(block.type, 0) for block in blocks), default=0)
+    found = [block for block in blocks if MESHIO.get(block.type) == space]
+    if len({block.type for block in found}) != 1:
+        kinds = ", ".join(sorted({block.type for block in blocks})) or "none"
+        raise ValueError(f"{caller} holds cells {kinds}; expected one kind of {', '.join(MESHIO)}")
+    return found[0].type, np.concatenate([block.data for block in found])
 
 
 def _check_topology(place, corners) -> None:

@@ -1,0 +1,191 @@
+"""NetCDF: datasets of xarray, whose variables have names, axes, coordinates and units, and their files."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jraph
+import numpy as np
+
+from lgn.data.contents import AXES, Choice, Contents, agreed, axes, find, missing, plain, whole
+from lgn.data.lazy import Lazy, Source, pieces, stacked
+from lgn.graphs.arrays import from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    import xarray
+
+TIMES, TRIALS, COMPONENTS = ("time", "t"), ("trial", "sample", "trajectory"), "dim"
+ENGINES = {b"CDF": "scipy", b"\x89HDF": "h5netcdf"}  # by the first bytes of a file
+
+
+def dataset(contents: Contents) -> "xarray.Dataset":
+    """Variables by the names of fields, over the axes time, sample, node and dim; times and places are coordinates."""
+    xarray = _xarray("to_xarray")
+    variables: dict[str, Any] = {}
+    for name, x in contents.fields.items():
+        own = axes(contents.kind, name, len(x.shape))
+        unit = {"units": contents.units[name]} if name in contents.units else {}
+        variables["time" if own == ("time",) and name == "t" else name] = (own, np.asarray(x), unit)
+    coordinates = {name: variables.pop(name) for name in ("time",) if name in variables}
+    place = None if contents.graph is None else contents.graph.nodes.get("position")
+    if place is not None:
+        coordinates["position"] = (("node", "space"), np.asarray(place), {})
+    about = {**contents.attributes, "lgn_kind": contents.kind}
+    about |= {f"units_{name}": unit for name, unit in contents.units.items() if name not in contents.fields}
+    if contents.names:
+        about["lgn_names"] = list(contents.names)
+    return xarray.Dataset(variables, coordinates, about)
+
+
+def write(path: Path, contents: Contents) -> None:
+    """A file of netCDF 4, and in it the graph as a group `graph`."""
+    xarray = _xarray(path.name)
+    large = {name: x for name, x in contents.fields.items() if isinstance(x, Lazy)}
+    small = {name: x for name, x in contents.fields.items() if name not in large}
+    with whole(path) as part:
+        dataset(contents._replace(fields=small)).to_netcdf(part, engine="h5netcdf")
+        _in_pieces(part, large, contents)
+        if contents.graph is not None:
+            found = to_arrays(contents.graph)
+            arrays = {name: ([f"{name}_{i}" for i in range(x.ndim)], x) for name, x in found.items()}
+            xarray.Dataset(arrays).to_netcdf(part, mode="a", group="graph", engine="h5netcdf")
+
+
+def _in_pieces(path, large, contents) -> None:
+    """Fields that may be larger than memory, into a file that is there."""
+    import h5netcdf
+
+    with h5netcdf.File(path, "a") as file:
+        for name, x in large.items():
+            own = axes(contents.kind, name, len(x.shape))
+            for axis, size in zip(own, x.shape, strict=True):
+                if axis not in file.dimensions:
+                    file.dimensions[axis] = size
+            variable = file.create_variable(name, own, x.dtype)
+            if name in contents.units:
+                variable.attrs["units"] = contents.units[name]
+            for start, stop in pieces(x):
+                variable[start:stop] = x[start:stop]
+
+
+def read(path: Path, choice: Choice) -> Contents:
+    """A recording whose variables stay in the file; States, Windows and Trajectories that `write` made in memory."""
+    with opened(path) as data:
+        kind = str(data.attrs.get("lgn_kind", "Recording"))
+        if kind not in AXES:
+            raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
+        attributes = {str(name): plain(x) for name, x in data.attrs.items() if name != "lgn_kind"}
+        units = {str(name): str(x.attrs["units"]) for name, x in data.variables.items() if "units" in x.attrs}
+        units |= {name[6:]: attributes.pop(name) for name in list(attributes) if name.startswith("units_")}
+        if kind != "Recording" and not choice.made:
+            found = {str(name): x.values for name, x in data.variables.items() if name != "position"}
+            found = {"t" if name == "time" else name: x for name, x in found.items()}
+            units = {"t" if name == "time" else name: unit for name, unit in units.items()}
+            return Contents(kind, found, (), agreed(path, units, choice.units, found), attributes)
+        found, chosen = _recording(path, data, choice)
+        time = chosen.pop("t")[0]
+        ours = {"t": time, "q": chosen["q"][0], "v": chosen["v"][0] if chosen["v"] else time}
+        units |= {name: units[key] for name, key in ours.items() if key in units and name in found}
+        if "lgn_kind" in data.attrs:
+            units.pop("time", None)  # what netCDF calls our t
+        names = tuple(attributes.pop("lgn_names", [] if "lgn_kind" in data.attrs else chosen["q"]))
+        units = agreed(path, units, choice.units, {*found, *map(str, data.variables)})
+        return Contents("Recording", found, names, units, attributes)
+
+
+def read_graph(path: Path) -> jraph.GraphsTuple:
+    """The graph that `write` was told."""
+    try:
+        with opened(path, "graph") as data:
+            return from_arrays({str(name): x.values for name, x in data.variables.items()})
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"read_graph: {path.name} holds no graph; write it with lgn.write(path, ..., of=graph)"
+        ) from error
+
+
+def opened(path: Path, group: str | None = None) -> "xarray.Dataset":
+    """The file, or a group in it, for reading; nothing of it is in memory yet."""
+    xarray = _xarray(path.name)
+    if not path.is_file():
+        raise FileNotFoundError(f"read: {path} is no longer there")
+    with path.open("rb") as file:
+        start = file.read(4)
+    engine = next((name for first, name in ENGINES.items() if start.startswith(first)), None)
+    if engine is None:
+        raise ValueError(f"read: {path.name} is no netCDF file; give its true ending")
+    return xarray.open_dataset(path, engine=engine, decode_times=False, group=group)
+
+
+def _xarray(name) -> Any:
+    try:
+        import h5netcdf  # noqa: F401
+        import xarray
+    except ImportError as error:
+        raise missing("data", name, "xarray and h5netcdf") from error
+    return xarray
+
+
+def _recording(path, data, choice) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Fields of a recording, and the names of the variables that they are."""
+    there = [str(name) for name in data.variables]
+    time = choice.time or next((name for name in TIMES if name in there), "time")
+    along = data[find(f"read: {path.name}", "variable", there, time)].dims[-1:]
+    if not along:
+        raise ValueError(f"read: {time!r} of {path.name} is a single number; expected times along an axis")
+    trial = choice.trial or next((name for name in TRIALS if name in data.dims or name in there), None)
+    if trial is not None and trial not in data.dims:
+        find(f"read: {path.name}", "axis or variable", [*there, *map(str, data.dims)], trial)
+    by = (trial,) if trial in data.dims else ()
+    varying = [str(name) for name, x in data.data_vars.items() if along[0] in x.dims and x.dtype.kind in "biuf"]
+    varying = [name for name in varying if name not in (time, trial)]
+    chosen: dict[str, list[str]] = {"t": [time]}
+    for name, wanted in (("v", choice.v), ("q", choice.q)):
+        ours = [name] if "lgn_kind" in data.attrs and name in varying else []
+        keys = ours if wanted is None else wanted
+        chosen[name] = [find(f"read: {path.name}", f"variable along {along[0]!r}", varying, str(key)) for key in keys]
+    chosen["q"] = chosen["q"] or [key for key in varying if key not in chosen["v"]]
+    if not chosen["q"]:
+        raise ValueError(f"read: {path.name} has no variable along {along[0]!r}; it has {', '.join(there)}")
+    trials, times = math.prod(data.sizes[name] for name in by), data.sizes[along[0]]
+    t = data[time].transpose(..., *along).values
+    found: dict[str, Any] = {"t": np.broadcast_to(t, (trials, times)).ravel().astype(float)}
+    for name in "qv":
+        if chosen[name]:
+            found[name] = _stacked(path, data, chosen[name], by, along, trials, times)
+    if by:
+        found["trial"] = np.repeat(np.arange(trials), times)
+    elif trial is not None:
+        found["trial"] = data[trial].values
+    return found, chosen
+
+
+def _stacked(path, data, names, by, along, trials, times) -> Lazy:
+    """Variables side by side: what is no trial, time or component is an axis of nodes."""
+    nodes = {
+        name: {axis: size for axis, size in data[name].sizes.items() if axis not in (*by, *along, COMPONENTS)}
+        for name in names
+    }
+    first = next(iter(nodes.values()))
+    for name, found in nodes.items():
+        if set(by) - set(data[name].dims) or found != first:
+            raise ValueError(
+                f"read: {name!r} of {path.name} has axes {dict(data[name].sizes)}, and {names[0]!r} "
+                f"{dict(data[names[0]].sizes)}; expected the same: choose what belongs together by q= and v="
+            )
+    count = math.prod(first.values())
+    return stacked([_source(path, data[name], by, along, count) for name in names], trials, times, count)
+
+
+def _source(path, variable, by, along, count) -> Source:
+    name, components = variable.name, variable.sizes.get(COMPONENTS, 1)
+    last = (COMPONENTS,) * (COMPONENTS in variable.dims)
+
+    def rows(parts):
+        with opened(path) as data:
+            x = data[name].transpose(*by, *along, ..., *last)
+            for trial, start, stop in parts:
+                part = x[(trial,) * len(by) + (slice(start, stop),)].values
+                yield part.reshape(stop - start, count, components)
+
+    return Source(rows, components, variable.dtype)

@@ -1,0 +1,172 @@
+"""Series: fields on a mesh or along the edges of a graph, over time, which ParaView plays; see `xdmf` and `vtk`."""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jraph
+import numpy as np
+
+from lgn.data.contents import FIELD, Choice, Contents, agreed, axes, find, missing
+from lgn.data.lazy import Source, stacked
+from lgn.graphs.edges import distinct, from_pairs
+from lgn.graphs.meshes import MESHIO, domain, from_blocks
+
+
+class Series(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        times: (time,).
+        points: (point, 2 or 3).
+        blocks: cells, as meshio has them.
+        steps: numbers of times -> the fields at the points, by name, at each.
+        about: name to value, of `Information`.
+    """
+
+    times: np.ndarray
+    points: np.ndarray
+    blocks: list
+    steps: Callable[[Iterable[int]], Iterator[dict[str, np.ndarray]]]
+    about: dict[str, Any]
+
+
+Opener = Callable[[Path], Series]
+
+
+def read(opened: Opener, path: Path, choice: Choice) -> Contents:
+    """A recording whose fields stay in the file: `q` and `v`, or `u`, of a file with these alone, else all are q."""
+    series = _opened(opened, path)
+    there = next(series.steps([0]))
+    if not there:
+        raise ValueError(f"read: {path.name} has no field at the points of its mesh; data of cells are not read")
+    if choice.time is not None or choice.trial is not None:
+        raise ValueError(f"read: {path.name} is one trial over the times that it says; leave time= and trial= out")
+    ours = (
+        {"q": [name for name in "qu" if name in there], "v": ["v"] * ("v" in there)} if set(there) <= set("quv") else {}
+    )
+    fields: dict[str, Any] = {"t": series.times}
+    _, corners = domain(f"read: {path.name}", series.blocks)
+    used = np.unique(corners)
+    for name, wanted in (("v", choice.v), ("q", choice.q)):
+        keys = ours.get(name, []) if wanted is None else wanted
+        keys = [find(f"read: {path.name}", "field", there, str(key)) for key in keys]
+        keys = keys or [key for key in there if name == "q" and key not in (choice.v or ())]
+        if keys:
+            sources = [_source(path, series, key, there[key], used) for key in keys]
+            fields[name] = stacked(sources, 1, len(series.times), len(used))
+        if name == "q":
+            names = () if ours and choice.q is None else tuple(keys)
+    units = {name[6:]: str(series.about[name]) for name in series.about if name.startswith("units_")}
+    about = {name: x for name, x in series.about.items() if not name.startswith("units_")}
+    return Contents("Recording", fields, names, agreed(path, units, choice.units, {*fields, *there}), about)
+
+
+def read_graph(opened: Opener, path: Path) -> jraph.GraphsTuple:
+    """Of the cells, or of the edges where a graph was written."""
+    series = _opened(opened, path)
+    kind, corners = domain(f"read_graph: {path.name}", series.blocks)
+    wide = np.flatnonzero(np.ptp(series.points, axis=0) > 0)
+    if kind != "line" or wide.tolist() in ([], [0]):
+        return from_blocks(f"read_graph: {path.name}", series.points, series.blocks)
+    used = np.unique(corners)
+    place = series.points[used][:, : wide[-1] + 1]
+    return from_pairs(len(used), distinct(np.searchsorted(used, corners), len(used)), place)
+
+
+def write(written: Callable, path: Path, contents: Contents) -> None:
+    """The fields over time, and the mesh of the graph, or its edges as lines."""
+    fields = {name: x for name, x in contents.fields.items() if axes(contents.kind, name, len(x.shape)) == FIELD}
+    if "t" not in contents.fields or not fields or len(np.unique(contents.fields.get("trial", 0))) > 1:
+        raise ValueError(
+            f"write: {contents.kind} to {path.name}: a series is one motion along time, a Trajectory or a Recording of "
+            f"one trial; files *.h5 and *.nc hold the others"
+        )
+    if contents.graph is None or "position" not in contents.graph.nodes:
+        raise ValueError(
+            f"write: {path.name} needs the places of the nodes; give of= a system or a graph with positions"
+        )
+    _meshio(path)
+    points, cells = _mesh(contents.graph)
+    about = {**contents.attributes, **{f"units_{name}": unit for name, unit in contents.units.items()}}
+
+    def steps():
+        for i, t in enumerate(np.asarray(contents.fields["t"])):
+            rows = ((name, np.asarray(x[i : i + 1])[0]) for name, x in fields.items())
+            yield float(t), {name: np.ascontiguousarray(x[:, 0] if x.shape[1] == 1 else x) for name, x in rows}
+
+    written(path, points, cells, steps(), about)
+
+
+def _mesh(graph) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
+    """Points in 3D, and cells; of edges those that do not go round a periodic axis."""
+    place = np.asarray(graph.nodes["position"], float)
+    if place.shape[1] > 3:
+        raise ValueError(f"write: positions of {place.shape[1]} coordinates; a mesh file holds 1 to 3")
+    points = np.pad(place, [(0, 0), (0, 3 - place.shape[1])])
+    cells = graph.globals.get("cells")
+    if cells is not None:
+        corners = {"line": 2, "triangle": 3, "quad": 4, "tetra": 4, "hexahedron": 8}
+        kind = next(
+            name for name, space in MESHIO.items() if (space, corners[name]) == (place.shape[1], cells.shape[1])
+        )
+        return points, [(kind, np.asarray(cells, np.int64))]
+    i, j = np.asarray(graph.senders, np.int64), np.asarray(graph.receivers, np.int64)
+    near = np.isclose(place[i] - place[j], graph.edges["offset"]).all(1) & (i < j)
+    return points, [("line", np.stack([i[near], j[near]], 1))]
+
+
+def _source(path, series, name, first, used) -> Source:
+    def rows(parts):
+        for _, start, stop in parts:
+            steps = [
+                fields[find(f"read: {path.name}", "field at a later time", fields, name)]
+                for fields in series.steps(range(start, stop))
+            ]
+            wrong = [x.shape for x in steps if x.shape != first.shape]
+            if wrong:
+                raise ValueError(
+                    f"read: {name!r} of {path.name} has shape {first.shape}, later {wrong[0]}: its mesh changes"
+                )
+            yield np.reshape([x[used] for x in steps], (stop - start, len(used), -1))
+
+    return Source(rows, int(np.prod(first.shape[1:])), first.dtype)
+
+
+def _opened(opened, path) -> Series:
+    meshio = _meshio(path)
+    try:
+        return opened(path)
+    except (ET.ParseError, meshio.ReadError, SystemExit, KeyError, OSError, ValueError) as error:
+        raise ValueError(
+            f"read: {path.name} is no series over time that meshio can read ({type(error).__name__}: {error}); of a "
+            f"mesh alone, lgn.from_meshio makes the graph"
+        ) from error
+
+
+def _meshio(path) -> Any:
+    try:
+        import h5py  # noqa: F401
+        import meshio
+    except ImportError as error:
+        raise missing("mesh,data", path.name, "meshio and h5py") from error
+    return meshio
+
+
+def inform(element, about) -> None:
+    """Attributes as elements `Information`, which readers pass over."""
+    for name, x in about.items():
+        ET.SubElement(element, "Information", Name=name, Value=json.dumps(x))
+
+
+def information(element) -> dict[str, Any]:
+    """What `inform` wrote, or others."""
+    found = {}
+    for x in element.findall("Information"):
+        try:
+            found[x.get("Name", "")] = json.loads(x.get("Value", "null"))
+        except ValueError:
+            found[x.get("Name", "")] = x.get("Value")
+    return found

@@ -1,0 +1,208 @@
+"""Well: HDF5 in the layout of The Well, a collection of simulations, so that its readers read ours and ours its.
+
+Fields are (trajectory, time, x, y, ..., component), in groups by what they are: t0_fields of scalars, t1_fields of
+vectors, t2_fields of tensors. A lattice has its own axes, any other graph one axis `node`. What the layout has no place
+for, masks and the graph, stands in a group `lgn`, which readers of The Well pass over.
+
+Source: https://polymathic-ai.org/the_well/data_format; Ohana et al., The Well, NeurIPS 2024, arXiv 2412.00568.
+"""
+
+import math
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jraph
+import numpy as np
+
+from lgn.data.contents import AXES, Choice, Contents, agreed, find, missing, plain, text
+from lgn.data.lazy import Lazy, Source, stacked
+from lgn.graphs.arrays import from_arrays
+from lgn.graphs.lattices import lattice
+
+ORDERS = ("t0_fields", "t1_fields", "t2_fields")
+STRUCTURE = {"dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters", "lgn_kind"}
+
+
+class Extent(NamedTuple):
+    """How many trajectories and times a file holds, and its axes in space by their names."""
+
+    trials: int
+    times: int
+    space: dict[str, int]
+
+    @property
+    def nodes(self) -> int:
+        """Points of the grid."""
+        return math.prod(self.space.values())
+
+
+def read(path: Path, choice: Choice) -> Contents:
+    """A recording whose fields stay in the file; States, Windows and Trajectories that `write` made in memory."""
+    with opened(path) as file:
+        extent, fields = _extent(path, file), _fields(file)
+        kind = text(file.attrs.get("lgn_kind", "Recording"))
+        if kind not in AXES:
+            raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
+        units = _units(file, fields)
+        attributes = {name: plain(x) for name, x in file.attrs.items() if name not in STRUCTURE}
+        if kind != "Recording" and not choice.made:
+            found = _samples(path, file, kind, extent, fields)
+            return Contents(kind, found, (), agreed(path, units, choice.units, found), attributes)
+        found, chosen = _recording(path, file, extent, fields, choice)
+        units |= {name: units[keys[0]] for name, keys in chosen.items() if keys and keys[0] in units}
+        theirs = (
+            [] if "lgn_kind" in file.attrs else [x for key in chosen["q"] for x in _components(fields[key], extent)]
+        )
+        names = tuple(map(str, attributes.pop("lgn_names", theirs)))
+        return Contents("Recording", found, names, agreed(path, units, choice.units, {*found, *fields}), attributes)
+
+
+def read_graph(path: Path) -> jraph.GraphsTuple:
+    """The graph that `write` was told, or the lattice of an even grid."""
+    with opened(path) as file:
+        if "lgn/graph" in file:
+            return from_arrays({name: x[()] for name, x in file["lgn/graph"].items()})
+        extent = _extent(path, file)
+        places = [np.asarray(file["dimensions"][name][()], float) for name in extent.space]
+        ends = [x.attrs for x in file.get("boundary_conditions", {}).values()]
+        wraps = {
+            text(a)
+            for x in ends
+            if text(x["bc_type"]).upper() == "PERIODIC"
+            for a in np.atleast_1d(x["associated_dims"])
+        }
+    steps = [np.diff(x) for x in places]
+    for name, x, step in zip(extent.space, places, steps, strict=True):
+        if x.ndim != 1 or not step.size or not (step > 0).all() or np.ptp(step) > 1e-3 * step.mean():
+            raise ValueError(
+                f"read_graph: axis {name!r} of {path.name} is not even, so that it is no lattice; give from_edges"
+            )
+    graph = lattice(
+        tuple(extent.space.values()), [float(x.mean()) for x in steps], [name in wraps for name in extent.space]
+    )
+    return graph._replace(nodes={**graph.nodes, "position": graph.nodes["position"] + [x[0] for x in places]})
+
+
+def opened(path: Path) -> Any:
+    """The file, for reading."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise missing("data", path.name, "h5py") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"read: {path} is no longer there")
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"read: {path.name} is no HDF5 file; give its true ending")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"read: {path.name} is no whole HDF5 file ({error}); was it copied to its end?") from error
+
+
+def _extent(path, file) -> Extent:
+    lacking = [name for name in ("dimensions", "t0_fields", "t1_fields", "t2_fields") if name not in file]
+    if "dimensions" in lacking or len(lacking) > 2 or "n_trajectories" not in file.attrs:
+        raise ValueError(
+            f"read: {path.name} is not in the layout of The Well, which has groups dimensions and {', '.join(ORDERS)} "
+            f"and an attribute n_trajectories; it holds {', '.join(file) or 'nothing'}. Read it with h5py, and give "
+            f"lgn.Recording(t, q)"
+        )
+    dimensions = file["dimensions"]
+    axes = [text(x) for x in np.atleast_1d(_said(path, dimensions, "spatial_dims"))]
+    for name in ("time", *axes):
+        find(f"read: {path.name}", "dataset of 'dimensions'", dimensions, name)
+    space = {name: dimensions[name].shape[-1] for name in axes}
+    return Extent(int(file.attrs["n_trajectories"]), dimensions["time"].shape[-1], space)
+
+
+def _said(path, thing, name) -> Any:
+    """An attribute that must be there."""
+    return thing.attrs[find(f"read: {path.name}", f"attribute of {thing.name!r}", thing.attrs, name)]
+
+
+def _fields(file) -> dict[str, Any]:
+    """Datasets of fields by their names, those of scalars first; within a group in the order of `field_names`."""
+    found: dict[str, Any] = {}
+    for order in (name for name in ORDERS if name in file):
+        names = [text(x) for x in np.atleast_1d(file[order].attrs.get("field_names", list(file[order])))]
+        found |= {name: file[order][name] for name in names if name in file[order]}
+    return found
+
+
+def _recording(path, file, extent, fields, choice) -> tuple[dict, dict[str, list[str]]]:
+    """Fields of a recording, and the names of those that q and v are: chosen, marked by `write`, or all that vary."""
+    varying = [key for key, x in fields.items() if x.attrs.get("time_varying", True)]
+    chosen = {}
+    for name, wanted in (("v", choice.v), ("q", choice.q)):
+        marked = [key for key in varying if text(fields[key].attrs.get("lgn_field", "")) == name]
+        keys = marked if wanted is None else wanted
+        chosen[name] = [find(f"read: {path.name}", "field that varies in time", varying, str(key)) for key in keys]
+    chosen["q"] = chosen["q"] or [key for key in varying if key not in chosen["v"]]
+    if not chosen["q"]:
+        raise ValueError(f"read: {path.name} has no field that varies in time; it has {', '.join(fields) or 'none'}")
+    time = file["dimensions"][
+        find(f"read: {path.name}", "dataset of 'dimensions'", file["dimensions"], choice.time or "time")
+    ][()]
+    found: dict[str, Any] = {"t": np.broadcast_to(time, (extent.trials, extent.times)).ravel().astype(float)}
+    found |= {name: _stacked(path, extent, [fields[key] for key in keys]) for name, keys in chosen.items() if keys}
+    if choice.trial is not None:
+        raise ValueError(f"read: the trials of {path.name} are its {extent.trials} trajectories; leave trial= out")
+    numbers = file["lgn/trial"][()] if "lgn/trial" in file else np.arange(extent.trials)
+    if extent.trials > 1 or "lgn/trial" in file:
+        found["trial"] = np.repeat(numbers, extent.times)
+    return found, chosen
+
+
+def _samples(path, file, kind, extent, fields) -> dict[str, Any]:
+    parts: dict[str, list] = {}
+    for x in fields.values():
+        parts.setdefault(text(_said(path, x, "lgn_field")), []).append(x)
+    whole = (extent.trials, extent.times, extent.nodes)
+    shape = {"States": whole[::2], "Windows": whole, "Trajectory": whole[1:]}[kind]
+    found = {name: _stacked(path, extent, of_one)[:].reshape(*shape, -1) for name, of_one in parts.items()}
+    found |= {name: x[()] for name, x in file["scalars"].items() if "lgn_field" in x.attrs}
+    found |= {name: x[()] for name, x in file["lgn"].items() if name != "graph"} if "lgn" in file else {}
+    return found | ({"t": file["dimensions/time"][()]} if kind == "Trajectory" else {})
+
+
+def _stacked(path, extent, datasets) -> Lazy:
+    return stacked([_source(path, extent, x) for x in datasets], extent.trials, extent.times, extent.nodes)
+
+
+def _source(path, extent, dataset) -> Source:
+    """A field, repeated along axes in space along which it does not vary."""
+    name, by_trial = dataset.name, bool(dataset.attrs.get("sample_varying", True))
+    varies = [bool(x) for x in np.atleast_1d(dataset.attrs.get("dim_varying", [True] * len(extent.space)))]
+    grid = tuple(size for size, vary in zip(extent.space.values(), varies, strict=True) if vary)
+    expected = (extent.trials,) * by_trial + (extent.times,) + grid
+    if dataset.shape[: len(expected)] != expected:
+        raise ValueError(f"read: {name} of {path.name} has shape {dataset.shape}; expected {expected} and components")
+    components = math.prod(dataset.shape[len(expected) :])
+    narrow = [size if vary else 1 for size, vary in zip(extent.space.values(), varies, strict=True)]
+
+    def rows(parts):
+        with opened(path) as file:
+            for trial, start, stop in parts:
+                x = file[name][(trial,) * by_trial + (slice(start, stop),)].reshape(-1, *narrow, components)
+                yield np.broadcast_to(x, (len(x), *extent.space.values(), components)).reshape(len(x), -1, components)
+
+    return Source(rows, components, dataset.dtype)
+
+
+def _components(dataset, extent) -> list[str]:
+    """Names of the components of a field, such as velocity_x."""
+    name, order = dataset.name.split("/")[-1], int(dataset.name.strip("/")[1])
+    return ["_".join([name, "".join(axes)]) if order else name for axes in product(extent.space, repeat=order)]
+
+
+def _units(file, fields) -> dict[str, str]:
+    scalars = dict(file["scalars"].items()) if "scalars" in file else {}
+    known = {"t": file["dimensions/time"], **scalars, **fields}
+    found = {name: text(x.attrs["units"]) for name, x in known.items() if "units" in x.attrs}
+    marks = {
+        text(x.attrs["lgn_field"]): found[name]
+        for name, x in fields.items()
+        if name in found and "lgn_field" in x.attrs
+    }
+    return found | marks
