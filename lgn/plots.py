@@ -99,12 +99,8 @@ def mesh(ax, points, cells, values, title: str = "", limit: float | None = None,
 
 def energy(ax, t, energies: Mapping[str, ArrayLike], title: str = "energy"):
     """|E / E_0 - 1| against time on a logarithmic axis, one line a name."""
-    for name, values in energies.items():
-        change = np.abs(np.asarray(values) / np.asarray(values)[0] - 1)
-        ax.semilogy(t[1:], np.maximum(change[1:], 1e-17), label=name)  # log of an exact 0
-    ax.set(title=title, xlabel="time", ylabel="|E / E(0) - 1|")
-    ax.legend(frameon=False)
-    return ax
+    change = {name: np.abs(np.asarray(values) / np.asarray(values)[0] - 1) for name, values in energies.items()}
+    return errors(ax, t, change, title, "|E / E(0) - 1|")
 
 
 def energies(ax, motion, true_energy, title: str = "energy of the learned motion"):
@@ -112,26 +108,37 @@ def energies(ax, motion, true_energy, title: str = "energy of the learned motion
     return energy(ax, motion.t, {"true energy": true_energy, "learned energy": motion.energy}, title)
 
 
-def errors(ax, t, series: dict[str, np.ndarray], title: str = "error"):
+def errors(ax, t, series: dict[str, np.ndarray], title: str = "error", label: str = "|q - exact| / |exact|"):
     """Relative errors against time on a logarithmic axis, one line a name."""
     for name, values in series.items():
         ax.semilogy(t[1:], np.maximum(np.asarray(values)[1:], 1e-17), label=name)
-    ax.set(title=title, xlabel="time", ylabel="|q - exact| / |exact|")
+    ax.set(title=title, xlabel="time", ylabel=label)
     ax.legend(frameon=False)
     return ax
 
 
 def history(ax, rows, title: str = "training"):
-    """Root of the training loss against iterations, one line a phase."""
+    """Root of the training loss against iterations, one line a phase, and dots for held-out data."""
     start = 0
     for phase in dict.fromkeys(row.phase for row in rows):
-        steps = [row.step for row in rows if row.phase == phase]
-        losses = [np.sqrt(row.loss) for row in rows if row.phase == phase]
-        ax.semilogy(start + np.array(steps), losses, label=phase)
-        start += max(steps, default=0)
-    ax.set(title=title, xlabel="iteration", ylabel="relative error on the training data")
+        step, loss, held_out = np.transpose([row[1:] for row in rows if row.phase == phase])
+        (line,) = ax.semilogy(start + step, np.sqrt(loss), label=phase)
+        ax.semilogy(start + step, np.sqrt(held_out), ".", color=line.get_color())
+        start += step.max()
+    ax.set(title=title, xlabel="iteration", ylabel="relative error")
     ax.legend(frameon=False)
     return ax
+
+
+def learning(axes, report):
+    """A `LearningReport` on three axes: its history, M, and how far given states are; dotted, the largest of data."""
+    history(axes[0], report.history)
+    axes[1].set(title="mass matrix", xlabel="state", ylabel="largest over smallest pivot")
+    axes[2].set(title="reach", xlabel="state", ylabel="distance to the training data")
+    axes[1].semilogy(report.mass.condition if report.mass else [], ".")
+    axes[2].semilogy(report.reach.distance if report.reach else [], ".")
+    axes[2].axhline(report.reach.own_largest if report.reach else np.nan, color="k", ls=":", lw=1)
+    return axes
 
 
 def phase(ax, q, v, title: str = "", label: str = "", style: str = "-"):
@@ -171,8 +178,7 @@ def costs(ax, seconds: Mapping[str, Iterable], title: str = "", colours: Mapping
 
 
 def snapshots(path: str | Path, draw: Callable, t, values, picked: tuple[int, ...], limit: float, **settings) -> None:
-    """Pictures side by side of the values at the picked times, by draw(ax, values=, title=, limit=, bar=): `field`,
-    `network` or `mesh`, with the settings of `picture`."""
+    """Pictures side by side of some times, by draw(ax, values=, title=, limit=, bar=): `field`, `network` or `mesh`."""
     with picture(path, 1, len(picked), **settings) as axes:
         for ax, i in zip(axes, picked, strict=True):
             draw(ax, values=values[i], title=f"t = {float(t[i]):.3g}", limit=limit, bar=i == picked[-1])

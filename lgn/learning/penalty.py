@@ -8,11 +8,13 @@ from flax import nnx
 
 from lgn import _arguments
 from lgn.learning.losses import Loss, acceleration_loss
+from lgn.learning.shooting import Start
 
 
 @dataclass(frozen=True)
 class WeightPenalty:
-    """loss + strength * (sum of the squares of all kernels), the parameters that are matrices.
+    """loss + strength * (sum of the squares of all kernels), the parameters that are matrices;
+    the starts of `Shooting` are none.
 
     Held-out data are judged by the loss alone. Measured beside other remedies in docs/training.md.
 
@@ -42,7 +44,8 @@ class WeightPenalty:
         _arguments.called("WeightPenalty: loss", self.loss, "lgn.acceleration_loss or another loss")
 
     def __call__(self, system, data) -> jax.Array:
-        kernels = [x for x in jax.tree.leaves(nnx.state(system, nnx.Param)) if x.ndim > 1]
+        weights = nnx.state(system, nnx.All(nnx.Param, nnx.Not(Start)))
+        kernels = [x for x in jax.tree.leaves(weights) if x.ndim > 1]
         return self.loss(system, data) + self.strength * sum((jnp.sum(x**2) for x in kernels), jnp.zeros(()))
 
     @property

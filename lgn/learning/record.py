@@ -1,7 +1,5 @@
 """Record: the folder of a run, with its metrics and the checkpoints from which it goes on."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 from lgn.checkpoint.files import write_whole
 from lgn.checkpoint.fingerprints import releases
 from lgn.checkpoint.jobs import Checkpoints
+from lgn.learning.following import CSVRows
 from lgn.learning.phase import Row
 from lgn.learning.stages import Stage
 from lgn.learning.validation import Best
@@ -57,9 +56,7 @@ class Record:
         """Write, if a checkpoint is due, or now; `done` with the last one of the run."""
         if self.checkpoints.done or not self.checkpoints.writes or not (now or self.checkpoints.due()):
             return
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([Row._fields, *history])
-        write_whole(self.folder / "metrics.csv", table.getvalue().encode())  # before the state that says it is done
+        write_whole(self.folder / "metrics.csv", CSVRows.table(history))  # before the state that says it is done
         names = [stage.name for stage in self.run]
         rows = np.array([(names.index(row.phase), *row[1:]) for row in history], float).reshape(-1, len(Row._fields))
         kept = {"stage": np.array(number), "history": rows, "seconds": np.array(seconds)}

@@ -20,6 +20,10 @@ from lgn.mechanics.system import check_system
 from lgn.motion.rollout import Integrator, check_integrator
 
 
+class Start(nnx.Param):
+    """A state that is found beside the parameters of a system, and is no weight of its."""
+
+
 class Shooting(nnx.Pytree):
     """A system beside the starts of pieces of its motion, all trained together: `fit` of it returns the trained system
     as `result.system.system`.
@@ -56,7 +60,7 @@ class Shooting(nnx.Pytree):
         starts = first_states(check_system(system), data.check())
         system.check(*(jnp.asarray(x[0]) for x in starts))
         self.system = system
-        self.starts = nnx.List(nnx.Param(jnp.asarray(x)) for x in starts)
+        self.starts = nnx.List(Start(jnp.asarray(x)) for x in starts)
 
     def free_starts(self) -> State:
         """The starts, in which the nodes that a clamp holds are no parameters."""

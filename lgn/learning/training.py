@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lgn import _arguments
+from lgn.learning.following import Follower, followers_of
 from lgn.learning.losses import Loss, default_loss
 from lgn.learning.phase import Phase, Row
 from lgn.learning.phases import default_phases
@@ -56,6 +57,7 @@ def fit(
     folder: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
     mesh: Mesh | None = None,
+    on_row: Follower | None = None,
 ) -> FitResult:
     """Trains the `nnx.Param` of a system.
 
@@ -84,6 +86,11 @@ def fit(
         checkpoint_seconds: least time between two checkpoints.
         mesh: of devices, over which the samples are divided; what is found is the same but for rounding, and a run may
             go on over other devices. To divide the nodes of large graphs instead, give a system from `shard`.
+        on_row: a function of a `Row`, called for each row of the history as it is recorded, and for those that the
+            folder held already first, so that a call that goes on tells all: `print`, `CSVRows(path)`,
+            `JSONRows(path)`, `TensorBoardRows(folder)`, or several as `Followers(...)`. It does not decide the result:
+            a run may go on with another. What it raises ends the training; the checkpoints stand. Of several processes
+            the first calls it.
 
     Returns:
         FitResult. `stopped` and a warning say what went singular where a loss is not finite, and by how much errors of
@@ -107,13 +114,13 @@ def fit(
         5
     """
     _arguments.made("fit: system", system, "lgn.Lagrangian(graph, density) or another with parameters")
-    _check_arguments(data, key, phases, loss, folder, checkpoint_seconds)
+    _check_arguments(data, key, phases, loss, folder, checkpoint_seconds, on_row)
     left = f"The checkpoints in {folder} stand" if folder is not None else "Without folder= nothing was kept"
     with divided_samples(system, mesh), answering(f"{left}; the same call, of as many processes as you like, goes on."):
-        return _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds)
+        return _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds, on_row)
 
 
-def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds) -> FitResult:
+def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds, on_row) -> FitResult:
     """The same, with arguments of the right kind."""
     data = jax.tree.map(jnp.asarray, data.check())
     loss = loss or default_loss(data)
@@ -134,10 +141,12 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
     }
     record = Record(folder, run, decides, checkpoint_seconds) if folder is not None else None
     stopped = ""
-    with _progress() as bar, record or nullcontext():
+    with _progress() as bar, record or nullcontext(), ExitStack() as stack:
         kept = record.restore() if record else None
+        followers = stack.enter_context(followers_of(on_row))  # once it is known that the folder holds this run
         number, state, best, history, before = kept or (0, None, untrained(problem.x), [], 0.0)
         begun = time.perf_counter() - before
+        followers.tell(history)
         for i, stage in enumerate(run[number:], number):
             if state is None or i > number:
                 state, best = stage.begin(state, best, jax.random.fold_in(key, i))
@@ -148,6 +157,7 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
                 bar.update(task, completed=phase.done(state), error=np.sqrt(history[-1].loss) if history else np.nan)
                 if record:
                     record.keep(i, state, best, history, time.perf_counter() - begun)
+                followers.tell(rows)
             ended = stage is run[-1] or not phase.healthy(state)
             if record:
                 record.keep(i, state, best, history, time.perf_counter() - begun, now=True, done=ended)
@@ -164,7 +174,7 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
     )
 
 
-def _check_arguments(data, key, phases, loss, folder, seconds) -> None:
+def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
     """Raises ValueError for arguments of `fit` of the wrong kind, before anything is traced."""
     _arguments.has("fit: data", data, ("q", "check"), "lgn.States(q, v, a), or lgn.windows(t, q, v, length=...)")
     _arguments.random_key("fit", key)
@@ -173,6 +183,12 @@ def _check_arguments(data, key, phases, loss, folder, seconds) -> None:
     if folder is not None:
         _arguments.path("fit: folder", folder)
     _arguments.positive("fit: checkpoint_seconds", seconds, zero=True)
+    if on_row is not None:
+        _arguments.called(
+            "fit: on_row",
+            on_row,
+            "a function of a row, such as print or lgn.CSVRows(path); of several lgn.Followers(...)",
+        )
     if phases is None:
         return
     if not isinstance(phases, list | tuple):

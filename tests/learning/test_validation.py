@@ -271,3 +271,11 @@ def test_a_target_of_held_out_data_ends_the_training_and_all_of_them_judge():
 def test_a_target_beside_an_objective_is_refused():
     with pytest.raises(ValueError, match="beside an objective"):
         lgn.QuasiNewton(target=0.1, objective=lgn.residual_loss)
+
+
+def test_a_penalty_leaves_the_starts_of_pieces_alone():
+    data = recording()
+    system = lgn.Lagrangian(lgn.single_node(), lgn.MLPDensity(1, 1, (4,), rngs=nnx.Rngs(0)))
+    penalty = lgn.WeightPenalty(1.0, lambda system, data: jnp.zeros(()))
+    far = lgn.Shooting(system, data._replace(q=100 + data.q))
+    np.testing.assert_allclose(penalty(far, data), penalty(system, data), rtol=1e-12)

@@ -1,0 +1,177 @@
+"""Reach: how far the states of a motion are from those that a system was trained on, element by element.
+
+A density that was trained on ten nodes runs on ten thousand, where no state as a whole resembles one of training. What
+it reads does: the values of an element. So these are compared, as the density sees them.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from lgn.data.trajectories import States
+from lgn.densities.continuum import Continuum
+from lgn.densities.pairs import Pairs
+from lgn.densities.transformed import Transformed
+
+MOST = 100_000  # elements that are compared, and tenth of it of training that they are compared with, evenly picked
+FLAT = 1e-10  # spread of a combination of values, relative to the largest, below which training had one value of it
+
+
+class Reach(NamedTuple):
+    """Distances of elements of given states to the nearest element of the training data, in standard deviations of
+    these along each combination of what the density sees; infinite where that has one value in all training data.
+
+    Attributes:
+        distance: (state,) largest of its elements.
+        node: (state,) where.
+        median: of all elements of the given states.
+        own_median: of the training data, each element to the nearest other.
+        own_largest: of the training data.
+        beyond: share of elements of the given states that are farther than `own_largest`.
+    """
+
+    distance: np.ndarray
+    node: np.ndarray
+    median: float
+    own_median: float
+    own_largest: float
+    beyond: float
+
+    def __str__(self) -> str:
+        worst = int(np.argmax(self.distance))
+        return (
+            f"distance to the nearest training element, in standard deviations: median {self.median:.2g}, largest "
+            f"{self.distance[worst]:.2g} in state {worst} at node {self.node[worst]}; of training elements among "
+            f"themselves: median {self.own_median:.2g}, largest {self.own_largest:.2g}; {self.beyond:.1%} are farther"
+        )
+
+
+def reach(trained, data: States, system, others: States) -> Reach | None:
+    """How far states of a system are from those that another of the same densities was trained on; None where no
+    learned density is summed over elements.
+
+    Raises:
+        ValueError: another number of learned densities than were trained.
+    """
+    learned, same = _learned(trained), _learned(system)
+    if learned != same:
+        raise ValueError(
+            f"reach: the terms {same} of the system have parameters, and {learned} of the one that was trained; give a "
+            f"system of the same densities: lgn.Lagrangian(graph, result.system.density)"
+        )
+    found = [
+        _nearest(*_elements(trained, number, data, MOST // 10), *_elements(system, number, others, MOST))
+        for number in learned
+    ]
+    if not found:
+        return None
+    state, node, distance, own = (np.concatenate(x) for x in zip(*found, strict=True))
+    order = np.lexsort((distance, state))
+    last = order[np.flatnonzero(np.diff(state[order], append=-1))]
+    return Reach(
+        distance[last],
+        node[last],
+        float(np.median(distance)),
+        float(np.median(own)),
+        float(own.max()),
+        float(np.mean(distance > own.max())),
+    )
+
+
+def _learned(system) -> list[int]:
+    """Which terms have parameters."""
+    terms = getattr(getattr(system, "functional", None), "terms", ())
+    return [i for i, term in enumerate(terms) if jax.tree.leaves(nnx.state(term, nnx.Param))]
+
+
+def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray, ...]:
+    """(row,) state and node, and (row, value) what a term sees there; evenly picked where it is more than `most`."""
+
+    def parts(system, state):
+        return system.functional.terms[number].parts(system.domain.features, *state)
+
+    @jax.jit
+    def rows(system, state, features):
+        known = system.replace(**features) if features else system
+        return [jax.vmap(partial(_seen, part.density, part.read))(*part.local) for part in parts(known, state)]
+
+    def of(i):
+        return jax.tree.map(lambda x: x[i], (data.state, data.features))
+
+    tables = [part.stencil for part in parts(system, of(0)[0])]
+    density = system.functional.terms[number].density
+    filled = [_filled(density, table, x.shape[:2]) for table, x in zip(tables, rows(system, *of(0)), strict=True)]
+    nodes = np.concatenate([np.repeat(x.index[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)])
+    step = max(1, -(-len(data.q) * len(nodes) // most))
+
+    def picked(i):
+        values = np.concatenate([np.asarray(x)[y] for x, y in zip(rows(system, *of(i)), filled, strict=True)])
+        chosen = slice(-i * len(nodes) % step, None, step)
+        return np.full(len(nodes), i)[chosen], nodes[chosen], values[chosen]
+
+    return tuple(np.concatenate(x) for x in zip(*map(picked, range(len(data.q))), strict=True))
+
+
+def _filled(density, table, shape) -> np.ndarray:
+    """(element, row) bool: which of the rows that a density sees of an element are there: slots that are empty have
+    none where it takes any number of them."""
+    each = getattr(density, "slots", 0) is None and hasattr(density, "pairing")
+    return np.asarray(table.mask)[:, 1:] > 0 if each else np.ones(shape, bool)
+
+
+def _seen(density, read, *local) -> jax.Array:
+    """(row, value) what a density sees of one element: a row for each pair of nodes where it sees pairs, else one."""
+    *state, features = local
+    inputs: Any = getattr(density, "inputs", None)
+    if isinstance(density, Transformed):
+        return _seen(density.density, None, *density.coordinates(*state), features)
+    if isinstance(density, Continuum):
+        return _seen_of_field(density.local, state, features)[None]
+    if hasattr(density, "pairing"):
+        count = len(state[0])
+        near, far = ([0, 1], [1, 0]) if density.slots == 2 else ([0] * (count - 1), np.arange(1, count))
+        q, v, _ = inputs.split(*local)
+        known = inputs.columns(features, q.dtype) if inputs.features else jnp.zeros((count, 0), q.dtype)
+        seen = Pairs(density.pairing, inputs, near, far)(q, v)
+        return jnp.concatenate([seen, known[np.array(near, int)], known[np.array(far, int)]], 1)
+    if getattr(inputs, "slots", None) == len(state[0]):
+        return inputs(*local)[None]
+    used = [np.ones(x.shape, bool) for x in state] if read is None else read
+    return jnp.concatenate([x[which] for x, which in zip(state, used, strict=False)])[None]
+
+
+def _seen_of_field(local, state, features) -> jax.Array:
+    """The field unless its network sees no shift of it, the gradient, the rate, and the features by name."""
+    shape, gradient = features["shape"], features["shape_gradient"]
+    inputs = getattr(local, "inputs", None)
+    phi, *rate = (shape @ x for x in state)
+    shifted = inputs is not None and inputs.relative
+    if inputs is not None:
+        phi = inputs.coordinate(phi[None])[0]
+    known = [] if inputs is None else [inputs.named(features, phi.dtype)]
+    return jnp.concatenate([*([] if shifted else [phi]), (gradient.T @ state[0]).ravel(), *rate, *known])
+
+
+def _nearest(own_state, own_node, own, state, node, values) -> tuple[np.ndarray, ...]:
+    """(row,) state, node and distance of elements to the nearest of training; and those of training among themselves.
+
+    The unit along each principal axis of the training elements is their standard deviation there, so that neighbours
+    that are nearly equal on a smooth field count by their difference."""
+    from scipy.spatial import cKDTree
+
+    centre, spread = own.mean(0), own.std(0)
+    size = np.where(spread > 0, spread, np.maximum(1.0, np.abs(centre)))  # of what never varied, the value itself
+    _, sizes, axes = np.linalg.svd((own - centre) / size, full_matrices=False)
+    deviation = sizes / np.sqrt(len(own))
+    varied = deviation > FLAT * deviation.max(initial=0)
+    scaled, others = (((x - centre) / size) @ axes.T for x in (own, values))
+    # what lies in no axis, or in one of no spread, beyond rounding
+    outside = ((values - centre) / size) - others[:, varied] @ axes[varied]
+    tree = cKDTree(scaled[:, varied] / deviation[varied])
+    distance = tree.query(others[:, varied] / deviation[varied], workers=-1)[0]
+    among = tree.query(scaled[:, varied] / deviation[varied], 2, workers=-1)[0][:, 1]
+    return state, node, np.where(np.abs(outside).max(1, initial=0) > np.sqrt(FLAT), np.inf, distance), among

@@ -1,0 +1,242 @@
+"""Reports: a run as one page, `report.html`, which holds its pictures and asks for nothing from outside.
+
+The page is made of what lies in the folder of a run: `metrics.json`, and where they are there `report.json` (title,
+command, table), pictures, `quantities.npz` (along the motion), `config.json` and `environment.txt`.
+"""
+
+import base64
+import io
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from lgn import plots
+from lgn.catalogue import number
+from lgn.checkpoint.files import write_whole
+from lgn.data.trajectories import Trajectory
+from lgn.noether import Quantity, quantities
+
+HEAD = ("metric", "published", "asked", "reached")
+KINDS = {".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<link rel="icon" href="data:,">
+<title>$title</title>
+<style>
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 3rem; background: #fff; color: #1b1f24;
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+h1 { margin: 0 0 .3rem; font-size: 1.8rem; line-height: 1.2; overflow-wrap: anywhere; }
+h2 { margin: 2.4rem 0 .8rem; padding-bottom: .25rem; border-bottom: 1px solid #d0d7de; font-size: 1.25rem; }
+p { margin: .5rem 0; max-width: 46rem; }
+pre { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: .87em; margin: .5rem 0; padding: .7rem .9rem; background: #f4f6f8; border-radius: 6px;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid #e3e8ed; text-align: right; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; }
+td:last-child, th:last-child { padding-right: 0; }
+td span { white-space: nowrap; }
+td:nth-child(2):last-child span { white-space: normal; overflow-wrap: anywhere; }
+th { color: #57606a; font-weight: 600; font-size: .87em; }
+td.missed { color: #b42318; font-weight: 600; }
+figure { margin: 1.4rem 0; }
+figure img { display: block; max-width: 100%; height: auto; }
+figcaption { margin-top: .4rem; color: #57606a; font-size: .9rem; }
+@media (max-width: 40rem) { th, td { padding-right: .35rem; font-size: .84rem; } h1 { font-size: 1.45rem; } }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
+
+
+def keep(folder: Path, title: str, table: Sequence[Sequence[Any]]) -> None:
+    """What the page says besides the metrics: `report.json`, with the command of this process.
+
+    Args:
+        folder: of the run.
+        title: of its page.
+        table: a line a figure: metric, published, asked, reached, all texts, and whether the figure missed what is
+            asked.
+    """
+    content = {"title": title, "command": _command(), "table": [list(line) for line in table]}
+    write_whole(folder / "report.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def keep_quantities(folder: Path, system, motion: Trajectory) -> None:
+    """What is drawn along a motion: `quantities.npz`, with its times, the residuals of its solves, and its energy and
+    what else the system keeps by law, see `lgn.noether`."""
+    found, content = quantities(system, motion), io.BytesIO()
+    arrays = {"t": motion.t, "residual": motion.residual, "values": [x.values for x in found]}
+    arrays |= {name: [getattr(x, name) for x in found] for name in ("name", "size", "constant")}
+    np.savez(content, **{name: np.asarray(x) for name, x in arrays.items()})  # type: ignore[arg-type]
+    write_whole(folder / "quantities.npz", content.getvalue())
+
+
+def write(folder: str | Path) -> Path:
+    """Writes `report.html` of the run in a folder; returns its path.
+
+    Raises:
+        ValueError: no folder of a run, or a file in it that is damaged.
+        CheckpointError: the page cannot be written.
+    """
+    folder = Path(folder)
+    if not (folder / "metrics.json").is_file():
+        raise ValueError(
+            f"{folder} holds no metrics.json, so that there is nothing to report; give the folder of a finished "
+            f"experiment or rollout, such as runs/wave"
+        )
+    metrics = _json(folder / "metrics.json", dict)
+    said = _json(folder / "report.json", dict) if (folder / "report.json").exists() else {}
+    table = said.get("table", [[name, "", "", number(value), False] for name, value in metrics.items()])
+    command = f"<pre>{escape(str(said['command']))}</pre>" if "command" in said else ""
+    parts = [command, _figures(folder, table), _pictures(folder), _along(folder), _settings(folder)]
+    title = said.get("title", folder.resolve().name)
+    page = PAGE.substitute(title=escape(str(title)), body="\n".join(part for part in parts if part))
+    path = folder / "report.html"
+    write_whole(path, page.encode())
+    return path
+
+
+def _command() -> str:
+    """As a user gave it, without the folders of programs."""
+    program = Path(sys.argv[0])
+    if program.parts[-2:] == ("lgn", "cli.py"):  # python -m lgn.cli
+        program = Path("lgn")
+    return shlex.join([*["python"] * (program.suffix == ".py"), program.name, *sys.argv[1:]])
+
+
+def _figures(folder: Path, table) -> str:
+    """The table, without columns in which nothing stands."""
+    if not isinstance(table, list) or not all(isinstance(line, list) and len(line) == len(HEAD) + 1 for line in table):
+        raise ValueError(f"{folder / 'report.json'} is damaged: its table has a line without five entries")
+    asked, missed = sum(bool(line[2]) for line in table), sum(bool(line[-1]) for line in table)
+    verdict = f"<p>{asked - missed} of {asked} figures reach what is asked.</p>" if asked else ""
+    columns = [i for i in range(len(HEAD)) if any(line[i] for line in table)]
+    lines = [([line[i] for i in columns], line[-1]) for line in table]
+    return _section("Figures", verdict, _table([HEAD[i] for i in columns], lines))
+
+
+def _pictures(folder: Path) -> str:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and path.is_file())
+    return _section(
+        "Pictures",
+        *(_figure(KINDS[x.suffix.lower()], x.read_bytes(), x.stem.replace("_", " ").capitalize()) for x in paths),
+    )
+
+
+def _along(folder: Path) -> str:
+    """What is conserved, and the residuals, along the motion."""
+    path = folder / "quantities.npz"
+    if not path.exists():
+        return ""
+    try:
+        with np.load(path) as kept:
+            columns = (kept[name].tolist() for name in ("name", "size", "constant"))
+            found = [
+                Quantity(name, values, *rest) for values, name, *rest in zip(kept["values"], *columns, strict=True)
+            ]
+            t, residual = kept["t"], kept["residual"]
+    except Exception as error:  # whatever numpy's readers raise at bytes that no `savez` wrote
+        raise ValueError(f"{path} is damaged ({error}); run the experiment again, or remove the file") from error
+    lines = [
+        (
+            [
+                x.name,
+                "constant" if x.constant else "changes",
+                f"{x.values[0]:.3g}",
+                f"{x.values[-1]:.3g}",
+                f"{x.change.max():.1e}",
+            ],
+            False,
+        )
+        for x in found
+    ]
+    head = ("quantity", "by law", "first", "last", "change")
+    conserved = [
+        "<p>The change is the largest along the motion, relative to the sum of the sizes of what the nodes contribute. "
+        "Whether a quantity is constant by law was asked of the system, at random states beside the motion.</p>",
+        _table(head, lines),
+        _drawn(t, {x.name: x.change for x in found}, "change", "Change of each quantity along the motion."),
+    ]
+    solved = [
+        f"<p>Largest residual |M a - f| / |f| of the solves at the states that were kept: {residual.max():.1e}.</p>"
+    ]
+    if residual.any():
+        solved.append(_drawn(t, {"residual": residual}, "|M a - f| / |f|", "Residual of the solve at each state."))
+    return _section("Conserved quantities", *conserved * bool(found)) + _section("Residuals", *solved)
+
+
+def _settings(folder: Path) -> str:
+    """The arguments of the run, and what it ran on."""
+    config, environment = folder / "config.json", folder / "environment.txt"
+    found = ""
+    if config.exists():
+        lines = [
+            ([name, json.dumps(x) if isinstance(x, list | dict) else str(x)], False)
+            for name, x in _json(config, dict).items()
+        ]
+        found += _section("Settings", _table(("setting", "value"), lines))
+    if environment.exists():
+        found += _section("Environment", f"<pre>{escape(environment.read_text(errors='replace').strip())}</pre>")
+    return found
+
+
+def _section(title: str, *content: str) -> str:
+    return f"<h2>{escape(title)}</h2>\n" + "\n".join(content) if any(content) else ""
+
+
+def _table(head: Sequence[str], lines: Iterable[tuple[Sequence[Any], bool]]) -> str:
+    """A table of texts, in which the last entry of a line may be marked as missed."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    rows = []
+    for cells, missed in lines:
+        first, *others = (escape(str(x)).replace("_", "_<wbr>") for x in cells)
+        *others, last = others or [""]
+        between = "".join(f"<td><span>{x}</span></td>" for x in others)
+        mark = ' class="missed" title="misses what is asked"' if missed else ""
+        words = " ".join(f"<span>{word}</span>" for word in last.split(" "))
+        rows.append(f"<tr><td>{first}</td>{between}<td{mark}>{words}</td></tr>")
+    body = "\n".join(rows)
+    return f'<div class="wide"><table>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def _figure(kind: str, content: bytes, caption: str) -> str:
+    text, coded = escape(caption), base64.b64encode(content).decode()
+    return f'<figure><img src="data:image/{kind};base64,{coded}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def _drawn(t, series: dict[str, np.ndarray], label: str, caption: str) -> str:
+    """Lines against time on a logarithmic axis, as a picture in the page."""
+    content = io.BytesIO()
+    with plots.canvas(size=(8, 3.6)) as ax:
+        plots.errors(ax, t, series, "", label).figure.savefig(content, format="png")
+    return _figure("png", content.getvalue(), caption)
+
+
+def _json(path: Path, kind: type) -> Any:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); run the experiment again, or bring it back from a copy"
+        ) from error
+    if not isinstance(found, kind):
+        raise ValueError(f"{path} holds a {type(found).__name__}; expected an object, as an experiment writes it")
+    return found
