@@ -15,10 +15,11 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure
+from lgn.protocol import Figure, Headline
 from lgn.systems import double_pendulum, wave
 
 FIGURES = {"double_pendulum_drift": Figure(asked=1e-10), "ring_drift": Figure(asked=1e-10)}
+HEADLINE = Headline("double_pendulum_drift", reached=7.6e-14, seconds=None, picture="conservation.png")
 INTEGRATORS = {
     "discrete gradient": lgn.DiscreteGradient,
     "variational": lgn.Variational,

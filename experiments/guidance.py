@@ -24,10 +24,11 @@ import lgn
 from experiments.support import models, trainings
 from experiments.support.trainings import ENDLESS, PARTICLE, PENDULUM, SYSTEMS, WAVE, Case
 from lgn import plots, protocol, runs
-from lgn.protocol import Figure, number
+from lgn.protocol import Figure, Headline, number
 from lgn.systems import wave
 
 FIGURES: dict[str, Figure] = {}
+HEADLINE = Headline("optimiser_wave_error", reached=1.43e-6, seconds=None, picture="training.png")
 CONSOLE = Console(width=150)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import tyro
 
 from experiments.support import phase_plane
-from lgn.protocol import Figure
+from lgn.protocol import Figure, Headline
 from lgn.systems import mass_spring, phase_space
 
 FIGURES = {
@@ -24,6 +24,7 @@ FIGURES = {
     "hnn_energy_mse": Figure(published=3.84e-4),
     "dgnet_energy_mse": Figure(published=6.17e-4),
 }
+HEADLINE = Headline("energy_mse", reached=1.1e-5, seconds=57, picture="mass_spring.png")
 TASK = phase_plane.Task(mass_spring, {"energy_mse": phase_space.published_energy}, FIGURES)
 
 

@@ -22,7 +22,7 @@ from experiments.support import pixels
 from experiments.support.pixels import FRAMES
 from lgn import diagnostics, protocol
 from lgn.data.differences import differences
-from lgn.protocol import Figure
+from lgn.protocol import Figure, Headline
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import STEP, Trials
 
@@ -33,6 +33,7 @@ FIGURES = {
     "lagrangian_amplitude_kept": Figure(asked=0.05),
     "baseline_energy_mse": Figure(published=9.27e-3),
 }
+HEADLINE = Headline("energy_mse", reached=4.5e-7, seconds=None, picture="pixel_pendulum.gif")
 TRIALS = 40  # that test
 
 

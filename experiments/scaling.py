@@ -22,7 +22,7 @@ from rich.progress import track
 
 from experiments.support import benchmark, devices, discrete_cost, latency, message_cost, rivals, sizes, steps
 from lgn import plots, protocol
-from lgn.protocol import Figure
+from lgn.protocol import Figure, Headline
 from lgn.timing import interleaved
 
 FIGURES = {
@@ -54,6 +54,7 @@ FIGURES = {
     "discrete_softplus_automatic": Figure(asked=2),
     "discrete_tanh_automatic": Figure(asked=4),
 }
+HEADLINE = Headline("speedup_published_1000", reached=1170, seconds=None, picture="scaling.png")
 COLOURS = dict(zip(rivals.METHODS, ("#777777", "#E69F00", "#0072B2", "#D55E00"), strict=True))
 
 

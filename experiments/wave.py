@@ -16,7 +16,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure
+from lgn.protocol import Figure, Headline
 from lgn.systems import wave
 
 FIGURES = {
@@ -27,6 +27,7 @@ FIGURES = {
     "pure_acceleration_l1_sum": Figure(published=0.434, asked=1e-3),
     "pure_rollout_rel_l2": Figure(asked=2e-2),
 }
+HEADLINE = Headline("acceleration_l1_sum", reached=1.8e-6, seconds=120, picture="space_time.png")
 DENSITIES = {
     "prior": {"hidden": (24, 24), "mass": 1.0, "relative": True, "initializer": lgn.small_output},
     "pure": {"hidden": (32, 32), "mass": None, "relative": False, "initializer": lgn.lecun_normal},

@@ -1,7 +1,8 @@
 """Protocol: what every experiment does around its own training: folder, seeds, figures, pictures, table.
 
-An experiment is a file of the folder `experiments` with FIGURES, the figures that were published and are asked; Config,
-a frozen dataclass with `out`, `quick` and its own settings; train, examine, draw; and main(config) -> metrics.
+An experiment is a file of the folder `experiments` with FIGURES, the figures that were published and are asked;
+HEADLINE, the one that it is shown by; Config, a frozen dataclass with `out`, `quick` and its own settings; train,
+examine, draw; and main(config) -> metrics.
 """
 
 import json
@@ -14,41 +15,15 @@ from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from lgn import runs
+from lgn import reports, runs
+from lgn.catalogue import Figure, Figures, experiments, folders, number
+from lgn.catalogue import Headline as Headline
 from lgn.learning.training import FitResult, fit
-
-
-class Figure(NamedTuple):
-    """What a metric is compared with: the figure of the paper, and the bound that is asked here, upper or lower."""
-
-    published: float | None = None
-    asked: float | None = None
-    at_least: bool = False
-
-    @property
-    def demand(self) -> str:
-        """What is asked, in words."""
-        return "" if self.asked is None else f"{'>=' if self.at_least else '<='} {number(self.asked)}"
-
-    def missed_by(self, value) -> bool:
-        """Whether a value is not what is asked.
-
-        Example:
-            >>> from lgn.protocol import Figure
-            >>> Figure(asked=40, at_least=True).missed_by(39.0), Figure(asked=0.1).missed_by(0.01)
-            (True, False)
-        """
-        if self.asked is None or value is None:
-            return False
-        return not (value >= self.asked if self.at_least else value <= self.asked)
-
-
-Figures = dict[str, Figure]
 
 
 def begin(config, packages: Iterable[str] = ()) -> Path:
@@ -122,7 +97,8 @@ def summary(rows: list[dict], prefix: str = "") -> dict:
 def finish(
     folder: Path, title: str, figures: Figures, metrics: dict, rows: list[dict], draw: Callable, motion=None, shown=None
 ) -> dict:
-    """Writes the metrics, keeps the motion, draws, shows the table; a picture that fails loses nothing.
+    """Writes the metrics, keeps the motion, draws, shows the table, and leaves it all on one page, `report.html`; a
+    picture that fails loses nothing.
 
     Args:
         folder: of the run; `title` and `figures` are those of its table.
@@ -131,15 +107,18 @@ def finish(
         motion: (system, trajectory) that `lgn rollout` continues, if anything moves.
         shown: what the table shows, if not the metrics.
     """
+    lines = _compare(metrics if shown is None else shown, figures)
     runs.write_metrics(folder, metrics, rows)
+    reports.keep(folder, title, lines)
     if motion is not None:
         runs.keep_motion(folder, *motion)
+        reports.keep_quantities(folder, *motion)
     begun = time.perf_counter()
     draw()
     taken = time.perf_counter() - begun
     pictures = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".gif"))
     caption = f"pictures in {folder}: {', '.join(pictures)}, drawn in {taken:.1f} s"
-    _show(title, _compare(metrics if shown is None else shown, figures), caption=caption)
+    _show(title, lines, caption=f"{caption}, and all of it in {reports.write(folder).name}")
     return metrics
 
 
@@ -156,11 +135,6 @@ def collect(folder: Path) -> int:
     return count
 
 
-def experiments() -> dict[str, Path]:
-    """Name and file of every experiment: of the current folder, of the checkout, of the installed package."""
-    return {path.stem: path for folder in reversed(_folders()) for path in sorted(folder.glob("*.py"))}
-
-
 def load(name: str) -> ModuleType:
     """The module of an experiment, which finds others as `experiments.NAME`.
 
@@ -170,7 +144,7 @@ def load(name: str) -> ModuleType:
     known = experiments()
     if name not in known:
         raise ValueError(f"no experiment {name!r}; there are: {', '.join(sorted(known)) or 'none here'}")
-    _register(_folders())
+    _register(folders())
     return import_module(f"experiments.{name}")
 
 
@@ -179,7 +153,7 @@ def in_own_process(function: Callable, *arguments) -> Any:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(1, get_context("spawn"), _register, (_folders(),)) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _register, (folders(),)) as pool:
         return pool.submit(function, *arguments).result()
 
 
@@ -196,41 +170,29 @@ def on_one_core(function: Callable, *arguments) -> Any:
         os.sched_setaffinity(0, cores)
 
 
-def number(value) -> str:
-    """Three digits; nothing for None."""
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _folders() -> list[Path]:
-    package = Path(__file__).parent
-    candidates = [Path.cwd() / "experiments", package.parent / "experiments", package / "experiments"]
-    return [folder for folder in candidates if folder.is_dir()]
-
-
 def _register(folders: list[Path]) -> None:
     """Makes `experiments` a package of these folders; the first that has a module gives it."""
     package = sys.modules.setdefault("experiments", module_from_spec(ModuleSpec("experiments", None, is_package=True)))
     package.__path__ = [str(folder) for folder in folders]
 
 
-def _compare(metrics: dict, figures: Figures) -> list[list[str]]:
-    """[metric, published, asked, reached] of each, the worst of the seeds beside their median."""
+def _compare(metrics: dict, figures: Figures) -> list[list]:
+    """[metric, published, asked, reached, missed] of each, the worst of the seeds beside their median."""
     lines = []
     for name, value in metrics.items():
         if name.endswith("_worst"):
             continue
         figure, worst = figures.get(name, Figure()), metrics.get(f"{name}_worst")
         reached = number(value) + ("" if worst is None else f" (worst {number(worst)})")
-        red = "[red]" if figure.missed_by(value) else ""
-        lines.append([name, number(figure.published), figure.demand, red + reached])
+        lines.append([name, number(figure.published), figure.demand, reached, bool(figure.missed_by(value))])
     return lines
 
 
-def _show(title: str, lines: list[list[str]], *first: str, caption: str | None = None) -> None:
+def _show(title: str, lines: list[list], *first: str, caption: str | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*first, "metric", "published", "asked", "reached", title=title, caption=caption)
-    for line in lines:
-        table.add_row(*line)
+    for *cells, reached, missed in lines:
+        table.add_row(*cells, f"[red]{reached}" if missed else reached)
     Console(width=120).print(table)

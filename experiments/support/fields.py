@@ -17,7 +17,6 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure
 
 HIDDEN = (24, 24)
 TEST = 10  # of the published trajectories, the last
@@ -44,14 +43,6 @@ class Motions(NamedTuple):
     t: np.ndarray
     exact: np.ndarray
     found: dict[str, lgn.Trajectory]  # prefix of the metrics -> motions of a model
-
-
-def figures(ours: tuple, asked: tuple, **rivals: tuple) -> dict[str, Figure]:
-    """Published and asked errors of DGNet, and published ones of its rivals, each in the order of ERRORS."""
-    found = {name: Figure(*values) for name, *values in zip(ERRORS, ours, asked, strict=True)}
-    for rival, values in rivals.items():
-        found |= {f"{rival}_{name}": Figure(value) for name, value in zip(ERRORS, values, strict=True)}
-    return found
 
 
 @cache

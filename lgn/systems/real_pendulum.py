@@ -9,16 +9,17 @@ constants of the tracker, dq/dt = kappa v and dv/dt = lambda a, come from rows b
 (q, w = kappa v), its acceleration kappa lambda a; predictions are compared with v after division by kappa.
 
 Metrics, all on the test rows, each a mean of squares; a second component is one more entry of the mean, not a sum:
-    energy_mse: 2.4 (1 - cos q) + v^2 along the learned motion from the first test row, minus that of the measured rows.
-    velocity_mse, acceleration_mse: dq/dt = w = kappa v and dv/dt = a(q, w) / kappa of the model at each measured state,
-        minus the measured v and a; derivative_mse is the mean of the two. With kappa = 1 the first would be 0 for every
-        second-order model, whatever it learned.
-    difference_mse: the same rates minus the difference of (q, v) to the next row, over its time: this is what the
-        published code of HNN compares with, so that its 5.96e-3 (their baseline: 2.19e-3) belongs here. Such a
-        difference is the rate half a step later, dt/2 = 1/12: central differences of the rows miss it by 4.8e-3.
-    interval_mse: the difference to the next row that the learned motion makes, minus the measured one: as before, but
-        without that shift.
-    angle_mse: q along the learned motion, minus the measured one.
+
+- energy_mse: 2.4 (1 - cos q) + v^2 along the learned motion from the first test row, minus that of the measured rows.
+- velocity_mse, acceleration_mse: dq/dt = w = kappa v and dv/dt = a(q, w) / kappa of the model at each measured state,
+  minus the measured v and a; derivative_mse is the mean of the two. With kappa = 1 the first would be 0 for every
+  second-order model, whatever it learned.
+- difference_mse: the same rates minus the difference of (q, v) to the next row, over its time: this is what the
+  published code of HNN compares with, so that its 5.96e-3 (their baseline: 2.19e-3) belongs here. Such a
+  difference is the rate half a step later, dt/2 = 1/12: central differences of the rows miss it by 4.8e-3.
+- interval_mse: the difference to the next row that the learned motion makes, minus the measured one: as before, but
+  without that shift.
+- angle_mse: q along the learned motion, minus the measured one.
 
 Published energies: HNN (Greydanus et al. 2019, arXiv 1906.01563) 1.4e-2, its baseline 3.86e-1; DGNet (Matsubara et al.
 2020, arXiv 1905.08604) 5.0e-4, neural ODE there 5.88e-4; dissipative HNN (Sosanya and Greydanus 2022) 1.1e-3.

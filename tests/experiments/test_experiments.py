@@ -1,13 +1,20 @@
 """Experiments: each is found by its file, and a quick run leaves its figures, its folder and a motion that goes on."""
 
 import json
+import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import jax
 import pytest
 
-from lgn import cli, protocol
+from lgn import catalogue, protocol
+from lgn.commands.collect import Collect
+from lgn.commands.mistakes import Mistake
+from lgn.commands.rollout import Rollout
+from lgn.commands.run import Run
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
@@ -62,6 +69,31 @@ def test_every_file_is_an_experiment(name):
     assert module.__doc__ and callable(module.main)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_has_a_headline_that_can_be_read_without_it(name):
+    pytest.importorskip("skfem")
+    (entry,) = [entry for entry in catalogue.entries() if entry.name == name]
+    module = protocol.load(name)
+    assert entry.headline == module.HEADLINE and entry.figure == module.FIGURES.get(entry.headline.metric, entry.figure)
+    assert entry.sentence.endswith(".") and module.__doc__.startswith(entry.sentence)
+    assert not entry.figure.missed_by(entry.headline.reached)
+    pages = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in ("results", "training"))
+    numbers = re.findall(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", pages)
+    assert entry.headline.reached in {float(x.replace(",", "")) for x in numbers}
+    assert entry.headline.metric in module.FIGURES or name == "guidance" or f"`{entry.headline.metric}`" in pages
+    assert entry.headline.picture is None or (ROOT / "docs" / "images" / entry.headline.picture).exists()
+
+
+def test_a_list_of_experiments_needs_no_jax():
+    code = "import sys; from lgn import catalogue; catalogue.entries(); print('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_a_file_that_states_nothing_is_listed_by_its_name(toy):
+    (entry,) = [entry for entry in catalogue.entries() if entry.name == "toy"]
+    assert entry.headline is None and entry.figure == catalogue.Figure()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "real_pendulum"])  # its data are made up elsewhere
 def test_quick_run(name, tmp_path):
@@ -72,10 +104,12 @@ def test_quick_run(name, tmp_path):
     for figure, bound in BOUNDS[name].items():
         assert metrics[figure] < bound, figure
     left = {path.name for path in tmp_path.iterdir()}
-    assert {"config.json", "metrics.csv", "environment.txt"} <= left and any(x.endswith(".png") for x in left)
+    assert {"config.json", "metrics.csv", "environment.txt", "report.html"} <= left and any(
+        x.endswith(".png") for x in left
+    )
     assert (name in STILL) != any(x.endswith(".gif") for x in left)
     if name not in WITHOUT_SYSTEM:
-        assert cli.rollout(cli.Rollout(tmp_path, time=0.1, frames=3)) is None
+        assert Rollout(tmp_path, time=0.1, frames=3)() == 0
         assert (tmp_path / "rollout" / "trajectory.npz").exists() and (tmp_path / "rollout" / "rollout.png").exists()
 
 
@@ -124,7 +158,7 @@ def toy(tmp_path, monkeypatch):
 
 def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
     assert {"toy", *NAMES} <= set(protocol.experiments())
-    assert cli.run("toy", ["--quick", "--seeds", "2"]) is None
+    assert Run("toy", ("--quick", "--seeds", "2"))() == 0
     metrics = json.loads((toy / "runs" / "toy" / "metrics.json").read_text())
     parts = {name: metrics.pop(name) for name in list(metrics) if name.startswith("part_")}
     assert set(parts) == {f"part_{part}_seconds{x}" for part in ("training", "motion") for x in ("", "_worst")}
@@ -133,15 +167,16 @@ def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
         "speed_worst": 1.0,
     }  # fmt: skip
     capsys.readouterr()
-    assert cli.collect(cli.Collect()) is None
+    assert Collect()() == 0
     table = capsys.readouterr().out
     for cell in ("toy", "energy_drift", "0.001", "<= 1e-06", "1.5e-09 (worst 2e-09)", ">= 2"):
         assert cell in table
-    assert cli.rollout(cli.Rollout(toy / "runs" / "toy", time=0.5, frames=3)) is None
+    assert Rollout(toy / "runs" / "toy", time=0.5, frames=3)() == 0
 
 
 def test_nothing_to_collect_is_an_error(tmp_path):
-    assert "holds no NAME/metrics.json" in cli.collect(cli.Collect(tmp_path))
+    with pytest.raises(Mistake, match=r"holds no NAME/metrics\.json"):
+        Collect(tmp_path)()
 
 
 def test_an_unknown_experiment_names_those_that_there_are():

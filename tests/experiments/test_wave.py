@@ -53,12 +53,12 @@ def test_info_tells_versions_and_solver(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nothing"], "no experiment 'nothing'; there are: "),
-        (["rollout", "nowhere"], "state.npz"),
+        (["run", "nothing"], "no experiment 'nothing'. There are: "),
+        (["rollout", "nowhere"], "nowhere does not exist"),
         (["info", "nowhere"], "does not exist"),
     ],
 )
 def test_wrong_commands_end_with_a_reason(arguments, message):
     command = [sys.executable, "-m", "lgn.cli", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert ended.returncode == 1 and message in ended.stderr
+    assert ended.returncode == 2 and message in ended.stderr

@@ -1,0 +1,116 @@
+"""Catalogue: what every experiment says of itself at the top of its file, read without running or importing it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Figure(NamedTuple):
+    """What a metric is compared with: the figure of the paper, and the bound that is asked here, upper or lower."""
+
+    published: float | None = None
+    asked: float | None = None
+    at_least: bool = False
+
+    @property
+    def demand(self) -> str:
+        """What is asked, in words."""
+        return "" if self.asked is None else f"{'>=' if self.at_least else '<='} {number(self.asked)}"
+
+    def missed_by(self, value) -> bool:
+        """Whether a value is not what is asked.
+
+        Example:
+            >>> from lgn.protocol import Figure
+            >>> Figure(asked=40, at_least=True).missed_by(39.0), Figure(asked=0.1).missed_by(0.01)
+            (True, False)
+        """
+        if self.asked is None or value is None:
+            return False
+        return not (value >= self.asked if self.at_least else value <= self.asked)
+
+
+Figures = dict[str, Figure]
+
+
+class Headline(NamedTuple):
+    """The one figure that an experiment is shown by, beside FIGURES in its file."""
+
+    metric: str  # a key of FIGURES, or of metrics.json
+    reached: float  # in docs/results.md; the median where there are seeds
+    seconds: float | None = None  # of a run on two cores, or of its training where only that was timed
+    picture: str | None = None  # a file of docs/images
+
+
+class Entry(NamedTuple):
+    """An experiment as a list or a gallery shows it."""
+
+    name: str
+    path: Path
+    sentence: str  # the first line of its docstring
+    headline: Headline | None  # None in a file that states none
+    figure: Figure  # of the headline's metric; empty where the file compares it with nothing
+
+
+def entries() -> list[Entry]:
+    """Every experiment that there is, by name; their files are parsed, never run, so that jax is not imported.
+
+    Example:
+        >>> from lgn import catalogue
+        >>> wave = {entry.name: entry for entry in catalogue.entries()}["wave"]
+        >>> wave.headline.metric, wave.figure.published
+        ('acceleration_l1_sum', 0.434)
+    """
+    return [_entry(name, path) for name, path in sorted(experiments().items())]
+
+
+def experiments() -> dict[str, Path]:
+    """Name and file of every experiment: of the current folder, of the checkout, of the installed package."""
+    return {path.stem: path for folder in reversed(folders()) for path in sorted(folder.glob("*.py"))}
+
+
+def folders() -> list[Path]:
+    """Where experiments are looked for; the first that has one gives it."""
+    package = Path(__file__).parent
+    candidates = [Path.cwd() / "experiments", package.parent / "experiments", package / "experiments"]
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def number(value) -> str:
+    """Three digits; nothing for None."""
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _entry(name: str, path: Path) -> Entry:
+    tree = ast.parse(path.read_text())
+    sentence = (ast.get_docstring(tree) or "").partition("\n")[0]
+    stated = dict(_assigned(tree))
+    headline = _literal(Headline, stated.get("HEADLINE"))
+    return Entry(name, path, sentence, headline, _figure(stated.get("FIGURES"), headline))
+
+
+def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            yield ast.unparse(target), node.value
+
+
+def _figure(table: ast.expr | None, headline: Headline | None) -> Figure:
+    if isinstance(table, ast.Dict) and headline:
+        for key, value in zip(table.keys, table.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == headline.metric:
+                return _literal(Figure, value) or Figure()
+    return Figure()
+
+
+def _literal(kind: type, call: ast.expr | None) -> Any:
+    """kind(...) as it is written, where every argument is a literal; None where it is not."""
+    if not isinstance(call, ast.Call):
+        return None
+    try:
+        settings = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        return kind(*map(ast.literal_eval, call.args), **settings)
+    except ValueError:
+        return None
