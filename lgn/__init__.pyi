@@ -58,8 +58,12 @@ from lgn.data.pairs import sample_pairs as sample_pairs
 from lgn.data.trajectories import States as States
 from lgn.data.trajectories import Trajectory as Trajectory
 from lgn.data.trajectories import Windows as Windows
-from lgn.data.windows import joined as joined
 from lgn.data.windows import windows as windows
+from lgn.data.joined import joined as joined
+from lgn.data.recording import Recording as Recording
+from lgn.data.exchange import read as read
+from lgn.data.exchange import read_graph as read_graph
+from lgn.data.exchange import write as write
 from lgn.data.units import rate_unit as rate_unit
 from lgn.data.scales import scales as scales
 from lgn.data.scales import site_and_edge as site_and_edge
@@ -133,8 +137,15 @@ from lgn.learning.autoencoder import Clips as Clips
 from lgn.learning.autoencoder import MomentumState as MomentumState
 from lgn.learning.autoencoder import VelocityState as VelocityState
 from lgn.learning.autoencoder import film_loss as film_loss
+from lgn.learning.phase import Row as Row
+from lgn.learning.following import CSVRows as CSVRows
+from lgn.learning.following import Followers as Followers
+from lgn.learning.following import JSONRows as JSONRows
+from lgn.learning.following import TensorBoardRows as TensorBoardRows
 from lgn.learning.training import FitResult as FitResult
 from lgn.learning.training import fit as fit
+from lgn.learning.report import LearningReport as LearningReport
+from lgn.learning.report import learning_report as learning_report
 from lgn.gauge import GaugeDistance as GaugeDistance
 from lgn.gauge import gauge_distance as gauge_distance
 

@@ -30,7 +30,10 @@ HOME = {
     "data.denoise": ["integrated"],
     "data.pairs": ["sample_pairs"],
     "data.trajectories": ["States", "Trajectory", "Windows"],
-    "data.windows": ["joined", "windows"],
+    "data.windows": ["windows"],
+    "data.joined": ["joined"],
+    "data.recording": ["Recording"],
+    "data.exchange": ["read", "read_graph", "write"],
     "data.units": ["rate_unit"],
     "data.scales": ["scales", "site_and_edge"],
     "assembly.block_matrix": ["BlockMatrix"],
@@ -71,7 +74,10 @@ HOME = {
     "learning.limited_memory": ["LimitedMemory"],
     "learning.unfolding": ["Unfolding", "unfold"],
     "learning.autoencoder": ["Autoencoder", "Clips", "MomentumState", "VelocityState", "film_loss"],
+    "learning.phase": ["Row"],
+    "learning.following": ["CSVRows", "Followers", "JSONRows", "TensorBoardRows"],
     "learning.training": ["FitResult", "fit"],
+    "learning.report": ["LearningReport", "learning_report"],
     "gauge": ["GaugeDistance", "gauge_distance"],
 }  # fmt: skip
 MODULES = ("diagnostics", "gauge", "plots", "protocol", "runs", "systems", "timing")  # modules that users call by name

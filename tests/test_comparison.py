@@ -5,6 +5,8 @@ import json
 import pytest
 
 from lgn import cli
+from lgn.commands.compare import Compare
+from lgn.commands.mistakes import Mistake
 
 
 def written(tmp_path, **runs):
@@ -19,18 +21,19 @@ def test_what_is_a_fifth_worse_is_named_and_the_rest_is_not(tmp_path, capsys):
     before = {"ring": 1.0, "square": 2.0, "cube": 1.0, "gone": 1.0, "skipped": None}
     after = {"ring": 1.19, "square": 2.5, "cube": 3.0, "new": 9.0, "skipped": 4.0}
     paths = written(tmp_path, before=before, after=after)
-    lines = cli.compare(cli.Compare(*paths)).splitlines()
+    assert Compare(*paths)() == 1
+    lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == ["cube: 1 -> 3, 3.00 times as long", "square: 2 -> 2.5, 1.25 times as long"]
-    assert cli.compare(cli.Compare(paths[0], paths[0])) is None
+    assert Compare(paths[0], paths[0])() == 0
     assert "none of 4 figures" in capsys.readouterr().out
 
 
-def test_the_command_exits_with_one(tmp_path, monkeypatch):
+def test_the_command_exits_with_one(tmp_path, monkeypatch, capsys):
     paths = written(tmp_path, before={"ring": 1.0}, after={"ring": 2.0})
     monkeypatch.setattr("sys.argv", ["lgn", "compare", *map(str, paths)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
-    assert "ring: 1 -> 2" in str(stopped.value.code)  # a message, with which Python exits with 1
+    assert stopped.value.code == 1 and "ring: 1 -> 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -44,5 +47,8 @@ def test_the_command_exits_with_one(tmp_path, monkeypatch):
 )
 def test_bad_input(tmp_path, text, words):
     paths = written(tmp_path, before={"ring": 1.0}, after=text)
-    assert words in cli.compare(cli.Compare(*paths))
-    assert "is no benchmark file" in cli.compare(cli.Compare(tmp_path / "none.json", paths[0]))
+    with pytest.raises(Mistake) as refused:
+        Compare(*paths)()
+    assert words in str(refused.value)
+    with pytest.raises(Mistake, match="is no benchmark file"):
+        Compare(tmp_path / "none.json", paths[0])()

@@ -54,8 +54,11 @@ FLOW = lgn.EnergyFlow(RING, well, structure=lgn.Laplacian())
 MODEL = lgn.Baseline(ONE, lambda q, v, features: (v, -q))
 START = np.ones((1, 1)), np.zeros((1, 1))
 STATES = lgn.States(SHAPED, SHAPED, SHAPED + 1)
+RESULT = lgn.FitResult(STRING, [], "", 1.0)
+LEARNED = lgn.FitResult(lgn.Lagrangian(RING, lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0))), [], "", 1.0)
 MOVING = lgn.States(SHAPED + np.arange(5.0)[:, None], SHAPED + 1, SHAPED)
 PIECES = lgn.windows(TIMES, np.zeros((6, 5, 1)), np.zeros((6, 5, 1)), length=3)
+SWING = lgn.Recording(TIMES, np.zeros((6, 5, 1)))
 RATES = lgn.States(SHAPED, SHAPED + 1)
 POSITIONS = lgn.windows(TIMES, np.zeros((6, 5, 1)), length=3)
 
@@ -108,6 +111,10 @@ def roll(integrator=None, system=BEAD, state=START, ts=(0.0, 1.0)):
 
 def fit(data=STATES, **settings):
     return lgn.fit(settings.pop("system", None) or trained(), data, **{"key": KEYED, **settings})
+
+
+def swing(**fields):
+    return SWING._replace(**fields).check()
 
 
 def baseline(law, graph=ONE, state=START):
@@ -521,6 +528,7 @@ CALLS = {
         (lambda: lgn.windows(["a"] * 6, np.zeros((6, 5, 1)), length=2), "t", "real numbers"),
         (lambda: lgn.windows(TIMES, np.zeros((6, 5, 1)), length=2, dt=-0.1), "dt=-0.1", "positive"),
         (lambda: lgn.windows(TIMES, np.zeros((6, 5, 1)), length=2, dt="a"), "dt='a'", "positive"),
+        (lambda: lgn.windows(TIMES, np.zeros((6, 5, 1)), length=2, every=1.5), "every=1.5", "whole number"),
     ],
     "BlockMatrix": [(lambda: STRING.equation(Q, V)[0] @ Q[:3], "shape (3, 1)", "(5, 1)")],
     "Automatic": [
@@ -1009,7 +1017,47 @@ CALLS = {
         (lambda: lgn.joined(STATES), "joined", "list of States"),
         (lambda: lgn.joined([STATES, PIECES]), "['States', 'Windows']", "alone"),
         (lambda: lgn.joined(["trial.csv"]), "['str']", "list of States"),
+        (lambda: lgn.joined([SWING, SWING._replace(units={"q": "m"})]), "'q' is in None", "one unit"),
         (lambda: lgn.joined([STATES, RATES]), "a has shapes", "the same"),
+    ],
+    "Recording": [
+        (lambda: swing(q=np.zeros((5, 5, 1))), "t has shape (6,) and q (5, 5, 1)", "(time, node, dim)"),
+        (lambda: swing(v=np.zeros((6, 5, 2))), "v has shape (6, 5, 2)", "the same"),
+        (lambda: swing(q="q"), "recording: q is of dtype", "real numbers"),
+        (lambda: swing(trial=[0]), "trial has shape (1,)", "expected (6,)"),
+        (lambda: swing(t=TIMES[::-1]), "times are unsorted", "sort the rows"),
+        (lambda: SWING.windows(2, every=0), "every=0", "at least 1"),
+        (lambda: SWING.windows(1), "length=1", "at least 2"),
+        (lambda: SWING.windows(2, dt=-1), "dt=-1", "positive"),
+        (lambda: SWING.rows(3), "part is 3", "slice(0, 1000)"),
+        (lambda: SWING.rows(slice(9, 12)), "leaves nothing of 6 rows", "slice(0, 6)"),
+    ],
+    "read": [
+        (lambda: lgn.read("swing.csv"), "swing.csv does not exist"),
+        (lambda: lgn.read("swing.xlsx"), "ends with '.xlsx'", ".csv, .h5, .hdf5, .nc, .xdmf, .pvd"),
+        (lambda: lgn.read("swing"), "ends with ''", "known endings"),
+        (lambda: lgn.read(5), "path=5", "pathlib.Path"),
+        (lambda: lgn.read(lgn.write("swing.csv", SWING), units="m"), "units='m'", "dict"),
+        (lambda: lgn.read(lgn.write("swing.csv", SWING), q=[1, 2]), "q=[1, 2]", "['a', 'b']"),
+        (lambda: lgn.read(lgn.write("swing.csv", SWING), v=5), "v=5", "['a', 'b']"),
+        (lambda: lgn.read(lgn.write("swing.csv", SWING), trial=5), "trial is 5", "one name"),
+        (lambda: lgn.read(lgn.write("swing.csv", SWING), q="w"), "no column 'w'", "There is t, q_0"),
+    ],
+    "read_graph": [
+        (lambda: lgn.read_graph("swing.h5"), "swing.h5 does not exist"),
+        (lambda: lgn.read_graph("mesh.msh"), "ends with '.msh'", "known endings"),
+        (lambda: lgn.read_graph(lgn.write("swing.csv", SWING)), "hold no graph", "lgn.from_edges"),
+    ],
+    "write": [
+        (lambda: lgn.write("swing.json", SWING), "ends with '.json'", "known endings"),
+        (lambda: lgn.write("there/swing.csv", SWING), "no folder there", "make it"),
+        (lambda: lgn.write("swing.csv", Q), "thing is an array of shape (5, 1)", "lgn.rollout"),
+        (lambda: lgn.write("swing.csv", SWING, of="string"), "of is 'string'", "graph"),
+        (lambda: lgn.write("swing.csv", SWING, of=ONE), "5 nodes, of a graph of 1", "its own"),
+        (lambda: lgn.write("swing.csv", SWING, units={"w": "m"}), "no field to give a unit 'w'", "q"),
+        (lambda: lgn.write("swing.csv", SWING, attributes={"a": Q}), "attributes['a']", "give text, a number"),
+        (lambda: lgn.write("swing.csv", SWING._replace(v=Q)), "v has shape (5, 1)", "the same"),
+        (lambda: lgn.write("swing.csv", PIECES._replace(dt=V[:, 0])), "dt has shape (5,)", "others have"),
     ],
     "scales": [
         (lambda: lgn.scales((SHAPED, SHAPED)), "tuple", "lgn.States"),
@@ -1060,6 +1108,33 @@ CALLS = {
         (lambda: fit(STATES._replace(q=SHAPED * 1j)), "q", "complex128"),
         (lambda: fit(folder=5), "folder=5", "path"),
         (lambda: fit(checkpoint_seconds=-1.0), "checkpoint_seconds=-1.0", "not negative"),
+        (lambda: fit(on_row=[print]), "on_row=[", "lgn.Followers"),
+        (lambda: fit(on_row="rows.csv"), "on_row=", "lgn.CSVRows(path)"),
+        (lambda: fit(on_row=lgn.JSONRows), "JSONRows is a class", "JSONRows(...)"),
+    ],
+    "Followers": [
+        (lambda: lgn.Followers(print, "rows.csv"), "number 1", "function of a row"),
+        (lambda: lgn.Followers([print]), "number 0", "cannot be called"),
+        (lambda: lgn.Followers(lgn.CSVRows), "CSVRows", "is a class"),
+    ],
+    "CSVRows": [(lambda: lgn.CSVRows(None), "CSVRows: path=None", "pathlib.Path")],
+    "JSONRows": [(lambda: lgn.JSONRows(5), "JSONRows: path=5", "pathlib.Path")],
+    "TensorBoardRows": [(lambda: lgn.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path")],
+    "learning_report": [
+        (lambda: lgn.learning_report(STRING, STATES), "result", "what lgn.fit returned"),
+        (lambda: lgn.learning_report(RESULT, Q), "data", "those that lgn.fit was given"),
+        (lambda: lgn.learning_report(RESULT, PIECES), "Windows have no loss", "RolloutLoss"),
+        (lambda: lgn.learning_report(RESULT, MOVING._replace(a=NAN)), "a has shape (3,)", "(sample, node, dim)"),
+        (lambda: lgn.learning_report(RESULT, STATES, states=Q), "states=", "motion of lgn.rollout"),
+        (lambda: lgn.learning_report(RESULT, STATES, states=(Q, V)), "states=", "(state, node, dim)"),
+        (lambda: lgn.learning_report(RESULT, STATES, states=(SHAPED[:, :3], SHAPED[:, :3])), "(3, 1)", "(5, ...)"),
+        (lambda: lgn.learning_report(RESULT, STATES, held_out=Q), "held_out", "lgn.States"),
+        (lambda: lgn.learning_report(RESULT, STATES, system=FLOW), "system", "states="),
+        (lambda: lgn.learning_report(RESULT, STATES, states=STATES, system=lgn.Lagrangian), "is a class", "Lagrangian"),
+        (
+            lambda: lgn.learning_report(LEARNED, STATES, states=STATES, system=STRING), "the terms []",
+            "same densities",
+        ),
     ],
     "gauge_distance": [
         (lambda: lgn.gauge_distance(STRING, STRING, Q, V), "q has shape (5, 1)", "(sample, node, dim)"),
@@ -1094,7 +1169,16 @@ IN_CALLS_OF = {  # functions that densities call where jax traces: what is wrong
     "both_states", "cubic", "difference", "distance", "half_square", "invariants", "inverse_distance",
     "kinetic_energy", "log_distance",
 }  # fmt: skip
-MADE_BY_LGN = {"Expansion", "FitResult", "GaugeDistance", "Solution", "StructureReport", "Trajectory"}  # what comes out
+MADE_BY_LGN = {
+    "Expansion",
+    "FitResult",
+    "GaugeDistance",
+    "LearningReport",
+    "Row",
+    "Solution",
+    "StructureReport",
+    "Trajectory",
+}  # what comes out
 ERRORS = {"CheckpointError", "MotionStopped", "ProcessLost", "SingularMassMatrix"}
 PROTOCOLS = {"Structure", "System"}
 TABLE = [pytest.param(call, words, id=f"{name}: {words[0]}") for name, calls in CALLS.items() for call, *words in calls]

@@ -1,0 +1,23 @@
+"""lgn collect: the figures of all finished runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from lgn.commands.mistakes import Mistake
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Show the figures of all finished experiments in one table: published, asked, reached."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """It holds NAME/metrics.json, or NAME-anything/metrics.json."""
+
+    def __call__(self) -> int:
+        from lgn import protocol
+
+        if not protocol.collect(self.folder):
+            raise Mistake(f"{self.folder} holds no NAME/metrics.json of an experiment; see `lgn run NAME`")
+        return 0

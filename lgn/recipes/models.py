@@ -1,0 +1,132 @@
+"""Models: graphs, densities and frictions by the names that a recipe gives them."""
+
+import csv
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax.numpy as jnp
+import jraph
+import numpy as np
+from flax import nnx
+
+from lgn.data.scales import scales, site_and_edge
+from lgn.data.trajectories import Windows
+from lgn.densities.continuum import Continuum, FieldMLP
+from lgn.densities.message_passing import MessageDensity, PairDensity
+from lgn.densities.positive import Dry, Growth, PositiveForm, cubic, half_square
+from lgn.densities.structured import StructuredDensity
+from lgn.graphs.edges import from_edges, single_node
+from lgn.graphs.features import clamp, node_count
+from lgn.graphs.lattices import lattice
+from lgn.graphs.meshes import from_meshio
+from lgn.graphs.stencils import cell_stencil, edge_stencil, node_stencil
+from lgn.mechanics.lagrangian import Lagrangian
+from lgn.recipes.recipe import Graph, Recipe
+
+on_nodes = partial(node_stencil, hops=0)
+
+
+def graph_of(settings: Graph, measured: int, folder: Path) -> jraph.GraphsTuple:
+    """The graph of so many measured nodes and those that are clamped.
+
+    Raises:
+        ValueError: a graph of another number of nodes, edges that make none, a file that is not there.
+    """
+    count, file = measured + len(settings.clamped), folder / settings.file
+    makers: dict[str, Callable[[], jraph.GraphsTuple]] = {
+        "single": single_node,
+        "chain": partial(lattice, (count,), periodic=False),
+        "ring": partial(lattice, (count,), periodic=True),
+        "lattice": partial(lattice, settings.shape, periodic=settings.periodic),
+        "edges": partial(_from_edge_file, count, file),
+        "mesh": partial(from_meshio, file),
+    }
+    made = makers[settings.kind]()
+    if node_count(made) != count:
+        raise ValueError(
+            f"graph: {settings.kind} has {node_count(made)} nodes; positions have {measured}, and "
+            f"{len(settings.clamped)} are clamped: give columns for every node that moves"
+        )
+    return clamp(made, settings.clamped)
+
+
+def system_of(recipe: Recipe, graph: jraph.GraphsTuple, data: Windows, seed: int) -> Lagrangian:
+    """A Lagrangian to be trained, of parts made to the sizes of the data: their unit of L is where T is of order 1."""
+    names = recipe.grid
+    dim = len(names[0])
+    angles = tuple(i for i in range(dim) if any(row[i] in recipe.angles for row in names))
+    sizes = scales(data)
+    settings = {**sizes, "angles": angles, "rngs": nnx.Rngs(seed)}
+    mass = tuple(v**-2.0 for v in sizes["v_scale"])
+    terms = DENSITIES[recipe.density](graph, data, recipe.width, mass, settings)
+    return Lagrangian(graph, terms, dissipation=_friction(recipe.friction, mass, sizes))
+
+
+def _potential(graph, data, width, mass, settings, kinetic: tuple | None = ()):
+    """v^T M v / 2 of each node, minus potential energies of nodes and of edges; M is constant."""
+    dim = len(mass)
+    site = StructuredDensity(1, dim, width, kinetic_hidden=kinetic, mass=mass, **settings)
+    if not graph.senders.size:
+        return [(site, on_nodes)]
+    edges = scales(data, edge_stencil(graph))
+    return [(site, on_nodes), (PairDensity(dim, width, **(settings | edges)), edge_stencil)]
+
+
+def _structured(graph, data, width, mass, settings):
+    """The same, where M depends on q."""
+    return _potential(graph, data, width, mass, settings, None)
+
+
+def _site_and_edge(graph, data, width, mass, settings):
+    others = {name: settings[name] for name in ("angles", "rngs")}  # it finds the scales of both by itself
+    return site_and_edge(graph, data, width, mass=float(np.mean(mass)), **others)
+
+
+def _message(graph, data, width, mass, settings):
+    return MessageDensity(len(mass), hidden=width, mass=float(np.mean(mass)), **settings)
+
+
+def _continuum(graph, data, width, mass, settings):
+    """Of a field; its gradient is of the size of differences over the lengths of edges."""
+    if "position" not in graph.nodes:
+        raise ValueError("density='continuum' is of a mesh or a lattice; this graph has no places")
+    length = float(np.sqrt(np.mean(np.sum(np.square(graph.edges["offset"]), -1))))
+    slopes = tuple(q / length for q in scales(data, edge_stencil(graph))["q_scale"])
+    space = graph.nodes["position"].shape[1]
+    field = FieldMLP(len(mass), space, width, mass=float(np.mean(mass)), gradient_scale=slopes, **settings)
+    return [(Continuum(field), cell_stencil)]
+
+
+DENSITIES = {
+    "potential": _potential,
+    "structured": _structured,
+    "site_and_edge": _site_and_edge,
+    "message": _message,
+    "continuum": _continuum,
+}
+
+
+def _friction(name: str, mass, sizes) -> list | None:
+    """A positive form of each node, which at first takes a twentieth of the energy in the time that q / v is."""
+    if name == "none":
+        return None
+    q, v = np.array(sizes["q_scale"]), np.array(sizes["v_scale"])
+    laws: dict[str, Growth] = {"linear": half_square, "quadratic": cubic, "dry": Dry(0.1 * float(v.mean()))}
+    law = laws[name]
+    size = tuple(float(x) for x in 0.05 * np.array(mass) * v**3 / q / np.asarray(law(jnp.asarray(v))))
+    form = PositiveForm(1, len(mass), law=law, size=size, v_scale=sizes["v_scale"])
+    return [(form, on_nodes)]
+
+
+def _from_edge_file(count: int, path: Path) -> jraph.GraphsTuple:
+    """Each row of a CSV joins two nodes by their numbers, from 0; a first row of names is passed over."""
+    try:
+        rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
+        pairs = {tuple(sorted(map(int, row))) for row in rows[not rows[0][0].strip().isdigit() :]}
+    except (OSError, ValueError, IndexError) as error:
+        raise ValueError(f"graph: {path} is no file of edges ({error}); give two node numbers a row") from error
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"graph: {path} has rows that are not two numbers; give two node numbers a row")
+    low, high = np.array(sorted(pairs)).T
+    return from_edges(count, np.r_[low, high], np.r_[high, low])

@@ -1,0 +1,122 @@
+"""Recipe: what to learn from a recording, as a file of settings says it."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lgn._spelling import nearest
+from lgn.recipes.settings import filled
+
+GRAPHS = ("single", "chain", "ring", "lattice", "edges", "mesh")
+DENSITIES = ("potential", "structured", "site_and_edge", "message", "continuum")
+FRICTIONS = ("none", "linear", "quadratic", "dry")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The table [graph]: what the columns are the nodes of."""
+
+    kind: str = "single"
+    shape: tuple[int, ...] = ()  # of a lattice
+    periodic: bool = False  # a lattice
+    file: str = ""  # of the edges, two node numbers a row, or of the mesh
+    clamped: tuple[int, ...] = ()  # nodes that rest at zero and have no columns
+
+    def __post_init__(self):
+        _known("graph: kind", self.kind, GRAPHS)
+        if (self.kind == "lattice") != bool(self.shape):
+            raise ValueError(
+                f"graph: kind={self.kind!r} with shape={list(self.shape)}; a lattice, and it alone, has one"
+            )
+        if (self.kind in ("edges", "mesh")) != bool(self.file):
+            raise ValueError(
+                f"graph: kind={self.kind!r} with file={self.file!r}; edges and meshes, and they alone, have one"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to read, what to learn and how; docs/command-line.md explains every key."""
+
+    file: str
+    positions: tuple[str | tuple[str, ...], ...]
+    velocities: tuple[str | tuple[str, ...], ...] = ()
+    time: str | None = None
+    trial: str | None = None
+    units: dict[str, str] = field(default_factory=dict)
+    angles: tuple[str, ...] = ()
+    graph: Graph = field(default_factory=Graph)
+    density: str = "potential"
+    friction: str = "none"
+    width: tuple[int, ...] = (8, 8)
+    windows: tuple[int, ...] = (32, 128)
+    steps: int = 200
+    seeds: int = 1
+    held_out: float = 0.2
+    out: str = ""
+
+    def __post_init__(self):
+        _known("density", self.density, DENSITIES)
+        _known("friction", self.friction, FRICTIONS)
+        for name in ("positions", "width", "windows"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; give at least one")
+        for name in (
+            "steps",
+            "seeds",
+            *(f"{x}[{i}]" for x in ("width", "windows") for i in range(len(getattr(self, x)))),
+        ):
+            key, _, at = name.rstrip("]").partition("[")
+            value, least = getattr(self, key), 8 if key == "windows" else 1
+            if (found := value[int(at)] if at else value) < least:
+                raise ValueError(f"{name}={found}; give a whole number, at least {least}")
+        if list(self.windows) != sorted(set(self.windows)):
+            raise ValueError(f"windows={list(self.windows)}; give lengths that grow, such as [32, 128]")
+        if not 0 < self.held_out <= 0.5:
+            raise ValueError(f"held_out={self.held_out:g}; give a share above 0 and up to 0.5 of each trial")
+        if unknown := [name for name in self.angles if name not in (names := _flat(self.positions))]:
+            raise ValueError(f"angles: {unknown[0]!r} is none of positions{nearest(unknown[0], names)}")
+
+    @property
+    def grid(self) -> list[list[str]]:
+        """Columns of the positions, by node, then degree of freedom."""
+        return self._by_node(self.positions)
+
+    @property
+    def rates(self) -> list[list[str]] | None:
+        """Those of the velocities, if there are any."""
+        return self._by_node(self.velocities) if self.velocities else None
+
+    def _by_node(self, names) -> list[list[str]]:
+        if self.graph.kind == "single":
+            return [list(_flat(names))]
+        return [[name] if isinstance(name, str) else list(name) for name in names]
+
+
+def read(path: str | Path) -> Recipe:
+    """The recipe in a TOML file; its `file`, that of its graph and `out` are paths from the folder of that file.
+
+    Raises:
+        ValueError: no such file, no TOML, an unknown key (suggests the nearest), a value of another type or out of
+            range.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(
+            f"{path} is no file of settings ({error}); give a TOML file, see docs/command-line.md"
+        ) from error
+    try:
+        return filled(Recipe, table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _flat(names) -> tuple[str, ...]:
+    return tuple(x for name in names for x in ([name] if isinstance(name, str) else name))
+
+
+def _known(key: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ValueError(f"{key}={name!r} is not known{nearest(name, known)} There are: {', '.join(known)}")
