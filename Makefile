@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # every experiments/NAME.py is a target, with - for _
 EXPERIMENTS := $(subst _,-,$(patsubst experiments/%.py,%,$(wildcard experiments/*.py)))
 
-.PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short stub check clean
+.PHONY: $(EXPERIMENTS) wave-table double-pendulum-table reproduce-lnn test test-all test-short docs stub check wheel clean
 
 # compiled programs are kept for the next run, beside what compiles them; `lgn.cli.keep_programs` says why the log level.
 # Where compilation is measured, nothing is kept.
@@ -49,6 +49,13 @@ test-all: $(VENV)/ready-test
 test-short: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m newest
 
+# the site, docs/_build/html/index.html: a warning is an error, and so is whatever a page would fetch from elsewhere
+SPHINXOPTS ?= -W --keep-going -j auto
+docs: export TF_CPP_MIN_LOG_LEVEL ?= 3
+docs: $(VENV)/ready-docs
+	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python docs/_extensions/addresses.py docs/_build/html
+
 # the public names, as editors read them
 stub: $(VENV)/ready
 	$(BIN)/python -c "from lgn import _names; print(_names.stub(), end='')" > lgn/__init__.pyi
@@ -57,6 +64,10 @@ check: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# sdist and wheel, and the wheel tried in an empty folder on each Python that is there
+wheel: $(VENV)/ready-test
+	.ci/wheel $(BIN)/python
 
 $(BIN)/pip:
 	@if [ -n "$(FOUND)" ]; then exec $(FOUND) -m venv --clear $(VENV); fi; \
@@ -68,8 +79,12 @@ $(VENV)/ready: pyproject.toml $(wildcard constraints/*) | $(BIN)/pip
 	$(INSTALL) .
 	touch $@
 
+$(VENV)/ready-docs: $(VENV)/ready
+	$(INSTALL) ".[docs,data,mesh]"
+	touch $@
+
 $(VENV)/ready-test: $(VENV)/ready
-	$(INSTALL) ".[test,check,mesh]"
+	$(INSTALL) ".[test,check,release]"
 	touch $@
 
 # tests that ran on another Python than the one asked for would mislead
@@ -80,4 +95,4 @@ endif
 endif
 
 clean:
-	rm -rf $(VENV) .venv-newest runs
+	rm -rf $(VENV) .venv-newest runs docs/_build docs/api

@@ -4,7 +4,7 @@ import importlib
 
 from lgn import _names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = sorted(_names.MODULE)
 
 
