@@ -21,7 +21,9 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "energies", "recording", "adjacency", "mesh", "speed", "devices"])
+@pytest.mark.parametrize(
+    "name", ["tutorial", "energies", "recording", "data", "continuing", "adjacency", "mesh", "speed", "devices"]
+)
 def test_document(name, capsys):
     exec(compile("\n".join(blocks(f"docs/{name}.md")), name, "exec"), {})
 
