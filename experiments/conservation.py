@@ -73,17 +73,18 @@ def examine(config: Config, fits: dict[str, lgn.FitResult]):
 
         motions[name] = {key: follow(config.compared // shorter, make) for key, make in INTEGRATORS.items()}
         for key, motion in motions[name].items():
-            metrics[f"{name}_drift_{key.partition(',')[0].replace(' ', '_')}"] = diagnostics.drift(motion.energy)
+            drift = diagnostics.drift(diagnostics.relative_energy(system, motion))
+            metrics[f"{name}_drift_{key.partition(',')[0].replace(' ', '_')}"] = drift
         long = follow(config.steps // shorter, lgn.DiscreteGradient)
-        metrics[f"{name}_drift"] = diagnostics.drift(long.energy)
-    return metrics, (systems["ring"], motions)
+        metrics[f"{name}_drift"] = diagnostics.drift(diagnostics.relative_energy(system, long))
+    return metrics, (systems, motions)
 
 
-def draw(folder: Path, motions: dict) -> None:
+def draw(folder: Path, systems: dict, motions: dict) -> None:
     """Energy of each motion by all integrators; a gif of the string."""
     with plots.picture(folder / "energy.png", 1, 2, size=(13, 4.2)) as panels:
         for panel, (name, found) in zip(panels, motions.items(), strict=True):
-            energies = {key: motion.energy for key, motion in found.items()}
+            energies = {key: diagnostics.relative_energy(systems[name], motion) for key, motion in found.items()}
             t = next(iter(found.values())).t
             plots.energy(panel, t, energies, f"learned {name.replace('_', ' ')}, dt = {STEPS[name]}")
             panel.legend().remove()
@@ -97,8 +98,9 @@ def main(config: Config) -> dict:
     """Trains, follows, writes the folder, shows the table."""
     folder = protocol.begin(config)
     rows, shown = protocol.over_seeds(range(config.seeds), partial(train, config, folder), partial(examine, config))
-    ring, motions = shown[0][1]
-    sketch, motion = partial(draw, folder, motions), (ring, motions["ring"]["discrete gradient"])
+    systems, motions = shown[0][1]
+    sketch = partial(draw, folder, systems, motions)
+    motion = systems["ring"], motions["ring"]["discrete gradient"]
     return protocol.finish(folder, "energy over long motions", FIGURES, protocol.summary(rows), rows, sketch, motion)
 
 

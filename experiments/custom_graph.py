@@ -77,7 +77,9 @@ def examine(graphs: dict[str, networkx.Graph], densities: list, law: lgn.Message
     return rows
 
 
-def draw(folder: Path, graph: networkx.Graph, motion: lgn.Trajectory, energy, rows: list[dict]) -> None:
+def draw(
+    folder: Path, graph: networkx.Graph, system: lgn.Lagrangian, motion: lgn.Trajectory, energy, rows: list[dict]
+) -> None:
     """The graph at three times, errors on each graph, energy; a gif."""
     place = networkx.kamada_kawai_layout(graph)
     points, ends = np.array([place[node] for node in graph]), oscillators.tables(graph)[1]
@@ -93,7 +95,7 @@ def draw(folder: Path, graph: networkx.Graph, motion: lgn.Trajectory, energy, ro
         axes[0].legend(frameon=False, fontsize=9)
         axes[0].set_xlabel("relative error of the acceleration")
         axes[0].invert_yaxis()
-        plots.energies(axes[1], motion, energy)
+        plots.energies(axes[1], motion.t, energy, diagnostics.relative_energy(system, motion))
     plots.animate_colours(folder / "network.gif", paint, motion.t[:81], q[:81], limit=0.3, size=(4, 4.2))
 
 
@@ -109,13 +111,13 @@ def main(config: Config) -> dict:
     metrics = {
         "acceleration_rel_rms": max(row["acceleration_rel_rms"] for row in rows),
         "black_box_acceleration_rel_rms": max(row["black_box_acceleration_rel_rms"] for row in rows),
-        **diagnostics.conservation(motion, energy),
+        **diagnostics.conservation(system, motion, energy),
         "nodes_train": config.graphs * config.nodes,
         "nodes_test": len(graph),
         **diagnostics.cost(fit),
     }
     shown = metrics | {row["graph"]: row["acceleration_rel_rms"] for row in rows}
-    title, sketch = "graphs never seen in training", partial(draw, folder, graph, motion, energy, rows)
+    title, sketch = "graphs never seen in training", partial(draw, folder, graph, system, motion, energy, rows)
     return protocol.finish(folder, title, FIGURES, metrics, rows, sketch, (system, motion), shown)
 
 

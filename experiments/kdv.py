@@ -72,7 +72,7 @@ def watch(config: Config, integrator: lgn.DiscreteGradient, system: lgn.EnergyFl
     """A long motion of a test start: the drift of its learned energy, and the motion."""
     start = fields.trajectories(kdv, config.quick)[2][0, 0]
     motion = lgn.rollout(system, start, DT * np.arange(1 + (100 if config.quick else config.long)), integrator)
-    return {"long_energy_drift": diagnostics.drift(motion.energy)}, motion
+    return {"long_energy_drift": diagnostics.drift(diagnostics.relative_energy(system, motion))}, motion
 
 
 def draw(config: Config, folder: Path, fit: lgn.FitResult, motions: fields.Motions) -> None:

@@ -47,12 +47,14 @@ def train(config: Config, steps: int, folder: Path) -> lgn.FitResult:
     return protocol.learn(system, sample, config.seed, folder / "training", phases=phases)
 
 
-def examine(config: Config, side: int, fit: lgn.FitResult, motion: lgn.Trajectory, modes: list[dict]) -> dict:
+def examine(
+    config: Config, side: int, fit: lgn.FitResult, drum: lgn.Lagrangian, motion: lgn.Trajectory, modes: list[dict]
+) -> dict:
     """Errors of frequencies, energy, motion and acceleration."""
     fresh = membrane.sample(jax.random.key(10_000), 200, config.side_train)
     return {
         "eigenfrequency_rel_max": max(abs(row["relative_error"]) for row in modes),
-        **diagnostics.conservation(motion, membrane.energy(*fields(motion, side))),
+        **diagnostics.conservation(drum, motion, membrane.energy(*fields(motion, side))),
         "rollout_rel_l2": float(diagnostics.relative_l2(motion.q, membrane.exact(side, motion.t))[-1]),
         **diagnostics.acceleration_errors(fit.system, fresh),
         "nodes_train": config.side_train**2,
@@ -75,15 +77,15 @@ def fields(motion: lgn.Trajectory, side: int) -> list[np.ndarray]:
     return [np.asarray(x).reshape(-1, side, side) for x in (motion.q, motion.v)]
 
 
-def draw(folder: Path, side: int, motion: lgn.Trajectory, modes: list[dict]) -> None:
+def draw(folder: Path, side: int, drum: lgn.Lagrangian, motion: lgn.Trajectory, modes: list[dict]) -> None:
     """The drum at four times, its frequencies and its energy; a gif."""
     q, v = fields(motion, side)
-    drum = folder / "drum.png"
-    plots.snapshots(drum, plots.field, motion.t, q, (0, 2, 4, 6), limit=1.0, size=(13, 3.4), layout="compressed")
+    picture = folder / "drum.png"
+    plots.snapshots(picture, plots.field, motion.t, q, (0, 2, 4, 6), limit=1.0, size=(13, 3.4), layout="compressed")
     with plots.picture(folder / "energy.png", 1, 2, size=(11, 3.8)) as axes:
         axes[0].semilogy(range(1, 11), [abs(row["relative_error"]) for row in modes], "o")
         axes[0].set(title="eigenfrequencies", xlabel="mode", ylabel="|omega / exact - 1|", xticks=range(1, 11))
-        plots.energies(axes[1], motion, membrane.energy(q, v))
+        plots.energies(axes[1], motion.t, membrane.energy(q, v), diagnostics.relative_energy(drum, motion))
     step = -(-side // 128)
     coarse = q[:81, ::step, ::step]
     plots.animate_colours(folder / "drum.gif", plots.field, motion.t[:81], coarse, limit=1.0, size=(3.6, 3.6))
@@ -100,8 +102,8 @@ def main(config: Config) -> dict:
     ts, begun = np.linspace(0, periods * 2 * np.pi / modes[0]["omega_exact"], 161), time.perf_counter()
     motion = lgn.rollout(drum, membrane.blow(side), ts, lgn.Verlet(config.dt))
     metrics = {"periods": periods, "rollout_seconds": time.perf_counter() - begun}
-    metrics = examine(config, side, fit, motion, modes) | metrics
-    sketch, title = partial(draw, folder, side, motion, modes), "drum learned on a periodic lattice"
+    metrics = examine(config, side, fit, drum, motion, modes) | metrics
+    sketch, title = partial(draw, folder, side, drum, motion, modes), "drum learned on a periodic lattice"
     return protocol.finish(folder, title, FIGURES, metrics, modes, sketch, (drum, motion))
 
 

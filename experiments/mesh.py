@@ -77,7 +77,7 @@ def across_spacings(config: Config, folder: Path) -> list[dict]:
     return rows
 
 
-def draw(folder: Path, mesh, rows: list[dict], motion: lgn.Trajectory, energy) -> None:
+def draw(folder: Path, mesh, rows: list[dict], drum: lgn.Lagrangian, motion: lgn.Trajectory, energy) -> None:
     """The wave in the L at four times, errors on each mesh, energy; a gif."""
     field, paint = motion.q[..., 0], partial(plots.mesh, points=mesh.p.T, cells=mesh.t.T)
     plots.snapshots(folder / "l_shape.png", paint, motion.t, field, (0, 10, 30, 60), limit=0.4, size=(13, 3.4))
@@ -85,7 +85,7 @@ def draw(folder: Path, mesh, rows: list[dict], motion: lgn.Trajectory, energy) -
         axes[0].bar([row["mesh"] for row in rows], [row["eigenfrequency_rel_max"] for row in rows], color="#0072B2")
         axes[0].set(yscale="log", ylim=(1e-7, 1e-1), title="eigenfrequencies")
         axes[0].set_ylabel("worst of ten |omega / scikit-fem - 1|")
-        plots.energies(axes[1], motion, energy)
+        plots.energies(axes[1], motion.t, energy, diagnostics.relative_energy(drum, motion))
     plots.animate_colours(folder / "l_shape.gif", paint, motion.t, field, limit=0.4, size=(4, 4))
 
 
@@ -106,14 +106,17 @@ def main(config: Config) -> dict:
     resolution = across_spacings(config, folder)
     metrics = {
         "eigenfrequency_rel_max": max(row["eigenfrequency_rel_max"] for row in rows[1:]),
-        **diagnostics.conservation(motion, energy),
+        **diagnostics.conservation(drum, motion, energy),
         **{f"acceleration_rel_rms_spacing_{row['spacing']}": row["acceleration_rel_rms"] for row in resolution},
         "nodes_train": int(training.nvertices),
         "nodes_test": int(L_shaped.nvertices),
         **diagnostics.cost(fit),
     }
     shown = metrics | {f"eigenfrequencies, {row['mesh']}": row["eigenfrequency_rel_max"] for row in rows}
-    title, sketch = "a density of the continuum on other meshes", partial(draw, folder, L_shaped, rows, motion, energy)
+    title, sketch = (
+        "a density of the continuum on other meshes",
+        partial(draw, folder, L_shaped, rows, drum, motion, energy),
+    )
     return protocol.finish(folder, title, FIGURES, metrics, rows + resolution, sketch, (drum, motion), shown)
 
 

@@ -116,8 +116,9 @@ def draw(folder: Path, fits: dict, motions: dict) -> None:
             row[1].set(xlabel="time", ylabel="v", title="from rest, g = 1")
             plots.history(row[2], fit.history)
     with plots.picture(folder / "energy.png", 1, 2, size=(10, 3.8)) as axes:
-        for ax, (kind, (_, motion)) in zip(axes, motions.items(), strict=True):
-            plots.energies(ax, motion, exact(kind, "energy")(motion.q, motion.v, jnp.ones(1)), KINDS[kind])
+        for ax, (kind, (system, motion)) in zip(axes, motions.items(), strict=True):
+            true = exact(kind, "energy")(motion.q, motion.v, jnp.ones(1))
+            plots.energies(ax, motion.t, true, diagnostics.relative_energy(system, motion), KINDS[kind])
 
 
 def main(config: Config) -> dict:

@@ -97,10 +97,10 @@ def examine(config: Config, fits: dict[str, lgn.FitResult]):
     metrics["three_body_energy_mse_median"] = float(np.median(of_each))
     ts = config.dt * np.arange((200 if config.quick else config.long) + 1)
     motion = lgn.rollout(system, two[0], ts, lgn.DiscreteGradient(config.dt))
-    return metrics | orbits.conserved(motion), ((system, motion), (exact, learned), (exact3, found3))
+    return metrics | orbits.conserved(system, motion), ((system, motion), (exact, learned), (exact3, found3))
 
 
-def draw(folder: Path, long: lgn.Trajectory, two: tuple, three: tuple, training: list) -> None:
+def draw(folder: Path, system: lgn.EnergyFlow, long: lgn.Trajectory, two: tuple, three: tuple, training: list) -> None:
     """Orbits, energies of the tests and along 10,000 steps, training; a gif of three bodies."""
     titles, times = ("two bodies, as trained", "three, never seen"), (TWO_TIMES, THREE_TIMES)
     with plots.picture(folder / "orbits.png", 2, 3, size=(14, 8.6)) as axes:
@@ -110,7 +110,8 @@ def draw(folder: Path, long: lgn.Trajectory, two: tuple, three: tuple, training:
             row[1].semilogy(ts[1:], error[:, 1:].T, color="#0072B2", lw=0.8, alpha=0.6)
             row[1].set(title="true energy, 15 motions", xlabel="time", ylabel="|error|")
         true_energy = n_body.energy(np.asarray(long.u))
-        plots.energies(axes[0, 2], long, true_energy, f"{len(true_energy) - 1:,} steps of the discrete gradient")
+        title = f"{len(true_energy) - 1:,} steps of the discrete gradient"
+        plots.energies(axes[0, 2], long.t, true_energy, diagnostics.relative_energy(system, long), title)
         axes[0, 2].legend(loc="center right")
         plots.history(axes[1, 2], training)
     exact, learned = (u[0, ::4] for u in three)
@@ -122,7 +123,7 @@ def main(config: Config) -> dict:
     folder = protocol.begin(config)
     rows, shown = protocol.over_seeds(range(config.seeds), partial(train, config, folder), partial(examine, config))
     fits, (motion, two, three) = shown[0]
-    sketch = partial(draw, folder, motion[1], two, three, fits["graph"].history)
+    sketch = partial(draw, folder, *motion, two, three, fits["graph"].history)
     return protocol.finish(folder, "two bodies, and three", FIGURES, protocol.summary(rows), rows, sketch, motion)
 
 

@@ -41,16 +41,47 @@ def cost(fit) -> dict[str, float]:
     return {"train_seconds": fit.seconds, "parameters": parameters(fit.system)}
 
 
-def drift(energy: Float[Array, " time"]) -> float:
+def drift(energy: Float[Array | np.ndarray, " time"]) -> float:
     """Largest |E / E_0 - 1| over time."""
     return float(np.max(np.abs(np.asarray(energy) / float(energy[0]) - 1)))
 
 
-def conservation(motion: Trajectory, true_energy: Float[Array, " time"]) -> dict[str, float]:
+def relative_energy(system, motion: Trajectory) -> np.ndarray:
+    """(time,) 1 + (E - E_0) / `energy_size` of the energy that a system has along a motion.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn, numpy as np
+        >>> def spring(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2 - 1e6
+        >>> L = lgn.Lagrangian(lgn.single_node(), spring)
+        >>> motion = lgn.rollout(L, (jnp.ones((1, 1)), jnp.zeros((1, 1))), np.linspace(0, 9, 91), lgn.Verlet(0.1))
+        >>> from lgn.diagnostics import drift, relative_energy
+        >>> f"{drift(motion.energy):.0e}", f"{drift(relative_energy(L, motion)):.0e}"
+        ('1e-09', '1e-03')
+    """
+    change = np.asarray(motion.energy) - float(motion.energy[0])
+    return 1 + change / (energy_size(system, motion) or 1.0)
+
+
+def energy_size(system, motion: Trajectory) -> float:
+    """Largest sum over the nodes of |v . p| along a motion, of first order of |u . dH/du|, to compare changes of the
+    energy with: a learned energy holds an arbitrary constant, beside which they look small, and this has none."""
+
+    def exchanged(state):
+        if hasattr(system, "momentum"):
+            parts = [state[1] * system.momentum(*state)]
+        else:
+            slopes = jax.grad(lambda state: system.energy(*state))(state)
+            parts = [x * slope for x, slope in zip(state, slopes, strict=True)]
+        return sum(jnp.sum(jnp.abs(x)) for x in parts)
+
+    return float(jax.lax.map(exchanged, motion.state).max())
+
+
+def conservation(system, motion: Trajectory, true_energy: Float[Array, " time"]) -> dict[str, float]:
     """Drifts of the true and of the learned energy along a motion, and the largest residual of its solves."""
     return {
         "energy_drift_true": drift(true_energy),
-        "energy_drift_learned": drift(motion.energy),
+        "energy_drift_learned": drift(relative_energy(system, motion)),
         "residual_max": float(motion.residual.max()),
     }
 

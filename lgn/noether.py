@@ -16,6 +16,7 @@ import numpy as np
 
 from lgn.data.trajectories import Trajectory
 from lgn.densities.transformed import halves
+from lgn.diagnostics import energy_size
 from lgn.mechanics.node_structures import Damped, Symplectic
 
 STATES = 3  # drawn at random
@@ -29,7 +30,8 @@ class Quantity(NamedTuple):
     Attributes:
         name: in words.
         values: (time,).
-        size: largest sum over the nodes of the sizes of what each contributes, to compare changes with.
+        size: to compare changes with, the largest sum over the nodes of the sizes of what each contributes; of an
+            energy `diagnostics.energy_size`.
         constant: whether the system keeps it by law.
     """
 
@@ -67,7 +69,8 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
     """
     asked = {"energy": lambda *state: system.energy(*state)[None], **_candidates(system, motion.state)}
     kept, values, sizes = _kept(system, motion, list(asked.values())), *_along(motion.state, list(asked.values()))
-    found = [Quantity(*x) for x in zip(asked, values.T, sizes.max(0).tolist(), kept, strict=True)]
+    largest = [energy_size(system, motion), *sizes.max(0).tolist()[1:]]
+    found = [Quantity(*x) for x in zip(asked, values.T, largest, kept, strict=True)]
     return [x for x in found if np.isfinite(x.values).all() and (x.constant or x.name == "energy")]
 
 

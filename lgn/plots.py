@@ -103,9 +103,9 @@ def energy(ax, t, energies: Mapping[str, ArrayLike], title: str = "energy"):
     return errors(ax, t, change, title, "|E / E(0) - 1|")
 
 
-def energies(ax, motion, true_energy, title: str = "energy of the learned motion"):
-    """`energy` of a motion: what is true, and what the system that moved takes for it."""
-    return energy(ax, motion.t, {"true energy": true_energy, "learned energy": motion.energy}, title)
+def energies(ax, t, true_energy, learned_energy, title: str = "energy of the learned motion"):
+    """`energy` of a motion: what is true, and what the system that moved takes for it, see `diagnostics.relative_energy`."""
+    return energy(ax, t, {"true energy": true_energy, "learned energy": learned_energy}, title)
 
 
 def errors(ax, t, series: dict[str, np.ndarray], title: str = "error", label: str = "|q - exact| / |exact|"):

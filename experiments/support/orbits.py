@@ -29,12 +29,12 @@ def errors(found, exact) -> dict[str, float]:
     return {"energy_mse": float(energy), "state_mse": float(np.mean((found - exact) ** 2))}
 
 
-def conserved(motion: lgn.Trajectory) -> dict[str, float]:
+def conserved(system, motion: lgn.Trajectory) -> dict[str, float]:
     """Largest changes along the long motion: of the learned and the true energy, relative, and of both momenta."""
     u = np.asarray(motion.u)
     momentum, turn = n_body.momentum(u), n_body.angular_momentum(u)
     return {
-        "long_energy_drift": diagnostics.drift(motion.energy),
+        "long_energy_drift": diagnostics.drift(diagnostics.relative_energy(system, motion)),
         "long_true_energy_drift": diagnostics.drift(n_body.energy(u)),
         "long_momentum_drift": float(np.abs(momentum - momentum[0]).max()),
         "long_angular_momentum_drift": diagnostics.drift(turn),

@@ -44,18 +44,19 @@ class Rollout:
             runs.begin(out, self)
         fields = {name: getattr(motion, name) for name in (*field_names(len(motion.state)), "t", "energy", "residual")}
         np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in fields.items()})  # type: ignore[arg-type]
-        metrics = {"energy_drift": diagnostics.drift(motion.energy), "residual_max": float(motion.residual.max())}
+        energy = diagnostics.relative_energy(system, motion)
+        metrics = {"energy_drift": diagnostics.drift(energy), "residual_max": float(motion.residual.max())}
         metrics |= {"nodes": motion.state[0].shape[1], "start": start, "end": start + self.time}
 
         def draw():
             with plots.picture(out / "rollout.png", 1, 2, size=(10, 4)) as axes:
                 plots.space_time(axes[0], motion.t, motion.state[0][..., 0], "first degree of freedom")
-                plots.energy(axes[1], motion.t, {"learned energy": motion.energy})
+                plots.energy(axes[1], motion.t, {"learned energy": energy})
 
         title = f"{self.folder.resolve().name}, continued"
         protocol.finish(out, title, {}, metrics, [metrics], draw, (system, motion))
         print(f"{system}")
-        print(f"t = {start:g} to {start + self.time:g}: energy drift {diagnostics.drift(motion.energy):.1e}, ", end="")
+        print(f"t = {start:g} to {start + self.time:g}: energy drift {metrics['energy_drift']:.1e}, ", end="")
         print(f"largest residual {float(motion.residual.max()):.1e}")
         print(f"wrote {out}/trajectory.npz, {out}/rollout.png and the state to go on from")
         return 0

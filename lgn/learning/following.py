@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,30 +81,30 @@ def followers_of(on_row: Follower | None) -> Followers:
 
 
 class _Lines:
-    """A file of lines, begun anew for each training, whole after every row."""
+    """A file of lines, begun anew for each training, whole after every row.
 
-    def __init__(self, path: str | Path):
-        self.path = _arguments.path(f"{type(self).__name__}: path", path)
+    Args:
+        caller: whose file it is, for errors.
+        path: of the file.
+        line: row -> text.
+        head: of the file.
+    """
 
-    def __enter__(self):
+    def __init__(self, caller: str, path: str | Path, line: Callable[[Row], str], head: str = ""):
+        self.path, self.line, self.head = _arguments.path(f"{caller}: path", path), line, head
+
+    def begin(self) -> None:
+        """With the head alone."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(self.head, newline="")
-        return self
 
-    def __exit__(self, *error) -> None:
-        """Every line was written."""
-
-    def __call__(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
+        """One line more."""
         with open(self.path, "a", newline="") as file:
             file.write(self.line(row))
 
-    head = ""
 
-    def line(self, row: Row) -> str:
-        raise NotImplementedError
-
-
-class CSVRows(_Lines):
+class CSVRows:
     """Writes a table with the columns phase, step, loss and held_out, as `metrics.csv` in the folder of a run.
 
     Args:
@@ -122,22 +122,26 @@ class CSVRows(_Lines):
         ['phase,step,loss,held_out', 'quasi-newton,1,0.5,nan']
     """
 
-    head = ",".join(Row._fields) + "\r\n"
+    def __init__(self, path: str | Path):
+        self._file = _Lines("CSVRows", path, lambda row: _as_csv([row]), _as_csv([Row._fields]))
 
-    def line(self, row: Row) -> str:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerow(row)
-        return text.getvalue()
+    def __enter__(self) -> "CSVRows":
+        self._file.begin()
+        return self
+
+    def __exit__(self, *error) -> None:
+        """Every line was written."""
+
+    def __call__(self, row: Row) -> None:
+        self._file.add(row)
 
     @classmethod
     def table(cls, rows: Iterable[Row]) -> bytes:
         """The whole file of these rows."""
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([Row._fields, *rows])
-        return text.getvalue().encode()
+        return _as_csv([Row._fields, *rows]).encode()
 
 
-class JSONRows(_Lines):
+class JSONRows:
     """Writes one JSON object a line, `{"phase": ..., "step": ..., "loss": ..., "held_out": ...}`; a number that is not
     finite, such as a held-out loss where nothing was judged, is null.
 
@@ -156,9 +160,18 @@ class JSONRows(_Lines):
         '{"phase": "quasi-newton", "step": 1, "loss": 0.5, "held_out": null}\\n'
     """
 
-    def line(self, row: Row) -> str:
-        known = {name: x if isinstance(x, str) or np.isfinite(x) else None for name, x in row._asdict().items()}
-        return json.dumps(known, allow_nan=False) + "\n"
+    def __init__(self, path: str | Path):
+        self._file = _Lines("JSONRows", path, _as_json)
+
+    def __enter__(self) -> "JSONRows":
+        self._file.begin()
+        return self
+
+    def __exit__(self, *error) -> None:
+        """Every line was written."""
+
+    def __call__(self, row: Row) -> None:
+        self._file.add(row)
 
 
 class TensorBoardRows:
@@ -207,3 +220,14 @@ class TensorBoardRows:
         for name in ("loss", "held_out"):
             if np.isfinite(value := getattr(row, name)):
                 self._writer.add_scalar(f"{phase}/{name}", value, row.step)
+
+
+def _as_csv(rows: Iterable[Iterable]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _as_json(row: Row) -> str:
+    known = {name: x if isinstance(x, str) or np.isfinite(x) else None for name, x in row._asdict().items()}
+    return json.dumps(known, allow_nan=False) + "\n"
