@@ -11,6 +11,7 @@ from lgn.data.trajectories import States, Trajectory
 from lgn.graphs.features import clamped_nodes
 from lgn.learning.losses import accelerations
 from lgn.mechanics.system import require
+from lgn.motion.verdict import energy_sizes
 
 
 def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time node dim"]) -> np.ndarray:
@@ -63,18 +64,9 @@ def relative_energy(system, motion: Trajectory) -> np.ndarray:
 
 
 def energy_size(system, motion: Trajectory) -> float:
-    """Largest sum over the nodes of |v . p| along a motion, of first order of |u . dH/du|, to compare changes of the
-    energy with: a learned energy holds an arbitrary constant, beside which they look small, and this has none."""
-
-    def exchanged(state):
-        if hasattr(system, "momentum"):
-            parts = [state[1] * system.momentum(*state)]
-        else:
-            slopes = jax.grad(lambda state: system.energy(*state))(state)
-            parts = [x * slope for x, slope in zip(state, slopes, strict=True)]
-        return sum(jnp.sum(jnp.abs(x)) for x in parts)
-
-    return float(jax.lax.map(exchanged, motion.state).max())
+    """Largest sum of |x dE/dx| along a motion, x = (q, v) or u, to compare changes of the energy with: a learned energy
+    holds an arbitrary constant, beside which they look small, and this has none."""
+    return float(energy_sizes(system, motion.state).max())
 
 
 def conservation(system, motion: Trajectory, true_energy: Float[Array, " time"]) -> dict[str, float]:

@@ -104,7 +104,7 @@ def energy(ax, t, energies: Mapping[str, ArrayLike], title: str = "energy"):
 
 
 def energies(ax, t, true_energy, learned_energy, title: str = "energy of the learned motion"):
-    """`energy` of a motion: what is true, and what the system that moved takes for it, see `diagnostics.relative_energy`."""
+    """`energy` of a motion, true and as the system that moved has it, see `diagnostics.relative_energy`."""
     return energy(ax, t, {"true energy": true_energy, "learned energy": learned_energy}, title)
 
 

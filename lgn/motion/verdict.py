@@ -154,7 +154,7 @@ def _check_energy(system, trajectory, integrator) -> None:
     rise = energy[top] - energy[start]
     if rise <= 0.01 * abs(energy[0]):
         return
-    size = float(np.max(_sizes(system, trajectory.state)[: top + 1]))
+    size = float(np.max(energy_sizes(system, trajectory.state)[: top + 1]))
     if rise > RISE * size or not np.isfinite(size):
         _warn(
             f"the energy rises from {energy[start]:.3g} at t = {float(trajectory.t[start]):.6g} to {energy[top]:.3g} "
@@ -173,8 +173,8 @@ def _driven(system) -> bool:
 
 
 @jax.jit
-def _sizes(system, states):
-    """Sum |x dE/dx| over the entries of each state: the size of an energy, whatever its zero."""
+def energy_sizes(system, states):
+    """(time,) sum of |x dE/dx| over the entries of each state: the size of an energy, whatever its zero."""
 
     def one(state):
         slope = jax.grad(lambda state: system.energy(*state))(state)
