@@ -22,7 +22,7 @@ FIGURES = {
     "acceleration_l1_sum": Figure(published=0.0689, asked=3e-3),
     "energy_error_final_mean": Figure(published=4.3e-3, asked=3e-5),
 }
-HEADLINE = Headline("acceleration_l1_sum", reached=5.2e-4, seconds=341, picture="double_pendulum.png")
+HEADLINE = Headline("acceleration_l1_sum", reached=8.6e-4, seconds=110, picture="double_pendulum.png")
 MASS = 0.02  # the prior; the unit of L is free, and this one makes values of the network of the order of one
 
 
