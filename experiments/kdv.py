@@ -81,9 +81,9 @@ def draw(config: Config, folder: Path, fit: lgn.FitResult, motions: fields.Motio
     long = {name: watch(config, integrator, fit.system)[1] for name, integrator in INTEGRATORS.items()}
     with plots.picture(folder / "integrators.png", size=(9, 4.2)) as ax:
         for name, motion in long.items():
-            change = np.abs(np.asarray(motion.energy / motion.energy[0]) - 1)
+            change = np.abs(diagnostics.relative_energy(fit.system, motion) - 1)
             ax.semilogy(motion.t[1:], np.maximum(np.maximum.accumulate(change)[1:], 1e-17), label=name)
-        ax.set(title="learned energy of the learned motion", xlabel="time", ylabel="largest |E / E(0) - 1| so far")
+        ax.set(title="learned energy of the learned motion", xlabel="time", ylabel="largest relative change so far")
         ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

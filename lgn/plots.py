@@ -98,9 +98,9 @@ def mesh(ax, points, cells, values, title: str = "", limit: float | None = None,
 
 
 def energy(ax, t, energies: Mapping[str, ArrayLike], title: str = "energy"):
-    """|E / E_0 - 1| against time on a logarithmic axis, one line a name."""
+    """|E / E_0 - 1| against time, one line a name; for learned energies give `diagnostics.relative_energy`."""
     change = {name: np.abs(np.asarray(values) / np.asarray(values)[0] - 1) for name, values in energies.items()}
-    return errors(ax, t, change, title, "|E / E(0) - 1|")
+    return errors(ax, t, change, title, "relative change of E")
 
 
 def energies(ax, t, true_energy, learned_energy, title: str = "energy of the learned motion"):
