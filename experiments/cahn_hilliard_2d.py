@@ -97,7 +97,7 @@ def examine(config: Config, fit: lgn.FitResult):
     nodes = 32 if config.quick else config.nodes_test
     steps = np.arange((40 if config.quick else round(config.end / DT)) + 1)
     known = fit.system.structure.given
-    flow = lgn.EnergyFlow(square(nodes), fit.system.density, structure=known)
+    flow = fit.system.on(square(nodes))
     start = cahn_hilliard.starts(jax.random.key(10_000), 1, (nodes, nodes))[0]
     motion = lgn.rollout(flow, start.reshape(-1, 1), DT * steps, lgn.DiscreteGradient(DT, fit.system.discrete))
     u, truth = np.asarray(motion.u).reshape(-1, nodes, nodes, 1), exact(start, steps)

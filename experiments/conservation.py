@@ -60,7 +60,7 @@ def examine(config: Config, fits: dict[str, lgn.FitResult]):
     """Drifts of the energy of each motion, and the motions by all integrators."""
     systems = {
         "double_pendulum": fits["double_pendulum"].system,
-        "ring": lgn.Lagrangian(lgn.lattice((100,)), fits["ring"].system.density),
+        "ring": fits["ring"].system.on(lgn.lattice((100,))),
     }
     starts = {"double_pendulum": (jnp.array([[1.0, 2.0]]), jnp.zeros((1, 2))), "ring": wave.pulse(100)}
     metrics = {"train_seconds": sum(fit.seconds for fit in fits.values())}

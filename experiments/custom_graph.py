@@ -38,17 +38,6 @@ class Config:
     end: float = 100.0
 
 
-def system_on(network: networkx.Graph, oscillator, spring) -> lgn.Lagrangian:
-    """A density on each node alone and one on each edge."""
-    graph = lgn.from_networkx(network)
-    return lgn.Lagrangian(graph, oscillators.terms(graph, oscillator, spring))
-
-
-def black_box_on(network: networkx.Graph, law: lgn.MessagePassing) -> lgn.Baseline:
-    """The model without structure."""
-    return lgn.Baseline(lgn.from_networkx(network), law)
-
-
 def train(config: Config, folder: Path) -> tuple[lgn.FitResult, lgn.FitResult]:
     """The trained system and the trained black box."""
     graph, rngs = oscillators.small_worlds(config.seed, config.graphs, config.nodes), nnx.Rngs(config.seed)
@@ -59,21 +48,26 @@ def train(config: Config, folder: Path) -> tuple[lgn.FitResult, lgn.FitResult]:
     law = lgn.MessagePassing(1, (16, 16), rounds=1, latent=8, **scales, **mass, **known, rngs=rngs)
     sample = partial(oscillators.sample, count=config.states, graph=graph)
     phases = [lgn.QuasiNewton(60 if config.quick else config.steps)]
-    systems = {"training": system_on(graph, oscillator, spring), "black_box": black_box_on(graph, law)}
+    trained_on = lgn.from_networkx(graph)
+    systems = {
+        "training": lgn.Lagrangian(trained_on, oscillators.terms(oscillator, spring)),
+        "black_box": lgn.Baseline(trained_on, law),
+    }
     return tuple(
         protocol.learn(system, sample, config.seed, folder / name, phases=phases) for name, system in systems.items()
     )
 
 
-def examine(graphs: dict[str, networkx.Graph], densities: list, law: lgn.MessagePassing) -> list[dict]:
+def examine(graphs: dict[str, networkx.Graph], system: lgn.Lagrangian, black_box: lgn.Baseline) -> list[dict]:
     """Errors of the acceleration on each graph."""
     rows = []
     for i, (name, graph) in enumerate(graphs.items()):
         fresh = oscillators.sample(jax.random.key(10_000 + i), 50, graph)
-        errors = diagnostics.acceleration_errors(system_on(graph, *densities), fresh)
-        black_box = diagnostics.acceleration_errors(black_box_on(graph, law), fresh)["acceleration_rel_rms"]
+        errors, other = (
+            diagnostics.acceleration_errors(model.on(lgn.from_networkx(graph)), fresh) for model in (system, black_box)
+        )
         rows.append({"graph": name, "nodes": len(graph), "edges": graph.number_of_edges(), **errors})
-        rows[-1]["black_box_acceleration_rel_rms"] = black_box
+        rows[-1]["black_box_acceleration_rel_rms"] = other["acceleration_rel_rms"]
     return rows
 
 
@@ -103,8 +97,8 @@ def main(config: Config) -> dict:
     """Trains, tests, writes the folder, shows the table."""
     folder, graphs = protocol.begin(config), oscillators.unseen(1000 + config.seed)
     fit, black_box = train(config, folder)
-    rows, graph = examine(graphs, fit.system.density, black_box.system.law), graphs["small world, 200 nodes"]
-    system = system_on(graph, *fit.system.density)
+    rows, graph = examine(graphs, fit.system, black_box.system), graphs["small world, 200 nodes"]
+    system = fit.system.on(lgn.from_networkx(graph))
     rest = jnp.zeros((len(graph), 1))  # from which node 0 is pushed
     motion = lgn.rollout(system, (rest, rest.at[0].set(1.0)), np.linspace(0, 10.0 if config.quick else config.end, 201))
     energy = oscillators.energy(graph, motion.q, motion.v)

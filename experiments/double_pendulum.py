@@ -55,7 +55,7 @@ def examine(config: Config, fit: lgn.FitResult):
     """The metrics of one trained system; the motion from all starts, side by side as nodes of one graph."""
     fresh = double_pendulum.sample(jax.random.key(10_000), 100_000)
     starts = double_pendulum.starts(jax.random.key(20_000), config.starts)
-    system = lgn.Lagrangian(lgn.single_node(count=config.starts), fit.system.density)
+    system = fit.system.on(lgn.single_node(count=config.starts))
     end = 5.0 if config.quick else config.end
     motion = lgn.rollout(system, [x[:, 0] for x in starts], np.linspace(0, end, 1001), lgn.Adaptive(1e-10, 1e-10))
     error = energy_errors(motion)

@@ -97,7 +97,7 @@ def main(config: Config) -> dict:
     side, periods, steps = (32, 1.0, 60) if config.quick else (config.side, config.periods, config.steps)
     fit = train(config, steps, folder)
     graph = lgn.clamp(lgn.lattice((side, side), periodic=False), membrane.edge_nodes(side))
-    drum = lgn.Lagrangian(graph, fit.system.density)
+    drum = fit.system.on(graph)
     modes = compare_modes(drum, side)
     ts, begun = np.linspace(0, periods * 2 * np.pi / modes[0]["omega_exact"], 161), time.perf_counter()
     motion = lgn.rollout(drum, membrane.blow(side), ts, lgn.Verlet(config.dt))

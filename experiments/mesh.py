@@ -44,21 +44,21 @@ def train(config: Config, mesh, folder: Path) -> lgn.FitResult:
     shape = {"dim": 1, "space": len(mesh.p), "isotropic": False, "relative": True}
     density = lgn.Continuum(lgn.FieldMLP(**shape, **scales, rngs=nnx.Rngs(config.seed)))
     data, phases = states._replace(v=slope * states.v), [lgn.QuasiNewton(60 if config.quick else config.steps)]
-    system, key = on(mesh, density), jax.random.key(config.seed)
+    system = lgn.Lagrangian(finite_elements.graph(mesh), [(density, lgn.cell_stencil)])
+    key = jax.random.key(config.seed)
     return lgn.fit(system, data, key=key, phases=phases, folder=folder, validation=None)
 
 
-def on(mesh, density, held=()) -> lgn.Lagrangian:
-    """The density on a mesh, some of whose nodes are held."""
-    graph = lgn.clamp(finite_elements.graph(mesh), held) if len(held) else finite_elements.graph(mesh)
-    return lgn.Lagrangian(graph, [(density, lgn.cell_stencil)])
+def drum_of(mesh, system: lgn.Lagrangian) -> lgn.Lagrangian:
+    """What was learned on a mesh whose boundary is held."""
+    return system.on(lgn.clamp(finite_elements.graph(mesh), mesh.boundary_nodes()))
 
 
-def examine(meshes: dict, density) -> list[dict]:
+def examine(meshes: dict, system: lgn.Lagrangian) -> list[dict]:
     """The worst of ten eigenfrequencies on each mesh."""
     rows = []
     for name, mesh in meshes.items():
-        drum = on(mesh, density, mesh.boundary_nodes())
+        drum = drum_of(mesh, system)
         found, _ = diagnostics.eigenfrequencies(drum, jnp.zeros((mesh.nvertices, 1)), 10)
         worst = float(np.abs(found / finite_elements.eigenfrequencies(mesh, 10) - 1).max())
         rows.append({"mesh": name, "nodes": int(mesh.nvertices), "eigenfrequency_rel_max": worst})
@@ -72,7 +72,7 @@ def across_spacings(config: Config, folder: Path) -> list[dict]:
     for spacing in (0.05, 0.15, 0.3):
         mesh = finite_elements.strings(spacing)
         states = finite_elements.sample(1, 200, mesh, size=spacing / 0.15)  # slopes of training
-        system = on(mesh, fit.system.density)
+        system = fit.system.on(finite_elements.graph(mesh))
         rows.append({"spacing": spacing, **diagnostics.acceleration_errors(system, states)})
     return rows
 
@@ -98,8 +98,8 @@ def main(config: Config) -> dict:
     finer = finite_elements.square(12 if config.quick else 40, config.seed + 1)
     L_shaped = skfem.MeshTri.init_lshaped().refined(2 if config.quick else 5)
     fit = train(config, training, folder / "training")
-    rows = examine({"training mesh": training, "finer square": finer, "L-shaped": L_shaped}, fit.system.density)
-    drum = on(L_shaped, fit.system.density, L_shaped.boundary_nodes())
+    rows = examine({"training mesh": training, "finer square": finer, "L-shaped": L_shaped}, fit.system)
+    drum = drum_of(L_shaped, fit.system)
     start, ts = finite_elements.bump(L_shaped, (-0.5, 0.5)), np.linspace(0, 0.3 if config.quick else config.end, 121)
     motion = lgn.rollout(drum, start, ts, lgn.Adaptive(1e-7, 1e-7))
     energy = finite_elements.energy(L_shaped, motion.q, motion.v)

@@ -44,26 +44,21 @@ def exact(kind: str, quantity: str):
     return getattr(relativistic, f"{kind.strip('_') or 'published'}_{quantity}")
 
 
-def on_particles(densities: list, g) -> lgn.Lagrangian:
-    """Particles side by side, each a node with a g of its own."""
-    return lgn.Lagrangian(
-        lgn.single_node({"g": g}, count=len(g)), [(density, lgn.node_stencil) for density in densities]
-    )
+def particles(g):
+    """Side by side, each a node with a g of its own."""
+    return lgn.single_node({"g": g}, count=len(g))
 
 
-def densities(system: lgn.Lagrangian) -> list:
-    """Of its terms."""
-    return [term.density for term in system.terms]
-
-
-def make(config: Config, seed: int) -> list:
-    """The densities of L."""
+def make(config: Config, seed: int) -> list[tuple]:
+    """The terms of L."""
     network = partial(lgn.MLPDensity, 1, 1, config.hidden, rngs=nnx.Rngs(seed))
     field = {"features": ("g",), "feature_size": 1, "feature_scale": 10.0, "q_scale": 10.0}
     if not config.apart:
-        return [lgn.Transformed(network(v_scale=2.0, **field), relativistic.place_and_rapidity)]
+        whole = lgn.Transformed(network(v_scale=2.0, **field), relativistic.place_and_rapidity)
+        return [(whole, lgn.node_stencil)]
     kinetic = lgn.Transformed(network(v_scale=2.0), relativistic.rapidity_alone)
-    return [kinetic, lgn.Transformed(network(mass=None, **field), relativistic.place_alone)]
+    potential = lgn.Transformed(network(mass=None, **field), relativistic.place_alone)
+    return [(kinetic, lgn.node_stencil), (potential, lgn.node_stencil)]
 
 
 def weighted_balance(system, data: lgn.States):
@@ -80,7 +75,8 @@ def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
     (data_key, fit_key), fits = jax.random.split(jax.random.key(seed)), {}
     for kind in KINDS:
         data, g = relativistic.sample(data_key, config.particles, exact(kind, "acceleration"))
-        system, phases = on_particles(make(config, seed), g), [lgn.QuasiNewton(200 if config.quick else config.steps)]
+        system = lgn.Lagrangian(particles(g), make(config, seed))
+        phases = [lgn.QuasiNewton(200 if config.quick else config.steps)]
         where = folder / f"training{kind}-{seed}"
         fits[kind] = lgn.fit(
             system, data, key=fit_key, phases=phases, loss=weighted_balance, folder=where, validation=None
@@ -93,10 +89,10 @@ def examine(fits: dict[str, lgn.FitResult]):
     metrics, motions = {"train_seconds": sum(fit.seconds for fit in fits.values())}, {}
     for kind, fit in fits.items():
         fresh, g = relativistic.sample(jax.random.key(10_000), 100_000, exact(kind, "acceleration"))
-        found = jax.jit(lgn.Lagrangian.solve)(on_particles(densities(fit.system), g), fresh.q[0], fresh.v[0]).value
+        found = jax.jit(lgn.Lagrangian.solve)(fit.system.on(particles(g)), fresh.q[0], fresh.v[0]).value
         for name, a in (("weighted_l1", found), ("weighted_l1_of_zero", jnp.zeros_like(found))):
             metrics[name + kind] = float(relativistic.weighted_error(a, fresh.a[0], fresh.v[0]))
-        system = on_particles(densities(fit.system), jnp.array([1.0]))
+        system = fit.system.on(particles(jnp.array([1.0])))
         rest = jnp.array([[-8.0]]), jnp.array([[0.0]])
         motions[kind] = system, lgn.rollout(system, rest, np.linspace(0.0, 10.0, 101))
     return {**metrics, "parameters": diagnostics.parameters(fits[""].system)}, motions
@@ -109,7 +105,7 @@ def draw(folder: Path, fits: dict, motions: dict) -> None:
     with plots.picture(folder / "relativistic.png", 2, 3, size=(13, 7)) as axes:
         for row, (kind, fit) in zip(axes, fits.items(), strict=True):
             t, motion = np.asarray(motions[kind][1].t), motions[kind][1]
-            a = on_particles(densities(fit.system), field).solve(rest, v).value
+            a = fit.system.on(particles(field)).solve(rest, v).value
             plots.comparison(row[0], v, exact(kind, "acceleration")(rest, v, field), a)
             row[0].set(xlabel="v", ylabel="acceleration at q = 0, g = 10", title=KINDS[kind])
             plots.comparison(row[1], t, relativistic.free_fall(exact(kind, "momentum"), t), motion.v[:, 0, 0])

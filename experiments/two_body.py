@@ -49,17 +49,12 @@ class Config:
     dt: float = 0.05
 
 
-def bodies(n: int, kinetic: lgn.Transformed, attraction: lgn.Transformed) -> lgn.EnergyFlow:
-    """n bodies with the same densities for each body and for each pair."""
-    graph = n_body.complete_graph(n)
-    return lgn.EnergyFlow(graph, n_body.terms(graph, kinetic, attraction), structure=lgn.Symplectic())
-
-
 def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
     """The graph of two bodies, and its rivals, dense networks of all 8 numbers: of du/dt, and of H."""
     recorded = n_body.trajectories(jax.random.key(seed), TESTED + config.rival_trajectories).part(slice(TESTED, None))
     pair = lgn.PairDensity(2, (16, 16), pairing=lgn.log_distance, rngs=nnx.Rngs(seed))
-    graph = bodies(2, lgn.canonical(lgn.PositiveForm(1, 2)), lgn.canonical(pair))
+    terms = n_body.terms(lgn.canonical(lgn.PositiveForm(1, 2)), lgn.canonical(pair))
+    graph = lgn.EnergyFlow(n_body.complete_graph(2), terms, structure=lgn.Symplectic())
     rivals = {kind: make(8, (32, 32), seed) for kind, make in RIVALS.items()}
     states = lgn.States(*recorded.part(slice(config.trajectories)).samples)
     dense = lgn.States(*map(orbits.as_one_node, recorded.samples))
@@ -91,7 +86,7 @@ def examine(config: Config, fits: dict[str, lgn.FitResult]):
         found = hamiltonian.motions(fits[kind].system, orbits.as_one_node(np.asarray(two)), TWO_TIMES)
         metrics |= {f"{kind}_{name}": value for name, value in orbits.errors(orbits.as_bodies(found), exact).items()}
     exact3 = n_body.motions(three, THREE_TIMES)
-    found3 = hamiltonian.motions(bodies(3, *system.density), three, THREE_TIMES)
+    found3 = hamiltonian.motions(system.on(n_body.complete_graph(3)), three, THREE_TIMES)
     metrics |= {f"three_body_{name}": value for name, value in orbits.errors(found3, exact3).items()}
     of_each = hamiltonian.energy_errors(n_body.energy, found3, exact3)
     metrics["three_body_energy_mse_median"] = float(np.median(of_each))

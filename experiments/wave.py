@@ -73,8 +73,8 @@ def train(config: Config, way: str, folder: Path, seed: int) -> lgn.FitResult:
 def examine(config: Config, fit: lgn.FitResult):
     """The metrics of one trained system; that system on the test ring, and its motion."""
     fresh = wave.sample(jax.random.key(10_000), 10_000, config.nodes_train)
-    system, motion, middle = roll(fit.system.density, config.nodes_test, np.linspace(0.0, config.end, 300))
-    *_, large = roll(fit.system.density, config.nodes_large, np.linspace(0.0, config.end, 14))
+    system, motion, middle = roll(fit.system, config.nodes_test, np.linspace(0.0, config.end, 300))
+    *_, large = roll(fit.system, config.nodes_large, np.linspace(0.0, config.end, 14))
     metrics = {
         **diagnostics.cost(fit),
         **diagnostics.acceleration_errors(fit.system, fresh),
@@ -86,9 +86,9 @@ def examine(config: Config, fit: lgn.FitResult):
     return metrics, (system, motion)
 
 
-def roll(density, n_node: int, ts):
+def roll(learned: lgn.Lagrangian, n_node: int, ts):
     """A pulse on a ring of n_node nodes: system, motion, and its errors against the exact solution."""
-    system, state = lgn.Lagrangian(lgn.lattice((n_node,)), density), wave.pulse(n_node)
+    system, state = learned.on(lgn.lattice((n_node,))), wave.pulse(n_node)
     motion = lgn.rollout(system, state, ts)
     error = diagnostics.relative_l2(motion.q, wave.exact(*state, ts)[0])
     momentum = diagnostics.momentum(system, motion)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "docs" / "tutorials"
-NAMES = ["conservation", "friction", "million_nodes", "string", "your_graph", "your_mesh", "your_recording"]
+NAMES = ["conservation", "friction", "learn_a_string", "million_nodes", "your_graph", "your_mesh", "your_recording"]
 
 
 def test_the_seven_tutorials_are_there():

@@ -109,7 +109,7 @@ small = lgn.lattice((50,), periodic=True, spacing=dx)
 model = lgn.EnergyFlow(small, density, structure=lgn.FirstDifference())
 fit = lgn.fit(model, pairs, key=jax.random.key(2), loss=lgn.DiscreteLoss(), phases=[lgn.QuasiNewton(steps=400)])
 
-learned = lgn.EnergyFlow(ring, fit.system.density, structure=lgn.FirstDifference())  # twice as many nodes
+learned = fit.system.on(ring)  # twice as many nodes
 motion = lgn.rollout(learned, u, ts[:41], lgn.DiscreteGradient(0.005))
 error = diagnostics.relative_l2(motion.u, exact.u[:41])
 above = motion.energy - learned.energy(0 * u)

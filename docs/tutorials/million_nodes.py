@@ -7,6 +7,7 @@
 # %%
 import resource
 import time
+from functools import partial
 
 import jax
 import matplotlib.pyplot as plt
@@ -32,14 +33,8 @@ small = lgn.lattice((10,), periodic=True)
 data = wave.sample(jax.random.key(0), 100, 10)
 scales = lgn.scales(data, lgn.edge_stencil(small))
 spring = lgn.PairDensity(dim=1, hidden=(8,), **scales, rngs=nnx.Rngs(0))
-
-
-def on(graph, spring):
-    return lgn.Lagrangian(graph, [(lgn.kinetic_energy, lgn.node_stencil(graph, hops=0)), (spring, lgn.edge_stencil)])
-
-
-fit = lgn.fit(on(small, spring), data, key=jax.random.key(1), phases=[lgn.QuasiNewton(steps=300)])
-_, spring = fit.system.density
+terms = [(lgn.kinetic_energy, partial(lgn.node_stencil, hops=0)), (spring, lgn.edge_stencil)]
+fit = lgn.fit(lgn.Lagrangian(small, terms), data, key=jax.random.key(1), phases=[lgn.QuasiNewton(steps=300)])
 error = diagnostics.acceleration_errors(fit.system, wave.sample(jax.random.key(2), 1000, 10))
 print(f"{fit.seconds:.1f} s of training; relative error of the acceleration {error['acceleration_rel_rms']:.1e}")
 assert error["acceleration_rel_rms"] < 1e-2
@@ -47,12 +42,12 @@ assert error["acceleration_rel_rms"] < 1e-2
 # %% [markdown]
 # ## A million
 #
-# The same density on another ring. The mass matrix is diagonal, so that no linear system is solved; nothing is stored
+# The same densities on another ring. The mass matrix is diagonal, so that no linear system is solved; nothing is stored
 # but the table of edges. The first call compiles; what follows does not.
 
 # %%
 n = 1_000_000
-large = on(lgn.lattice((n,), periodic=True), spring)
+large = fit.system.on(lgn.lattice((n,), periodic=True))
 print(large)
 
 start = wave.pulse(n, width=5)
@@ -103,7 +98,7 @@ plt.show()
 
 # %%
 def acceleration_time(size):
-    system = on(lgn.lattice((size,), periodic=True), spring)
+    system = fit.system.on(lgn.lattice((size,), periodic=True))
     state = wave.pulse(size, width=20)
     return min(seconds(lambda: system.acceleration(*state)) for _ in range(20))  # the first one compiles
 

@@ -14,6 +14,8 @@
 # $\dot\theta_i$ and its rate of change $\ddot\theta_i$. All is in units of the grid's own power and time.
 
 # %%
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -66,29 +68,25 @@ print(f"{len(M)} machines, {trained_on.number_of_edges()} lines, angles up to {n
 # %% [markdown]
 # ## A system of a matrix
 #
-# The entries of an adjacency matrix become the edge feature `weight`; `with_features` adds what else is known. The
+# The entries of an adjacency matrix become the edge feature `weight`; the machines have features of their own. The
 # kinetic energy of the machines is known, so that it is written; the energy of a line is not, so that it is learned.
 # `PairDensity` is a density of one edge, the same from both ends, here of the difference of the two angles and of the
 # capacity. The power that is fed in is a force.
 
 # %%
-graph = lgn.with_features(lgn.from_adjacency(K), {"inertia": M})
+graph = lgn.from_adjacency(K, node_features={"inertia": M})
 
 
 def machine(q, v, features):
     return 0.5 * features["inertia"][0] * v[0, 0] ** 2
 
 
-def on(graph, line, power):
-    terms = [(machine, lambda graph: lgn.node_stencil(graph, hops=0)), (line, lgn.edge_stencil)]
-    return lgn.Lagrangian(graph, terms, force=power[:, None])
-
-
 capacity = {"features": ("weight",), "feature_size": 1, "feature_scale": 4.0}
 line = lgn.PairDensity(dim=1, hidden=(8, 8), **capacity, rngs=nnx.Rngs(0))
+terms = [(machine, partial(lgn.node_stencil, hops=0)), (line, lgn.edge_stencil)]
+system = lgn.Lagrangian(graph, terms, force=P[:, None])
 data = lgn.States(theta[..., None], omega[..., None], rate[..., None])
-fit = lgn.fit(on(graph, line, P), data, key=jax.random.key(0), phases=[lgn.QuasiNewton(steps=300)])
-_, line = fit.system.density
+fit = lgn.fit(system, data, key=jax.random.key(0), phases=[lgn.QuasiNewton(steps=300)])
 print(f"{fit.seconds:.0f} s of training; held-out error {fit.held_out:.4f}, noise about {fit.noise:.4f}")
 
 # %% [markdown]
@@ -98,8 +96,8 @@ print(f"{fit.seconds:.0f} s of training; held-out error {fit.held_out:.4f}, nois
 
 # %%
 angle, capacities = np.linspace(-np.pi, np.pi, 121), (2.0, 4.0, 6.0)
-pair = lgn.with_features(lgn.from_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]])), {"inertia": np.ones(2)})
-two = on(pair, line, np.zeros(2))
+pair = lgn.from_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]]), node_features={"inertia": np.ones(2)})
+two = fit.system.on(pair, force=None)
 
 
 def power(difference, capacity):
@@ -123,8 +121,8 @@ plt.show()
 # ## Another grid
 #
 # This one comes from networkx; the attributes of its nodes and edges become features by their own names, and `pos` the
-# positions. What was learned is given to it as it is. Its machines run in synchrony at small angles, when one is
-# pushed.
+# positions. `on` takes what was learned there as it is; only the power belongs to one grid, and is given again. The
+# machines run in synchrony at small angles, when one is pushed.
 
 # %%
 other = grid(160, seed=1)
@@ -132,7 +130,7 @@ graph = lgn.from_networkx(other)
 K, M = networkx.to_numpy_array(other), np.array([other.nodes[i]["inertia"] for i in other])
 steady = 0.1 * rng.normal(size=len(M))
 P = -M * swing(steady, M, K, 0)  # which holds the machines at these angles
-large = on(graph, line, P)
+large = fit.system.on(graph, force=P[:, None])
 
 pushed = int(np.argmax(graph.nodes["position"][:, 0]))  # the easternmost
 push = np.zeros(len(M))

@@ -147,7 +147,7 @@ print(f"{fit.seconds:.0f} s of training; held-out error of the acceleration {fit
 # The density knows neither the patch nor its mesh. On the L-shape, with its rim clamped:
 
 # %%
-fabric = lgn.Lagrangian(lgn.clamp(mesh, rim), [(fit.system.density, lgn.cell_stencil)])
+fabric = fit.system.on(lgn.clamp(mesh, rim))
 omega, _ = diagnostics.eigenfrequencies(fabric, np.zeros((len(points), 1)), 10)
 error = np.abs(omega / eigenfrequencies(points, cells, rim, 10, tension=tension) - 1)
 print(f"ten lowest eigenfrequencies: apart from scikit-fem by {error.max():.1e} at most")

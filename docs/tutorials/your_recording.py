@@ -11,6 +11,7 @@
 
 # %%
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -100,7 +101,7 @@ print(f"{len(pieces.q)} pieces of {pieces.q.shape[1]} frames")
 # %%
 graph = lgn.from_edges(2, [0, 1], [1, 0])
 terms = lgn.site_and_edge(graph, pieces, hidden=(8,), rngs=nnx.Rngs(0))
-friction = [(lgn.PositiveForm(slots=1, dim=1, size=0.2), lambda graph: lgn.node_stencil(graph, hops=0))]
+friction = [(lgn.PositiveForm(slots=1, dim=1, size=0.2), partial(lgn.node_stencil, hops=0))]
 unknown = lgn.Shooting(lgn.Lagrangian(graph, terms, dissipation=friction), pieces)
 loss = lgn.ShootingLoss(lgn.Verlet(1 / 30), dt=1 / 30)
 fit = lgn.fit(unknown, pieces, key=jax.random.key(0), loss=loss, phases=[lgn.QuasiNewton(steps=150)])

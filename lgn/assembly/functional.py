@@ -51,8 +51,13 @@ class Functional(nnx.Pytree):
 
     @property
     def pairs(self) -> list[tuple]:
-        """The terms as a list of (density, stencil)."""
-        return [(term.density, term.stencil) for term in self.terms]
+        """The terms as a list of (density, function that makes the stencil), or table where it was given as one."""
+        return [(term.density, term.maker or term.stencil) for term in self.terms]
+
+    @property
+    def lasting(self) -> list[tuple]:
+        """The same as a checkpoint keeps them: with tables in place of functions that are not lgn's."""
+        return [(term.density, term.lasting) for term in self.terms]
 
     def laid_out(self, features, *state: Field) -> tuple["Functional", Plan]:
         """The same with its tables as data, so that a program that takes it serves other graphs of the size; and the

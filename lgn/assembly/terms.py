@@ -1,7 +1,9 @@
 """Terms: a density on a stencil of a graph; a functional is a sum of them."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jraph
@@ -15,22 +17,36 @@ from lgn.assembly.parts import Part, part_of, tables_of
 from lgn.data.trajectories import field_names
 from lgn.densities.density import Density
 from lgn.graphs.features import check_graph
-from lgn.graphs.stencils import node_stencil
+from lgn.graphs.stencils import cell_stencil, edge_stencil, node_stencil
 from lgn.graphs.tables import Stencil
 
-Terms = Density | Sequence[tuple[Density, Stencil | Callable[[jraph.GraphsTuple], Stencil]]]
+StencilMaker = Callable[[jraph.GraphsTuple], Stencil]
+Terms = Density | Sequence[tuple[Density, Stencil | StencilMaker]]
 
 
 class Term(nnx.Pytree):
-    """A density on a stencil."""
+    """A density on a stencil, which it knows how to make on another graph unless it was given as a table."""
 
-    def __init__(self, density: Density, stencil: Stencil):
+    def __init__(self, density: Density, stencil: Stencil, maker: StencilMaker | None = None):
         self.density = attribute(density)
         self._stencil = Static(stencil)
+        self._maker = Maker(maker)
 
     @property
     def stencil(self) -> Stencil:
+        """The table on its graph."""
         return self._stencil.value
+
+    @property
+    def maker(self) -> StencilMaker | None:
+        """The function of the graph that made the stencil; None where it was given as a table."""
+        return self._maker.value
+
+    @property
+    def lasting(self) -> Stencil | StencilMaker:
+        """What makes the stencil again in another process: a function of lgn, else the table."""
+        function = self.maker.func if isinstance(self.maker, partial) else self.maker
+        return self.maker if self.maker and function in (node_stencil, edge_stencil, cell_stencil) else self.stencil
 
     @property
     def name(self) -> str:
@@ -59,6 +75,26 @@ class Term(nnx.Pytree):
                 f"density {self.name} was made for (slots, dim) = {expected}, but its stencil has {slots} slots and "
                 f"the state {dim} degrees of freedom a node; make it with slots={slots}, dim={dim}"
             )
+
+
+class Maker(Static):
+    """The function that made a stencil, or None, compared by its name: a lambda in a function of yours is another one
+    at every call, and systems that are made by it twice are of one structure all the same."""
+
+    __slots__ = ()
+
+    @property
+    def digest(self) -> bytes:
+        if self._digest is None:
+            self._digest = hashlib.blake2b(_name_of(self.value).encode(), digest_size=16).digest()
+        return self._digest
+
+
+def _name_of(maker) -> str:
+    if isinstance(maker, partial):
+        return f"{_name_of(maker.func)} {maker.args} {sorted(maker.keywords.items())}"
+    named = maker if hasattr(maker, "__qualname__") else type(maker)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 class LaidOutTerm(nnx.Pytree):
@@ -101,5 +137,6 @@ def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list
         if not (isinstance(pair, tuple) and len(pair) == 2):
             raise ValueError(f"{name}: {pair!r} is not a term; give a density or a list of (density, stencil)")
         _arguments.called(name, pair[0], "a density, or a list of (density, stencil)")
-        terms.append(Term(pair[0], checks.stencil_on(graph, pair[1], name)))
+        maker = None if isinstance(pair[1], Stencil) else pair[1]
+        terms.append(Term(pair[0], checks.stencil_on(graph, pair[1], name), maker))
     return terms

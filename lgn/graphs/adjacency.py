@@ -1,5 +1,7 @@
 """Adjacency: graphs from a matrix, or from the distances within a point cloud."""
 
+from collections.abc import Mapping
+
 import jraph
 import numpy as np
 import scipy.sparse
@@ -11,17 +13,20 @@ from lgn.graphs.features import places
 
 
 def from_adjacency(
-    A: np.ndarray | scipy.sparse.sparray | scipy.sparse.spmatrix, positions: ArrayLike | None = None
+    A: np.ndarray | scipy.sparse.sparray | scipy.sparse.spmatrix,
+    positions: ArrayLike | None = None,
+    node_features: Mapping[str, ArrayLike] | None = None,
 ) -> jraph.GraphsTuple:
     """The graph of a symmetric matrix: its non-zero entries are the edges, their values the edge feature `weight`.
 
     Args:
         A: (node, node) dense or sparse; a sparse matrix stays sparse. A[i, j] is the weight by which i reads j.
         positions: (node, space), as for `from_edges`.
+        node_features: name to (node, ...) array, passed on to the density.
 
     Raises:
         ValueError: A is not square, not real, not symmetric, not finite, has entries on its diagonal, or a row of
-            zeros; positions of the wrong length or not finite.
+            zeros; positions or features of the wrong length or not finite; a feature with the name `weight`.
 
     Example:
         >>> import numpy as np, lgn
@@ -43,7 +48,7 @@ def from_adjacency(
         i, j = entries.row[wrong], entries.col[wrong]
         raise ValueError(f"from_adjacency: A[{i}, {j}] = {entries.data[wrong]}; give finite weights, 0 for no edge")
     _check_symmetric(matrix)
-    return from_edges(matrix.shape[0], entries.col, entries.row, positions, edge_features={"weight": entries.data})
+    return from_edges(matrix.shape[0], entries.col, entries.row, positions, {"weight": entries.data}, node_features)
 
 
 def nearest_neighbours(points: ArrayLike, k: int) -> jraph.GraphsTuple:

@@ -13,6 +13,7 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.local import gather
 from lgn.data.trajectories import field_names
 from lgn.graphs.stencils import node_stencil
+from lgn.mechanics import transfer
 from lgn.mechanics.laws import Law
 from lgn.mechanics.programs import compiled
 
@@ -68,6 +69,8 @@ class Baseline(nnx.Pytree):
         other = jax.tree.map(lambda x: x, self)
         other.domain = self.domain.replace(**values)
         return other
+
+    on = transfer.on
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:

@@ -14,6 +14,7 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
+from lgn.mechanics import transfer
 from lgn.mechanics.operator import Operator
 from lgn.mechanics.programs import compiled
 from lgn.mechanics.structures import Structure
@@ -59,7 +60,7 @@ class EnergyFlow(nnx.Pytree):
 
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
-        own = {"graph": self.graph, "density": self.functional.pairs, "structure": self.structure.given}
+        own = {"graph": self.graph, "density": self.functional.lasting, "structure": self.structure.given}
         return own | {"discrete": self.discrete}
 
     @property
@@ -82,6 +83,8 @@ class EnergyFlow(nnx.Pytree):
         other = jax.tree.map(lambda x: x, self)
         other.domain = self.domain.replace(**values)
         return other
+
+    on = transfer.on
 
     @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:

@@ -16,7 +16,7 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Term, Terms
 from lgn.densities.density import Density
-from lgn.mechanics import layouts
+from lgn.mechanics import layouts, transfer
 from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
@@ -80,7 +80,7 @@ class Lagrangian(nnx.Pytree):
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
         own = {"graph": self.graph, "motion": self.domain.motion, "solver": self.solver, **self.forcing.config()}
-        return own | {"density": self.functional.pairs, "dissipation": self.dissipation.pairs or None}
+        return own | {"density": self.functional.lasting, "dissipation": self.dissipation.lasting or None}
 
     @property
     def graph(self) -> jraph.GraphsTuple:
@@ -103,6 +103,8 @@ class Lagrangian(nnx.Pytree):
         other.forcing, others = self.forcing.replace(values)
         other.domain = self.domain.replace(**others)
         return other
+
+    on = transfer.on
 
     @compiled
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:

@@ -16,6 +16,7 @@ Source: Greydanus, Dzamba, Yosinski 2019, arXiv 1906.01563, and its public code.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 
 import jax
@@ -44,19 +45,19 @@ def attraction(u, features):
     return -1 / jnp.sqrt(jnp.sum((u[1, :2] - u[0, :2]) ** 2))
 
 
-def terms(graph: jraph.GraphsTuple, kinetic: Callable = kinetic, attraction: Callable = attraction) -> list:
+def terms(kinetic: Callable = kinetic, attraction: Callable = attraction) -> list:
     """A density on each body and one on each pair of them; by default the exact two.
 
     Example:
         >>> import jax.numpy as jnp, lgn
         >>> from lgn.systems import n_body
         >>> graph = n_body.complete_graph(2)
-        >>> H = lgn.Functional(graph, n_body.terms(graph))
+        >>> H = lgn.Functional(graph, n_body.terms())
         >>> u = jnp.array([[0.0, 0.0, 1.0, 0.0], [0.0, 2.0, 0.0, 0.0]])
         >>> float(H(lgn.Domain(graph).features, u))
         0.0
     """
-    return [(kinetic, node_stencil(graph, hops=0)), (attraction, edge_stencil)]
+    return [(kinetic, partial(node_stencil, hops=0)), (attraction, edge_stencil)]
 
 
 def complete_graph(n: int) -> jraph.GraphsTuple:

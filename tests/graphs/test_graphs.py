@@ -186,9 +186,10 @@ def test_from_adjacency_equals_from_edges_dense_and_sparse(A, form):
         np.testing.assert_array_equal(lgn.node_stencil(graph).index, lgn.node_stencil(expected).index)
 
 
-def test_from_adjacency_passes_positions_on_and_takes_truth_values():
+def test_from_adjacency_passes_positions_and_features_on_and_takes_truth_values():
     A = np.array([[False, True], [True, False]])
-    graph = lgn.from_adjacency(A, positions=[[0.0], [2.0]])
+    graph = lgn.from_adjacency(A, positions=[[0.0], [2.0]], node_features={"m": [1.0, 3.0]})
+    assert graph.nodes["m"].tolist() == [1.0, 3.0]
     assert weights(graph) == {(0, 1): 1.0, (1, 0): 1.0}
     assert graph.edges["offset"].tolist() == [[2.0], [-2.0]]
 

@@ -84,7 +84,7 @@ assert error < 3e-3
 # A density knows nothing of the graph that it was trained on. Give it another one.
 
 # %%
-large = lgn.Lagrangian(lgn.lattice((1000,), periodic=True), fit.system.density)
+large = fit.system.on(lgn.lattice((1000,), periodic=True))
 start = wave.pulse(1000, width=20)
 ts = np.linspace(0, 400, 201)  # the two halves of the pulse travel 900 nodes each
 learned = lgn.rollout(large, start, ts)
