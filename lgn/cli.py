@@ -44,8 +44,8 @@ lgn COMMAND --help says more. lgn --tyro-print-completion bash (or zsh) prints w
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the command `lgn`; ends with exit status 0, 1 where a comparison fails, or 2 for a mistake of the
-    user."""
+    """Entry point of the command `lgn`; ends with exit status 0, 1 where a comparison fails, 2 for a mistake of the
+    user, or 130 for an interruption."""
     keep_programs()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Mistake as mistake:
         print(f"lgn {arguments[0]}: {mistake}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        print(f"lgn {arguments[0]}: interrupted; the same command begins again", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(130)  # 128 + SIGINT, as shells say it; an orderly end crashes in programs that jax is compiling
     sys.exit(status)
 
 

@@ -5,7 +5,6 @@ HEADLINE, the one that it is shown by; Config, a frozen dataclass with `out`, `q
 examine, draw; and main(config) -> metrics.
 """
 
-import json
 import os
 import sys
 import time
@@ -129,9 +128,10 @@ def collect(folder: Path) -> int:
         name = path.parent.name.partition("-")[0]
         if name in known:
             figures, count = load(name).FIGURES, count + 1
-            compared = _compare(json.loads(path.read_text()), figures)
+            compared = _compare(reports.read_json(path, dict), figures)
             lines += [[path.parent.name, *line] for line in compared if line[0] in {*figures, "train_seconds"}]
-    _show("published, asked and reached", lines, "experiment")
+    if count:
+        _show("published, asked and reached", lines, "experiment")
     return count
 
 

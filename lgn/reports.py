@@ -102,8 +102,8 @@ def write(folder: str | Path) -> Path:
             f"{folder} holds no metrics.json, so that there is nothing to report; give the folder of a finished "
             f"experiment or rollout, such as runs/wave"
         )
-    metrics = _json(folder / "metrics.json", dict)
-    said = _json(folder / "report.json", dict) if (folder / "report.json").exists() else {}
+    metrics = read_json(folder / "metrics.json", dict)
+    said = read_json(folder / "report.json", dict) if (folder / "report.json").exists() else {}
     table = said.get("table", [[name, "", "", number(value), False] for name, value in metrics.items()])
     command = f"<pre>{escape(str(said['command']))}</pre>" if "command" in said else ""
     parts = [command, _figures(folder, table), _pictures(folder), _along(folder), _settings(folder)]
@@ -190,7 +190,7 @@ def _settings(folder: Path) -> str:
     if config.exists():
         lines = [
             ([name, json.dumps(x) if isinstance(x, list | dict) else str(x)], False)
-            for name, x in _json(config, dict).items()
+            for name, x in read_json(config, dict).items()
         ]
         found += _section("Settings", _table(("setting", "value"), lines))
     if environment.exists():
@@ -230,7 +230,8 @@ def _drawn(t, series: dict[str, np.ndarray], label: str, caption: str) -> str:
     return _figure("png", content.getvalue(), caption)
 
 
-def _json(path: Path, kind: type) -> Any:
+def read_json(path: Path, kind: type) -> Any:
+    """What a file of a run holds; a ValueError where that is damaged or of another kind."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:

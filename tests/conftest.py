@@ -28,7 +28,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 DENSITIES = ["inputs", "layers", "mlp", "message_passing", "pairs", "pairings", "star", "curvature", "continuum"]
 DENSITIES += ["positive", "structured"]
-ASSEMBLY = ["block_matrix", "elements", "expanded", "moves", "plans"]
+ASSEMBLY = ["block_matrix", "elements", "expanded", "plans"]
 INNER = ["graphs.cells", "learning.bfgs", "solvers", *(f"assembly.{name}" for name in ASSEMBLY)]
 INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")

@@ -106,6 +106,36 @@ def test_what_is_no_mistake_of_the_user_keeps_its_traceback(folder, monkeypatch)
         cli.main(["rollout", str(folder), "--time", "0.5", "--frames", "3", "--trusted", "mine"])
 
 
+def test_nothing_to_collect_shows_no_table_and_damage_is_told(tmp_path, capsys):
+    assert run("collect", tmp_path) == 2
+    said = capsys.readouterr()
+    assert not said.out and "holds no NAME/metrics.json" in said.err
+    (tmp_path / "wave").mkdir()
+    (tmp_path / "wave" / "metrics.json").write_text("{")
+    assert run("collect", tmp_path) == 2 and "wave/metrics.json is damaged" in capsys.readouterr().err
+
+
+def test_an_interruption_is_told_in_a_line_and_leaves_an_earlier_run_as_it_was(folder, monkeypatch, capsys):
+    rollout = ["rollout", folder, "--time", "0.5", "--frames", "3", "--trusted", "mine"]
+    assert run(*rollout) == 0
+    before = {path.name: path.read_bytes() for path in (folder / "rollout").iterdir() if path.is_file()}
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lgn, "rollout", interrupted)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    assert run(*rollout[:3], "9", *rollout[4:]) == 130
+    assert "lgn rollout: interrupted" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in (folder / "rollout").iterdir() if path.is_file()}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(folder, monkeypatch, capsys):
+    monkeypatch.setattr(lgn, "rollout", lambda *_, **__: pytest.fail("worked first"))
+    assert run("rollout", folder, "--trusted", "mine", "--out", folder / "mine.py") == 2
+    assert "cannot be the folder of the run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_shell_completes_commands_and_their_options(shell, capsys):
     assert run("--tyro-print-completion", shell) == 0

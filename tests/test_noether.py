@@ -106,7 +106,7 @@ def test_flows_keep_sums_and_momenta():
     }  # fmt: skip
     assert names(lgn.EnergyFlow(graph, well, structure=lgn.Laplacian()), 6, 1) == {"energy": False, "sum of u": True}
     graph = n_body.complete_graph(2)
-    bodies = lgn.EnergyFlow(graph, n_body.terms(graph), structure=lgn.Symplectic())
+    bodies = lgn.EnergyFlow(graph, n_body.terms(), structure=lgn.Symplectic())
     expected = dict.fromkeys(("energy", "momentum x", "momentum y", "angular momentum"), True)
     assert names(bodies, 2, 4) == expected
 

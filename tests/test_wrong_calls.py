@@ -255,6 +255,9 @@ CALLS = {
         (lambda: lgn.from_adjacency([[0, 1], [1]]), "A is", "numpy makes no array"),
         (lambda: lgn.from_adjacency([["a"]]), "A", "real numbers"),
         (lambda: lgn.from_adjacency(np.eye(2)[::-1], np.ones((3, 1))), "positions has shape (3, 1)", "(2, ...)"),
+        (lambda: lgn.from_adjacency(np.eye(2)[::-1], None, {"m": np.ones(3)}), "['m'] has shape (3,)", "(2, ...)"),
+        (lambda: lgn.from_adjacency(np.eye(2)[::-1], None, np.ones(2)), "node_features=an array", "dict"),
+        (lambda: lgn.from_adjacency(np.eye(2)[::-1], None, {"weight": np.ones(2)}), "'weight'", "two kinds", "rename"),
     ],
     "nearest_neighbours": [
         (lambda: lgn.nearest_neighbours(np.eye(3), 0), "k=0", "1 to 2"),
@@ -676,6 +679,10 @@ CALLS = {
     ],
     "Lagrangian": [
         (lambda: lagrangian([string]), "is not a term", "(density, stencil)"),
+        (lambda: STRING.on(7), "graph is 7", "GraphsTuple"),
+        (lambda: STRING.on(RING, forces=None), "no argument 'forces'", "did you mean 'force'"),
+        (lambda: STRING.on(RING, force=np.ones(5)).force(Q, V), "force has shape (5,)", "(5, 1)"),
+        (lambda: STRING.on(RING, density=string).on("ring"), "graph is 'ring'", "GraphsTuple"),
         (lambda: STRING.laid_out(Q[:3], V[:3]), "q has shape (3, 1)", "(5, ...)"),
         (lambda: STRING.laid_out([1.0], V), "q is a list", "jnp.asarray"),
         (lambda: STRING.acceleration(Q, V[:, 0]), "v has shape (5,)", "(node, dim)"),
@@ -742,6 +749,8 @@ CALLS = {
         (lambda: flow(lambda u, features: u[3, 0]), "index 3", "size 3"),
         (lambda: flow(lambda u, features: np.exp(u[0, 0])), "density", "jax.numpy"),
         (lambda: FLOW.replace(m=np.ones(5)), "'m' is not a feature", "lgn.with_features"),
+        (lambda: FLOW.on(None), "graph is None", "GraphsTuple"),
+        (lambda: FLOW.on(RING, force=1.0), "EnergyFlow has no argument 'force'", "structure"),
         (lambda: lgn.EnergyFlow(RING, well, structure=lgn.Laplacian(), discrete=lgn.Automatic), "discrete=Automatic"),
     ],
     "NeuralODE": [
@@ -764,6 +773,8 @@ CALLS = {
         (lambda: lgn.Baseline(ONE, "law"), "law='law'", "function"),
         (lambda: lgn.Baseline(ONE, lgn.NeuralODE), "law=NeuralODE is a class", "NeuralODE(...)"),
         (lambda: lgn.Baseline(None, lambda q, v, features: (v, q)), "graph is None", "GraphsTuple"),
+        (lambda: MODEL.on(np.eye(3)), "graph is an array", "GraphsTuple"),
+        (lambda: MODEL.on(RING, density=string), "Baseline has no argument 'density'", "law"),
         (lambda: baseline(lambda q, v, features: -q), "law", "tuple of 2"),
         (lambda: baseline(lambda q, v, features: (v, -q[0])), "law", "(1, 1)"),
         (lambda: baseline(lambda q, v, features: (v, -q[1:2])), "law", "(1, 1)"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from lgn.commands.mistakes import Mistake
+from lgn.commands.mistakes import Mistake, as_mistakes
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Collect:
     def __call__(self) -> int:
         from lgn import protocol
 
-        if not protocol.collect(self.folder):
+        with as_mistakes(ValueError):
+            count = protocol.collect(self.folder)
+        if not count:
             raise Mistake(f"{self.folder} holds no NAME/metrics.json of an experiment; see `lgn run NAME`")
         return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 
+from lgn.commands.folders import check_out
 from lgn.commands.mistakes import as_mistakes
 
 
@@ -33,7 +34,7 @@ class Fit:
         with as_mistakes(ValueError, OSError, ImportError):
             loaded = load(recipe, self.settings.parent)
         _say_what_was_read(recipe, loaded)
-        out = self.settings.parent / (recipe.out or f"runs/{self.settings.stem}")
+        out = check_out(self.settings.parent / (recipe.out or f"runs/{self.settings.stem}"))
         learned, found, table = _learned(recipe, loaded)
         with as_mistakes(OSError):
             keep(out, self.settings, recipe, loaded, learned, found, table)
@@ -62,10 +63,10 @@ def _learned(recipe: Any, loaded: Any) -> tuple:
 
 def _say_what_was_read(recipe: Any, loaded: Any) -> None:
     rows, unit = loaded.rows, loaded.recording.units.get("t", "")
-    count = len(rows.trials())
+    count, step = len(rows.trials()), f"{rows.dt:.4g} {unit}".rstrip()
     print(
         f"read {recipe.file}: {len(loaded.recording.t)} rows of {count} trial{'s' * (count > 1)}, "
-        f"{rows.dt:.4g} {unit} apart; {1 - rows.seen.mean():.1%} not seen; {(~loaded.known).mean():.0%} held out"
+        f"{step} apart; {1 - rows.seen.mean():.1%} not seen; {(~loaded.known).mean():.0%} held out"
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,16 @@ def check_folder(folder: Path) -> Path:
         hint = nearest(str(folder), beside)
         raise Mistake(f"{folder} {what}{hint} Give the folder that a run left, such as runs/wave")
     return folder
+
+
+def check_out(out: Path) -> Path:
+    """Itself, made and writable before a command works for minutes; what is in it stays."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise Mistake(f"{out} cannot be the folder of the run ({error}); give another as `out`") from error
+    return out
 
 
 def modules(names: tuple[str, ...]) -> list[ModuleType]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from lgn.commands.folders import check_folder, modules
+from lgn.commands.folders import check_folder, check_out, modules
 from lgn.commands.mistakes import Mistake, as_mistakes
 
 
@@ -37,9 +37,9 @@ class Rollout:
         matplotlib.use("agg")
         with as_mistakes(lgn.CheckpointError):
             system, state, start = runs.continue_from(check_folder(self.folder), modules(self.trusted))
+        out = check_out(self.out or self.folder / "rollout")
         with as_mistakes(lgn.MotionStopped):
             motion = lgn.rollout(system, state, np.linspace(start, start + self.time, self.frames))
-        out = self.out or self.folder / "rollout"
         with as_mistakes(OSError):
             runs.begin(out, self)
         fields = {name: getattr(motion, name) for name in (*field_names(len(motion.state)), "t", "energy", "residual")}

@@ -117,6 +117,11 @@ def agreed(path: Path, found: Mapping[str, str], asked: Mapping[str, str], names
     return {**found, **asked}
 
 
+def changed(path: Path) -> ValueError:
+    """The error of a file that became another while its numbers were not read yet."""
+    return ValueError(f"read: {path.name} was changed since it was opened; read it again")
+
+
 def missing(extra: str, name: str, package: str) -> ImportError:
     """What to install."""
     return ImportError(f"{name} needs {package}: pip install 'lgn[{extra}]'")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jraph
 import numpy as np
 
-from lgn.data.contents import AXES, Choice, Contents, agreed, axes, find, missing, plain, whole
+from lgn.data.contents import AXES, Choice, Contents, agreed, axes, changed, find, missing, plain, whole
 from lgn.data.lazy import Lazy, Source, pieces, stacked
 from lgn.graphs.arrays import from_arrays, to_arrays
 
@@ -180,12 +180,17 @@ def _stacked(path, data, names, by, along, trials, times) -> Lazy:
 def _source(path, variable, by, along, count) -> Source:
     name, components = variable.name, variable.sizes.get(COMPONENTS, 1)
     last = (COMPONENTS,) * (COMPONENTS in variable.dims)
+    order = variable.transpose(*by, *along, ..., *last)
 
     def rows(parts):
         with opened(path) as data:
-            x = data[name].transpose(*by, *along, ..., *last)
+            if name not in data or set(data[name].dims) != set(order.dims):
+                raise changed(path)
+            x = data[name].transpose(*order.dims)
             for trial, start, stop in parts:
                 part = x[(trial,) * len(by) + (slice(start, stop),)].values
+                if part.shape != (stop - start, *order.shape[len(by) + 1 :]):
+                    raise changed(path)
                 yield part.reshape(stop - start, count, components)
 
     return Source(rows, components, variable.dtype)

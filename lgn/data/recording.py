@@ -91,6 +91,11 @@ class Recording(NamedTuple):
         for name, shape in (("seen", q.shape[:2]), ("trial", t.shape)):
             if getattr(self, name) is not None and np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"recording: {name} has shape {np.shape(getattr(self, name))}; expected {shape}")
+        if self.trial is not None and np.asarray(self.trial).dtype.kind not in "iuf":
+            raise ValueError(
+                f"recording: trial is of dtype {np.asarray(self.trial).dtype}; expected whole numbers, such as "
+                f"np.unique(trial, return_inverse=True)[1]"
+            )
         check_times(t, self.trial)
         return self._replace(t=t, q=q, v=v)
 

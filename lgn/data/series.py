@@ -84,6 +84,11 @@ def write(written: Callable, path: Path, contents: Contents) -> None:
             f"write: {contents.kind} to {path.name}: a series is one motion along time, a Trajectory or a Recording of "
             f"one trial; files *.h5 and *.nc hold the others"
         )
+    for name, x in fields.items():
+        if x.dtype.kind not in "iuf" or (x.dtype.itemsize < 4 and x.dtype.kind == "f"):
+            raise ValueError(
+                f"write: {name} is of dtype {x.dtype}, which {path.name} cannot hold; give x.astype(np.float32)"
+            )
     if contents.graph is None or "position" not in contents.graph.nodes:
         raise ValueError(
             f"write: {path.name} needs the places of the nodes; give of= a system or a graph with positions"

@@ -48,6 +48,8 @@ def write(path: Path, contents: Contents) -> None:
         spread = x.reshape(x.shape[:shared] + (1,) * (len(rows) - shared) + rest)
         columns.append(np.broadcast_to(spread, shape + rest).reshape(int(np.prod(shape)), -1))
         header += _columns(name, rest, contents)
+    if len({UNIT.sub(r"\1", title) for title in header}) < len(header):
+        raise ValueError(f"write: columns of {path.name}: {', '.join(header)}; expected distinct names, change names=")
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         file.write(MARK + json.dumps(about) + "\n")
         writer = csv.writer(file, lineterminator="\n")

@@ -1,5 +1,6 @@
 """VTK: a series as a collection, a file of XML, and beside it a folder of meshes, one for each time."""
 
+import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def opened(path: Path) -> Series:
 
     def steps(numbers):
         for k in numbers:
+            if not files[k].is_file():
+                raise FileNotFoundError(f"read: {files[k]} is no longer there")
             yield meshio.read(files[k]).point_data
 
     return Series(
@@ -44,3 +47,7 @@ def written(path: Path, points, cells, steps, about) -> None:
     inform(root, about)
     with whole(path) as part:
         ET.ElementTree(root).write(part)
+    for i in itertools.count(len(collection)):  # later times of a longer motion
+        if not (file := folder / f"{i:06d}.vtu").exists():
+            break
+        file.unlink()

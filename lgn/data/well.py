@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jraph
 import numpy as np
 
-from lgn.data.contents import AXES, Choice, Contents, agreed, find, missing, plain, text
+from lgn.data.contents import AXES, Choice, Contents, agreed, changed, find, missing, plain, text
 from lgn.data.lazy import Lazy, Source, stacked
 from lgn.graphs.arrays import from_arrays
 from lgn.graphs.lattices import lattice
@@ -44,8 +44,9 @@ def read(path: Path, choice: Choice) -> Contents:
         kind = text(file.attrs.get("lgn_kind", "Recording"))
         if kind not in AXES:
             raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
-        units = _units(file, fields)
         attributes = {name: plain(x) for name, x in file.attrs.items() if name not in STRUCTURE}
+        units = {name[6:]: attributes.pop(name) for name in list(attributes) if name.startswith("units_")}
+        units |= _units(file, fields)
         if kind != "Recording" and not choice.made:
             found = _samples(path, file, kind, extent, fields)
             return Contents(kind, found, (), agreed(path, units, choice.units, found), attributes)
@@ -69,8 +70,8 @@ def read_graph(path: Path) -> jraph.GraphsTuple:
         wraps = {
             text(a)
             for x in ends
-            if text(x["bc_type"]).upper() == "PERIODIC"
-            for a in np.atleast_1d(x["associated_dims"])
+            if text(x.get("bc_type", "")).upper() == "PERIODIC"
+            for a in np.atleast_1d(x.get("associated_dims", []))
         }
     steps = [np.diff(x) for x in places]
     for name, x, step in zip(extent.space, places, steps, strict=True):
@@ -112,8 +113,21 @@ def _extent(path, file) -> Extent:
     axes = [text(x) for x in np.atleast_1d(_said(path, dimensions, "spatial_dims"))]
     for name in ("time", *axes):
         find(f"read: {path.name}", "dataset of 'dimensions'", dimensions, name)
-    space = {name: dimensions[name].shape[-1] for name in axes}
-    return Extent(int(file.attrs["n_trajectories"]), dimensions["time"].shape[-1], space)
+    for name in ("time", *axes):
+        _check_numbers(path, dimensions[name], 1)
+    trials, space = file.attrs["n_trajectories"], {name: dimensions[name].shape[-1] for name in axes}
+    if not isinstance(trials, int | np.integer):
+        raise ValueError(f"read: n_trajectories of {path.name} is {trials!r}; expected a whole number")
+    return Extent(int(trials), dimensions["time"].shape[-1], space)
+
+
+def _check_numbers(path, thing, axes: int) -> None:
+    """Raises ValueError: no dataset, of text, or of fewer axes."""
+    kind = getattr(getattr(thing, "dtype", None), "kind", None)
+    if kind is None or kind not in "biufc" or thing.ndim < axes:
+        raise ValueError(
+            f"read: {thing.name} of {path.name} is {thing!r}; expected a dataset of numbers with {axes} axes or more"
+        )
 
 
 def _said(path, thing, name) -> Any:
@@ -172,19 +186,30 @@ def _stacked(path, extent, datasets) -> Lazy:
 
 def _source(path, extent, dataset) -> Source:
     """A field, repeated along axes in space along which it does not vary."""
+    _check_numbers(path, dataset, 1)
     name, by_trial = dataset.name, bool(dataset.attrs.get("sample_varying", True))
     varies = [bool(x) for x in np.atleast_1d(dataset.attrs.get("dim_varying", [True] * len(extent.space)))]
+    if len(varies) != len(extent.space):
+        raise ValueError(
+            f"read: dim_varying of {name} of {path.name} is {varies}; expected one for each of {list(extent.space)}"
+        )
     grid = tuple(size for size, vary in zip(extent.space.values(), varies, strict=True) if vary)
     expected = (extent.trials,) * by_trial + (extent.times,) + grid
     if dataset.shape[: len(expected)] != expected:
         raise ValueError(f"read: {name} of {path.name} has shape {dataset.shape}; expected {expected} and components")
     components = math.prod(dataset.shape[len(expected) :])
+    rest = dataset.shape[by_trial + 1 :]
     narrow = [size if vary else 1 for size, vary in zip(extent.space.values(), varies, strict=True)]
 
     def rows(parts):
         with opened(path) as file:
             for trial, start, stop in parts:
-                x = file[name][(trial,) * by_trial + (slice(start, stop),)].reshape(-1, *narrow, components)
+                if name not in file or file[name].ndim != len(rest) + by_trial + 1:
+                    raise changed(path)
+                x = file[name][(trial,) * by_trial + (slice(start, stop),)]
+                if x.shape != (stop - start, *rest):
+                    raise changed(path)
+                x = x.reshape(-1, *narrow, components)
                 yield np.broadcast_to(x, (len(x), *extent.space.values(), components)).reshape(len(x), -1, components)
 
     return Source(rows, components, dataset.dtype)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lgn.data.contents import whole
+from lgn.data.contents import changed, whole
 from lgn.data.series import Series, inform, information
 
 
@@ -22,7 +22,11 @@ def opened(path: Path) -> Series:
         own.hdf5_files = {}  # open files, which `with` closes
         with own:
             for k in numbers:
-                yield own.read_data(k)[1]
+                try:
+                    fields = own.read_data(k)[1]
+                except KeyError as error:  # of a dataset
+                    raise changed(path) from error
+                yield fields
 
     times = [float(grid.find("Time").attrib["Value"]) for grid in reader.collection]
     return Series(np.array(times), points, blocks, steps, information(reader.domain))

@@ -61,7 +61,7 @@ def reach(trained, data: States, system, others: States) -> Reach | None:
     if learned != same:
         raise ValueError(
             f"reach: the terms {same} of the system have parameters, and {learned} of the one that was trained; give a "
-            f"system of the same densities: lgn.Lagrangian(graph, result.system.density)"
+            f"system of the same densities: result.system.on(graph)"
         )
     found = [
         _nearest(*_elements(trained, number, data, MOST // 10), *_elements(system, number, others, MOST))

@@ -131,7 +131,7 @@ class Sharded(nnx.Pytree):
 
     @property
     def whole(self) -> Lagrangian:
-        """The same on one device, with the parameters as they are now: to save, or to run on another graph."""
+        """The same on one device, with the parameters as they are now: to save, or for another graph by `on`."""
         own, forcing = self.inside, self.forcing.config()
         if forcing["force"] is not None and not callable(forcing["force"]):
             forcing["force"] = self.rows.leave(forcing["force"])

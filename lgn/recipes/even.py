@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 UNEVEN = 0.1  # of a step: how far a time may be off its place
+SPARSE = 100  # even times for each row that was measured: more are a mistake, and memory
 
 
 class Even(NamedTuple):
@@ -15,7 +16,7 @@ class Even(NamedTuple):
         q: (time, node, dim), NaN where it was not seen.
         v: the same, or None.
         seen: (time, node) bool.
-        trial: (time,) number of the trial.
+        trial: (time,) that of each row, as it was called.
         dt: between two rows of a trial.
     """
 
@@ -43,7 +44,7 @@ def even(t, q, v=None, seen=None, trial=None) -> Even:
         trial: (time,) of each row; by default all is one.
 
     Raises:
-        ValueError: times that are not even.
+        ValueError: times that are not even, trials of a single row alone, a gap beyond all that was measured.
 
     Example:
         >>> import numpy as np
@@ -53,13 +54,18 @@ def even(t, q, v=None, seen=None, trial=None) -> Even:
         ([1.0, 1.033, 1.067, 1.1], [True, True, False, True])
     """
     t, q = np.asarray(t, float), np.asarray(q, float)
-    trial = np.zeros(len(t), int) if trial is None else np.unique(trial, return_inverse=True)[1]
-    parts = [np.flatnonzero(trial == number) for number in range(trial.max() + 1)]
-    dt = _step(np.concatenate([np.diff(t[part]) for part in parts]))
+    trial = np.zeros(len(t), int) if trial is None else np.asarray(trial)
+    calls = np.unique(trial)
+    parts = [np.flatnonzero(trial == call) for call in calls]
+    steps = np.concatenate([np.diff(t[part]) for part in parts])
+    if not steps.size:
+        raise ValueError(f"no trial has 2 rows ({len(t)} in all); give the rows of a motion, one after the other")
+    dt = _step(steps)
     times: list[np.ndarray] = []
     owners: list[np.ndarray] = []
     places = np.zeros(len(t), int)
-    for number, part in enumerate(parts):
+    for call, part in zip(calls, parts, strict=True):
+        _check_gaps(t[part], dt)
         place = np.rint((t[part] - t[part[0]]) / dt).astype(int)
         begin = np.mean(t[part] - place * dt)
         off = np.abs(t[part] - begin - place * dt)
@@ -71,7 +77,7 @@ def even(t, q, v=None, seen=None, trial=None) -> Even:
             )
         places[part] = place + sum(len(x) for x in times)
         times.append(begin + dt * np.arange(place[-1] + 1))
-        owners.append(np.full(place[-1] + 1, number))
+        owners.append(np.full(place[-1] + 1, call))
     where = np.isfinite(q).all(-1) if v is None else np.isfinite(q).all(-1) & np.isfinite(v).all(-1)
     count = sum(len(x) for x in times)
 
@@ -80,6 +86,15 @@ def even(t, q, v=None, seen=None, trial=None) -> Even:
 
     there = placed(where if seen is None else where & np.asarray(seen), False)
     return Even(np.concatenate(times), placed(q, np.nan), placed(v, np.nan), there, np.concatenate(owners), dt)
+
+
+def _check_gaps(t, dt: float) -> None:
+    if t[-1] - t[0] > SPARSE * len(t) * dt:
+        widest = int(np.diff(t).argmax())
+        raise ValueError(
+            f"there is a gap from t = {t[widest]:g} to {t[widest + 1]:g} among steps of {dt:g}; put the time right, or "
+            f"give the rows after it another number in a column of trials"
+        )
 
 
 def _step(steps) -> float:

@@ -22,8 +22,8 @@ def keep(
     out: Path, settings: Path, recipe: Recipe, loaded: Loaded, learned: Learned, found: Forecast, table: list
 ) -> None:
     """Writes config.json, environment.txt and the settings; metrics of every seed and of the one that is kept; the
-    system and its last state; forecast.csv, which `lgn.read` reads, forecast.png, and all of
-    it on one page, report.html.
+    system and its last state; forecast.csv, which `lgn.read` reads, forecast.png, and all of it on one page,
+    report.html.
 
     Raises:
         OSError: the folder cannot be written.
@@ -45,17 +45,23 @@ def predicted(loaded: Loaded, found: Forecast) -> Recording:
     """The forecast in the columns and units of the recording."""
     rows, moving = np.concatenate(found.rows), ~clamped_nodes(loaded.graph)
     q, v = (
-        np.concatenate([np.asarray(x)[1:] for x in parts])[:, moving] / loaded.radians
-        for parts in zip(*(m.state for m in found.motions), strict=True)
+        np.concatenate([np.asarray(x)[1:] for x in parts])[:, moving] / radians
+        for parts, radians in zip(zip(*(m.state for m in found.motions), strict=True), loaded.radians, strict=True)
     )
     trial = None if loaded.recording.trial is None else loaded.rows.trial[rows]
     return loaded.recording._replace(t=loaded.rows.t[rows], q=q, v=v, seen=None, trial=trial)
 
 
+def last_trial(recording: Recording, motion: Recording) -> list[np.ndarray]:
+    """The rows of both in the trial that the forecast ends with, (time,) bool."""
+    number = None if motion.trial is None else motion.trial[-1]
+    return [np.ones(len(x.t), bool) if x.trial is None else x.trial == number for x in (recording, motion)]
+
+
 def _draw(path: Path, recipe: Recipe, loaded: Loaded, learned: Learned, motion: Recording) -> None:
     """The last trial: what was measured, and the forecast of its end; the training."""
     recording, names = loaded.recording, [name for row in recipe.grid for name in row]
-    last, later = (np.ones(len(x.t), bool) if x.trial is None else x.trial == x.trial[-1] for x in (recording, motion))
+    last, later = last_trial(recording, motion)
     shown = min(SHOWN, len(names))
     with plots.picture(path, 1, shown + 1, size=(4.5 * (shown + 1), 3.6)) as axes:
         for i, ax in enumerate(axes[:-1]):

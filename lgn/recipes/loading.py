@@ -10,7 +10,7 @@ from lgn.data.exchange import read
 from lgn.data.recording import Recording
 from lgn.graphs.features import clamped_nodes, node_count
 from lgn.recipes.even import Even, even
-from lgn.recipes.models import graph_of
+from lgn.recipes.models import check_density, graph_of
 from lgn.recipes.recipe import Recipe
 
 DEGREES = {"deg", "degree", "degrees", "°"}
@@ -23,14 +23,14 @@ class Loaded(NamedTuple):
         recording: as the file has it.
         graph: that its nodes are of.
         rows: of all nodes of the graph, on even times, angles in radians.
-        radians: (node, dim) of the measured nodes, the unit of each column in that of `rows`.
+        radians: (node, dim) of the measured nodes, the unit of each column of q, and then of v, in that of `rows`.
         known: (time,) bool, False in the last share of each trial, which is held out.
     """
 
     recording: Recording
     graph: jraph.GraphsTuple
     rows: Even
-    radians: np.ndarray
+    radians: tuple[np.ndarray, np.ndarray]
     known: np.ndarray
 
 
@@ -39,20 +39,29 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
 
     Raises:
         ValueError: columns that are not there (suggests the nearest), times that are not even, too few rows, a column
-            in which nothing was seen, a graph of other nodes.
+            in which nothing was seen or nothing changes, a graph of other nodes, or one that the density is not of.
         OSError, ImportError: a file that is not there, a format whose reader is not installed.
     """
+    names: list[Any] = [recipe.grid, recipe.rates]
+    if not recipe.of_table:
+        names = [rows and rows[0] for rows in names]
     recording: Any = read(  # where columns are named, it is one
-        folder / recipe.file, time=recipe.time, q=recipe.grid, v=recipe.rates, trial=recipe.trial, units=recipe.units
+        folder / recipe.file, time=recipe.time, q=names[0], v=names[1], trial=recipe.trial, units=recipe.units
     )
     q, v = np.asarray(recording.q), None if recording.v is None else np.asarray(recording.v)
-    radians = np.array([[_radians(recording, name, name in recipe.angles) for name in row] for row in recipe.grid])
+    if q.shape[-1] != len(recipe.grid[0]):
+        raise ValueError(
+            f"{recipe.file}: positions={list(recipe.positions)} have {q.shape[-1]} components a node; give fields of "
+            "one component each, or learn in Python, see docs/recording.md"
+        )
+    radians = _radians(recipe, recording, recipe.grid), _radians(recipe, recording, recipe.rates or recipe.grid)
     graph = graph_of(recipe.graph, q.shape[1], folder)
+    check_density(recipe.density, graph)
     held = clamped_nodes(graph)
-    measured = even(recording.t, q * radians, None if v is None else v * radians, recording.seen, recording.trial)
+    measured = _measured(recording, q * radians[0], None if v is None else v * radians[1])
     known = np.zeros(len(measured.t), bool)
     for part in measured.trials():
-        known[part[: round((1 - recipe.held_out) * len(part))]] = True
+        known[part[: min(round((1 - recipe.held_out) * len(part)), len(part) - 1)]] = True
     _check(recipe, measured, known)
 
     def with_clamped(x, at_rest):
@@ -65,12 +74,28 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
         v=None if measured.v is None else with_clamped(measured.v, 0.0),
         seen=with_clamped(measured.seen, True),
     )
+    _check_edges(graph, rows.q[known])
     return Loaded(recording, graph, rows, radians, known)
 
 
-def _radians(recording: Recording, name: str, angle: bool) -> float:
-    unit = recording.units.get(name, "")
-    return np.pi / 180 if angle and unit.lower() in DEGREES else 1.0
+def _measured(recording: Recording, q: np.ndarray, v: np.ndarray | None) -> Even:
+    """On even times; a row in which nothing was seen is none: it is no end to judge by, and its time no step."""
+    seen = np.isfinite(q).all(-1) if recording.seen is None else np.asarray(recording.seen)
+    some = seen.any(-1)
+    if not some.any():
+        raise ValueError("nothing was seen in any row; name other columns, or look into the file")
+    fields = (recording.t, q, v, seen, recording.trial)
+    return even(*(x if x is None else np.asarray(x)[some] for x in fields))
+
+
+def _radians(recipe: Recipe, recording: Recording, columns: list[list[str]]) -> np.ndarray:
+    """One in the unit of each column, (node, dim); velocities without a unit have that of their angle."""
+
+    def size(name, angle):
+        unit = recording.units.get(name) or recording.units.get(angle, "")
+        return np.pi / 180 if angle in recipe.angles and unit.lower().split("/")[0].strip() in DEGREES else 1.0
+
+    return np.array([list(map(size, *rows)) for rows in zip(columns, recipe.grid, strict=True)])
 
 
 def _check(recipe: Recipe, rows: Even, known: np.ndarray) -> None:
@@ -80,6 +105,21 @@ def _check(recipe: Recipe, rows: Even, known: np.ndarray) -> None:
             f"a trial has {shortest} rows to learn from, and windows={list(recipe.windows)} asks for "
             f"{recipe.windows[0]}; give shorter windows, or longer trials"
         )
-    for node, row in enumerate(recipe.grid):
-        if not rows.seen[known, node].any():
-            raise ValueError(f"{', '.join(row)}: nothing was seen in the rows to learn from; leave the node out")
+    if unseen := np.flatnonzero(~rows.seen[known].any(0)).tolist():
+        row = ", ".join(recipe.grid[unseen[0]] if recipe.of_table else [*recipe.grid[0], f"node {unseen[0]}"])
+        raise ValueError(f"{row}: nothing was seen in the rows to learn from; leave the node out")
+    for names, q in zip(zip(*recipe.grid, strict=True), np.moveaxis(rows.q[known], -1, 0), strict=True):
+        if not (np.nanmax(q, 0) > np.nanmin(q, 0)).any():
+            raise ValueError(f"{', '.join(names)}: does not change in the rows to learn from; leave it out")
+    if rows.v is not None and not (np.abs(rows.v[known]) > 0).any((0, 1)).all():
+        raise ValueError("velocities are zero or unseen in all rows to learn from; leave velocities = [...] out")
+
+
+def _check_edges(graph: jraph.GraphsTuple, q: np.ndarray) -> None:
+    """Neighbours that never differ, or were never seen at one time, give an edge no size."""
+    apart = q[:, graph.senders] - q[:, graph.receivers]
+    if graph.senders.size and not (np.abs(apart) > 0).any((0, 1)).all():
+        raise ValueError(
+            "no two nodes that an edge joins were seen at one time in different places; give each node columns of its "
+            'own, or kind = "single"'
+        )

@@ -51,6 +51,14 @@ def graph_of(settings: Graph, measured: int, folder: Path) -> jraph.GraphsTuple:
     return clamp(made, settings.clamped)
 
 
+def check_density(name: str, graph: jraph.GraphsTuple) -> None:
+    """Raises a ValueError for a density that this graph lacks something for."""
+    if name == "continuum" and "position" not in graph.nodes:
+        raise ValueError(f"density={name!r} is of a mesh or a lattice; this graph has no places")
+    if name == "site_and_edge" and not graph.senders.size:
+        raise ValueError(f"density={name!r} is of nodes that edges join, and there are none; take 'potential'")
+
+
 def system_of(recipe: Recipe, graph: jraph.GraphsTuple, data: Windows, seed: int) -> Lagrangian:
     """A Lagrangian to be trained, of parts made to the sizes of the data: their unit of L is where T is of order 1."""
     names = recipe.grid
@@ -89,8 +97,6 @@ def _message(graph, data, width, mass, settings):
 
 def _continuum(graph, data, width, mass, settings):
     """Of a field; its gradient is of the size of differences over the lengths of edges."""
-    if "position" not in graph.nodes:
-        raise ValueError("density='continuum' is of a mesh or a lattice; this graph has no places")
     length = float(np.sqrt(np.mean(np.sum(np.square(graph.edges["offset"]), -1))))
     slopes = tuple(q / length for q in scales(data, edge_stencil(graph))["q_scale"])
     space = graph.nodes["position"].shape[1]
@@ -126,6 +132,8 @@ def _from_edge_file(count: int, path: Path) -> jraph.GraphsTuple:
         pairs = {tuple(sorted(map(int, row))) for row in rows[not rows[0][0].strip().isdigit() :]}
     except (OSError, ValueError, IndexError) as error:
         raise ValueError(f"graph: {path} is no file of edges ({error}); give two node numbers a row") from error
+    if not pairs:
+        raise ValueError(f"graph: {path} has no rows; give two node numbers a row")
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"graph: {path} has rows that are not two numbers; give two node numbers a row")
     low, high = np.array(sorted(pairs)).T

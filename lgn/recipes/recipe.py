@@ -24,6 +24,8 @@ class Graph:
 
     def __post_init__(self):
         _known("graph: kind", self.kind, GRAPHS)
+        if len(set(self.clamped)) < len(self.clamped):
+            raise ValueError(f"graph: clamped={list(self.clamped)}; give each node once")
         if (self.kind == "lattice") != bool(self.shape):
             raise ValueError(
                 f"graph: kind={self.kind!r} with shape={list(self.shape)}; a lattice, and it alone, has one"
@@ -74,12 +76,16 @@ class Recipe:
             raise ValueError(f"windows={list(self.windows)}; give lengths that grow, such as [32, 128]")
         if not 0 < self.held_out <= 0.5:
             raise ValueError(f"held_out={self.held_out:g}; give a share above 0 and up to 0.5 of each trial")
+        columns = [(key, name) for key in ("positions", "velocities") for name in _flat(getattr(self, key))]
+        for i, (key, name) in enumerate(columns):
+            if any(name == earlier for _, earlier in columns[:i]):
+                raise ValueError(f"{key}: {name!r} stands there twice; give each column one place")
         if unknown := [name for name in self.angles if name not in (names := _flat(self.positions))]:
             raise ValueError(f"angles: {unknown[0]!r} is none of positions{nearest(unknown[0], names)}")
 
     @property
     def grid(self) -> list[list[str]]:
-        """Columns of the positions, by node, then degree of freedom."""
+        """Columns of the positions, by node, then degree of freedom; fields, which all nodes have, in one row."""
         return self._by_node(self.positions)
 
     @property
@@ -87,8 +93,13 @@ class Recipe:
         """Those of the velocities, if there are any."""
         return self._by_node(self.velocities) if self.velocities else None
 
+    @property
+    def of_table(self) -> bool:
+        """Whether names are columns, of one node each, and not fields of all nodes."""
+        return Path(self.file).suffix.lower() == ".csv"
+
     def _by_node(self, names) -> list[list[str]]:
-        if self.graph.kind == "single":
+        if self.graph.kind == "single" or not self.of_table:
             return [list(_flat(names))]
         return [[name] if isinstance(name, str) else list(name) for name in names]
 

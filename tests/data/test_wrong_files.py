@@ -69,6 +69,18 @@ def damaged(file):
     file["lgn/graph/senders"][0] = 17
 
 
+def instead(name, value=None):
+    """In place of a dataset: a group, or another one with the attributes that it had."""
+
+    def change(file):
+        attributes = dict(file[name].attrs)
+        del file[name]
+        made = file.create_group(name) if value is None else file.create_dataset(name, data=value)
+        made.attrs.update(attributes)
+
+    return change
+
+
 def foreign(path):
     with h5py.File(path / "a.h5", "w") as file:
         file["displacement"] = np.ones(3)
@@ -105,6 +117,28 @@ WRONG = {
     "mesh without fields": (lambda path: lgn.read(without_field(path)), "no field at the points", "cells"),
     "times of a mesh": (lambda path: series(path, ".pvd", time="t"), "leave time= and trial= out"),
     "columns of windows": (lambda path: lgn.read(lgn.write(path / "a.nc", PIECES), q="z"), "no variable"),
+    "group for a field": (
+        lambda path: lgn.read(changed(path, instead("t0_fields/q"))),
+        "/t0_fields/q of a.h5 is <HDF5 group",
+        "expected a dataset of numbers",
+    ),
+    "text for a field": (
+        lambda path: lgn.read(changed(path, instead("t0_fields/q", np.full((1, 3, 4), b"a")))),
+        "expected a dataset of numbers",
+    ),
+    "one time of the Well": (
+        lambda path: lgn.read(changed(path, instead("dimensions/time", 1.0))),
+        "/dimensions/time of a.h5",
+        "expected a dataset of numbers with 1 axes",
+    ),
+    "number of trajectories": (
+        lambda path: lgn.read(changed(path, lambda file: file.attrs.update({"n_trajectories": "many"}))),
+        "n_trajectories of a.h5 is 'many'",
+    ),
+    "axes that vary": (
+        lambda path: lgn.read(changed(path, lambda file: file["t0_fields/q"].attrs.update(dim_varying=[True, True]))),
+        "dim_varying of /t0_fields/q of a.h5",
+    ),
     # Units
     "unit of a column": (
         columns(TABLE, units={"angle": "deg"}),

@@ -52,7 +52,7 @@ def functional(name):
     _, nodes, _, *_ = SYSTEMS[name]
     if nodes > 1:
         graph = n_body.complete_graph(nodes)
-        terms = n_body.terms(graph)
+        terms = n_body.terms()
     else:
         graph, terms = lgn.single_node(), {"spring": mass_spring, "pendulum": pendulum}[name].hamiltonian
     return partial(lgn.Functional(graph, terms), lgn.Domain(graph).features)

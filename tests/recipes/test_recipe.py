@@ -78,7 +78,7 @@ def test_wrong_settings(written, text, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('file = "swing.csv"\npositions = ["angel"]', "; did you mean 'angle'? It has t, angle"),
+        ('file = "swing.csv"\npositions = ["angel"]', ", did you mean 'angle'? There is t, angle"),
         ('file = "none.csv"\npositions = ["angle"]', "none.csv does not exist"),
         ('file = "swing.toml"\npositions = ["angle"]', "ends with '.toml'; known endings"),
         (LEAST + 'units = { angle = "rad" }', "gives 'angle' in 'deg', and units= says 'rad'"),
@@ -135,7 +135,7 @@ def test_rows_that_are_missing_are_times_at_which_nothing_was_seen():
 
 def test_each_trial_has_its_own_start():
     rows = even([0, 1, 3, 10, 11], np.zeros((5, 1, 1)), trial=["b", "b", "b", "a", "a"])
-    assert rows.t.tolist() == [10, 11, 0, 1, 2, 3] and rows.trial.tolist() == [0, 0, 1, 1, 1, 1]
+    assert rows.t.tolist() == [10, 11, 0, 1, 2, 3] and rows.trial.tolist() == ["a", "a", "b", "b", "b", "b"]
 
 
 def test_uneven_times_are_refused():
