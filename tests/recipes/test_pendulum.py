@@ -98,7 +98,7 @@ def test_friction_and_forecast_are_within_three_per_cent_of_the_truth(seed, fold
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SETTINGS.replace('"angle"', '"angel"'), "; did you mean 'angle'? It has t, angle"),
+        (SETTINGS.replace('"angle"', '"angel"'), ", did you mean 'angle'? There is t, angle"),
         (SETTINGS + 'fricton = "dry"', "unknown key 'fricton'; did you mean 'friction'?"),
         (SETTINGS.replace("pendulum.csv", "pendulum.h6"), "known endings"),
     ],
