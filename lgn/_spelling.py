@@ -12,5 +12,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest("dnesity", ["density", "friction"]), nearest("x", ["density"])
         ("; did you mean 'density'?", '.')
     """
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
+    close = closest(name, known)
+    return f"; did you mean {close!r}?" if close else "."
+
+
+def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name itself, whatever its case, or None where nothing is close."""
+    lower = {other.lower(): other for other in known}
+    return next((lower[near] for near in difflib.get_close_matches(name.lower(), lower, 1, likeness)), None)

@@ -1,6 +1,5 @@
 """Contents: what a file holds, by names and axes, whatever its format; what a caller asked of it."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,9 @@ import jraph
 import numpy as np
 from flax.core import FrozenDict
 
+from lgn._spelling import closest
+
+UNITS = "units_"  # before the name of what has no attributes of its own
 NOTHING: Mapping[str, Any] = FrozenDict({})  # as a default: cannot be changed, and can be pickled
 
 
@@ -95,10 +97,23 @@ def find(caller: str, what: str, names: Iterable[str], wanted: str) -> str:
     there = sorted(names) if isinstance(names, set) else list(names)
     if wanted in there:
         return wanted
-    lower = {name.lower(): name for name in there}
-    near = [lower[name] for name in difflib.get_close_matches(wanted.lower(), lower, 1, 0.5)]
-    hint = f", did you mean {near[0]!r}?" if near else "."
+    near = closest(wanted, there, 0.5)
+    hint = f", did you mean {near!r}?" if near else "."
     raise ValueError(f"{caller}: no {what} {wanted!r}{hint} There is {', '.join(there) or 'none'}")
+
+
+def said(path: Path, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Of the attributes of a file: the kind of thing that was written, units of names, and the others.
+
+    Raises:
+        ValueError: a kind that is none.
+    """
+    others = dict(attributes)
+    kind = others.pop("lgn_kind", "Recording")
+    if kind not in AXES:
+        raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
+    units = {name.removeprefix(UNITS): str(others.pop(name)) for name in attributes if name.startswith(UNITS)}
+    return kind, units, others
 
 
 def agreed(path: Path, found: Mapping[str, str], asked: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

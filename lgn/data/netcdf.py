@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jraph
 import numpy as np
 
-from lgn.data.contents import AXES, Choice, Contents, agreed, axes, changed, find, missing, plain, whole
+from lgn.data.contents import UNITS, Choice, Contents, agreed, axes, changed, find, missing, plain, said, whole
 from lgn.data.lazy import Lazy, Source, pieces, stacked
 from lgn.graphs.arrays import from_arrays, to_arrays
 
@@ -31,7 +31,7 @@ def dataset(contents: Contents) -> "xarray.Dataset":
     if place is not None:
         coordinates["position"] = (("node", "space"), np.asarray(place), {})
     about = {**contents.attributes, "lgn_kind": contents.kind}
-    about |= {f"units_{name}": unit for name, unit in contents.units.items() if name not in contents.fields}
+    about |= {f"{UNITS}{name}": unit for name, unit in contents.units.items() if name not in contents.fields}
     if contents.names:
         about["lgn_names"] = list(contents.names)
     return xarray.Dataset(variables, coordinates, about)
@@ -71,12 +71,9 @@ def _in_pieces(path, large, contents) -> None:
 def read(path: Path, choice: Choice) -> Contents:
     """A recording whose variables stay in the file; States, Windows and Trajectories that `write` made in memory."""
     with opened(path) as data:
-        kind = str(data.attrs.get("lgn_kind", "Recording"))
-        if kind not in AXES:
-            raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
-        attributes = {str(name): plain(x) for name, x in data.attrs.items() if name != "lgn_kind"}
+        kind, of_names, attributes = said(path, {str(name): plain(x) for name, x in data.attrs.items()})
         units = {str(name): str(x.attrs["units"]) for name, x in data.variables.items() if "units" in x.attrs}
-        units |= {name[6:]: attributes.pop(name) for name in list(attributes) if name.startswith("units_")}
+        units |= of_names
         if kind != "Recording" and not choice.made:
             found = {str(name): x.values for name, x in data.variables.items() if name != "position"}
             found = {"t" if name == "time" else name: x for name, x in found.items()}

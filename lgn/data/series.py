@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jraph
 import numpy as np
 
-from lgn.data.contents import FIELD, Choice, Contents, agreed, axes, find, missing
+from lgn.data.contents import FIELD, UNITS, Choice, Contents, agreed, axes, find, missing, said
 from lgn.data.lazy import Source, stacked
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.meshes import MESHIO, domain, from_blocks
@@ -59,8 +59,7 @@ def read(opened: Opener, path: Path, choice: Choice) -> Contents:
             fields[name] = stacked(sources, 1, len(series.times), len(used))
         if name == "q":
             names = () if ours and choice.q is None else tuple(keys)
-    units = {name[6:]: str(series.about[name]) for name in series.about if name.startswith("units_")}
-    about = {name: x for name, x in series.about.items() if not name.startswith("units_")}
+    _, units, about = said(path, series.about)
     return Contents("Recording", fields, names, agreed(path, units, choice.units, {*fields, *there}), about)
 
 
@@ -95,7 +94,7 @@ def write(written: Callable, path: Path, contents: Contents) -> None:
         )
     _meshio(path)
     points, cells = _mesh(contents.graph)
-    about = {**contents.attributes, **{f"units_{name}": unit for name, unit in contents.units.items()}}
+    about = {**contents.attributes, **{f"{UNITS}{name}": unit for name, unit in contents.units.items()}}
 
     def steps():
         for i, t in enumerate(np.asarray(contents.fields["t"])):

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import jraph
 import numpy as np
 
-from lgn.data.contents import AXES, Choice, Contents, agreed, changed, find, missing, plain, text
+from lgn.data.contents import Choice, Contents, agreed, changed, find, missing, plain, said, text
 from lgn.data.lazy import Lazy, Source, stacked
 from lgn.graphs.arrays import from_arrays
 from lgn.graphs.lattices import lattice
 
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
-STRUCTURE = {"dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters", "lgn_kind"}
+STRUCTURE = {"dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters"}
 
 
 class Extent(NamedTuple):
@@ -41,11 +41,8 @@ def read(path: Path, choice: Choice) -> Contents:
     """A recording whose fields stay in the file; States, Windows and Trajectories that `write` made in memory."""
     with opened(path) as file:
         extent, fields = _extent(path, file), _fields(file)
-        kind = text(file.attrs.get("lgn_kind", "Recording"))
-        if kind not in AXES:
-            raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
-        attributes = {name: plain(x) for name, x in file.attrs.items() if name not in STRUCTURE}
-        units = {name[6:]: attributes.pop(name) for name in list(attributes) if name.startswith("units_")}
+        about = {name: plain(x) for name, x in file.attrs.items() if name not in STRUCTURE}
+        kind, units, attributes = said(path, about)
         units |= _units(file, fields)
         if kind != "Recording" and not choice.made:
             found = _samples(path, file, kind, extent, fields)

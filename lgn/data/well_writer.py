@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lgn.data.contents import Contents, missing, whole
+from lgn.data.contents import UNITS, Contents, missing, whole
 from lgn.data.grids import grid_of
 from lgn.data.lazy import pieces
 from lgn.data.well import ORDERS
@@ -32,7 +32,7 @@ def write(path: Path, contents: Contents) -> None:
         file.attrs.update({"grid_type": "cartesian", "n_spatial_dims": len(grid.names), "n_trajectories": trials})
         file.attrs["simulation_parameters"] = _listed(parameters)
         of_columns = set(contents.units) & set(contents.names) - set(contents.fields)
-        file.attrs.update({f"units_{name}": contents.units[name] for name in of_columns})
+        file.attrs.update({f"{UNITS}{name}": contents.units[name] for name in of_columns})
         if contents.names:
             file.attrs["lgn_names"] = _listed(contents.names)
         _dimensions(file, grid, time, contents.units)

@@ -93,18 +93,20 @@ class _Lines:
     def __init__(self, caller: str, path: str | Path, line: Callable[[Row], str], head: str = ""):
         self.path, self.line, self.head = _arguments.path(f"{caller}: path", path), line, head
 
-    def begin(self) -> None:
-        """With the head alone."""
+    def __enter__(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(self.head, newline="")
+        return self
 
-    def add(self, row: Row) -> None:
-        """One line more."""
+    def __exit__(self, *error) -> None:
+        """Every line was written."""
+
+    def __call__(self, row: Row) -> None:
         with open(self.path, "a", newline="") as file:
             file.write(self.line(row))
 
 
-class CSVRows:
+class CSVRows(_Lines):
     """Writes a table with the columns phase, step, loss and held_out, as `metrics.csv` in the folder of a run.
 
     Args:
@@ -123,17 +125,7 @@ class CSVRows:
     """
 
     def __init__(self, path: str | Path):
-        self._file = _Lines("CSVRows", path, lambda row: _as_csv([row]), _as_csv([Row._fields]))
-
-    def __enter__(self) -> "CSVRows":
-        self._file.begin()
-        return self
-
-    def __exit__(self, *error) -> None:
-        """Every line was written."""
-
-    def __call__(self, row: Row) -> None:
-        self._file.add(row)
+        super().__init__("CSVRows", path, lambda row: _as_csv([row]), _as_csv([Row._fields]))
 
     @classmethod
     def table(cls, rows: Iterable[Row]) -> bytes:
@@ -141,7 +133,7 @@ class CSVRows:
         return _as_csv([Row._fields, *rows]).encode()
 
 
-class JSONRows:
+class JSONRows(_Lines):
     """Writes one JSON object a line, `{"phase": ..., "step": ..., "loss": ..., "held_out": ...}`; a number that is not
     finite, such as a held-out loss where nothing was judged, is null.
 
@@ -161,17 +153,7 @@ class JSONRows:
     """
 
     def __init__(self, path: str | Path):
-        self._file = _Lines("JSONRows", path, _as_json)
-
-    def __enter__(self) -> "JSONRows":
-        self._file.begin()
-        return self
-
-    def __exit__(self, *error) -> None:
-        """Every line was written."""
-
-    def __call__(self, row: Row) -> None:
-        self._file.add(row)
+        super().__init__("JSONRows", path, _as_json)
 
 
 class TensorBoardRows:
