@@ -50,6 +50,9 @@ def drift(energy: Float[Array | np.ndarray, " time"]) -> float:
 def relative_energy(system, motion: Trajectory) -> np.ndarray:
     """(time,) 1 + (E - E_0) / `energy_size` of the energy that a system has along a motion.
 
+    Raises:
+        ValueError: what is no motion.
+
     Example:
         >>> import jax.numpy as jnp, lgn, numpy as np
         >>> def spring(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2 - 1e6
@@ -59,6 +62,7 @@ def relative_energy(system, motion: Trajectory) -> np.ndarray:
         >>> f"{drift(motion.energy):.0e}", f"{drift(relative_energy(L, motion)):.0e}"
         ('1e-09', '1e-03')
     """
+    _arguments.of_kind("relative_energy: motion", motion, Trajectory, "what lgn.rollout returns")
     change = np.asarray(motion.energy) - float(motion.energy[0])
     return 1 + change / (energy_size(system, motion) or 1.0)
 

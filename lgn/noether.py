@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lgn import _arguments
 from lgn.data.trajectories import Trajectory
 from lgn.densities.transformed import halves
 from lgn.diagnostics import energy_size
@@ -58,6 +59,9 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
         sum over nodes of each component of p = dL/dv, or of u; and of two or three components the angular momenta
         q x p, of a Lagrangian or of u = (q, p).
 
+    Raises:
+        ValueError: what is no motion.
+
     Example:
         >>> import jax.numpy as jnp, lgn, numpy as np
         >>> from lgn.noether import quantities
@@ -67,6 +71,7 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
         >>> [(x.name, x.constant) for x in quantities(L, motion)]
         [('energy', True), ('momentum', True)]
     """
+    _arguments.of_kind("quantities: motion", motion, Trajectory, "what lgn.rollout returns")
     asked = {"energy": lambda *state: system.energy(*state)[None], **_candidates(system, motion.state)}
     kept, values, sizes = _kept(system, motion, list(asked.values())), *_along(motion.state, list(asked.values()))
     largest = [energy_size(system, motion), *sizes.max(0).tolist()[1:]]

@@ -52,7 +52,7 @@ def test_the_list_has_every_experiment_with_its_figures(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines[1:] if line[0] != " "} == set(catalogue.experiments())
     (wave,) = [line.split() for line in lines if line.startswith("wave ")]
-    assert wave == ["wave", "30", "s", "0.434", "1.1e-05", "acceleration_l1_sum"]
+    assert wave == ["wave", "50", "s", "0.434", "1.1e-05", "acceleration_l1_sum"]
     assert "    Learns the density of the 1D wave equation" in "\n".join(lines)
 
 

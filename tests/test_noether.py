@@ -114,3 +114,9 @@ def test_flows_keep_sums_and_momenta():
 def test_a_law_without_energy_has_no_quantities():
     law = lgn.NeuralODE(1, hidden=(4,), rngs=nnx.Rngs(0))
     assert names(lgn.Baseline(lgn.single_node(), law), 1, 1) == {}
+
+
+def test_what_is_no_motion_is_told():
+    L = lgn.Lagrangian(lgn.single_node(), kinetic)
+    with pytest.raises(ValueError, match=r"quantities: motion is 3; expected Trajectory"):
+        quantities(L, 3)

@@ -103,7 +103,7 @@ def test_every_experiment_has_a_tile_with_its_figures(extension):
     gallery = extension("gallery")
     tiles = {entry.name: gallery.tile(entry).astext() for entry in catalogue.entries()}
     assert set(tiles) >= {path.stem for path in (DOCS.parent / "experiments").glob("*.py")}
-    assert "published 0.434, here 1.1e-5; 30 s" in tiles["wave"] and "lgn run wave" in tiles["wave"]
+    assert "published 0.434, here 1.1e-5; 50 s" in tiles["wave"] and "lgn run wave" in tiles["wave"]
     assert gallery.number(1170.0) == "1,170" and gallery.number(3.2e-12) == "3.2e-12"
     with pytest.raises(ValueError, match="no HEADLINE"):
         gallery.tile(catalogue.entries()[0]._replace(headline=None))

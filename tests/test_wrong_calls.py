@@ -1158,6 +1158,7 @@ CALLS = {
         (lambda: lgn.diagnostics.relative_l2(Q.tolist(), Q.tolist()), "found has shape (5, 1)", "x[None]"),
         (lambda: lgn.diagnostics.relative_l2("q", "q"), "found", "real numbers"),
         (lambda: lgn.diagnostics.momentum(FLOW, PIECES), "momentum", "only a Lagrangian"),
+        (lambda: lgn.diagnostics.relative_energy(STRING, PIECES), "motion", "lgn.rollout"),
         (lambda: lgn.diagnostics.eigenfrequencies(FLOW, Q, 2), "stiffness_matrix", "only a Lagrangian"),
         (lambda: lgn.diagnostics.eigenfrequencies(STRING, V, 5), "count=5", "fewer"),
         (lambda: lgn.diagnostics.eigenfrequencies(STRING, V, 1.5), "count=1.5", "whole number"),
