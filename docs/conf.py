@@ -9,8 +9,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # our extensions; the experiments, and lgn where it is not installed
 
-from sphinx.util.parallel import make_chunks  # noqa: E402
-
 import lgn  # noqa: E402
 
 project = "lgn"
@@ -26,6 +24,7 @@ extensions = [
     "_extensions.api",
     "_extensions.gallery",
     "_extensions.names",
+    "_extensions.notebooks",
 ]
 exclude_patterns = ["_build", "_extensions", "conf.py", "imports.py", "**/.ipynb_checkpoints"]
 highlight_language = "text"
@@ -56,22 +55,3 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
-
-
-def share_notebooks(app, env, docnames: list[str]) -> None:
-    """Deals the notebooks out among the processes that read pages; in the order of names one process had them all."""
-    if not docnames:
-        return
-    size = len(make_chunks(docnames, app.parallel)[0])
-    notebooks = [name for name in docnames if name.startswith("tutorials/")]
-    others = [name for name in docnames if name not in notebooks]
-    shared: list[str] = []
-    for process in range(app.parallel):
-        own = notebooks[process :: app.parallel]
-        shared += own + [others.pop(0) for _ in range(min(size - len(own), len(others)))]
-    docnames[:] = shared + others
-
-
-def setup(app):
-    """Connects what is said above."""
-    app.connect("env-before-read-docs", share_notebooks)

@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,3 +126,11 @@ def test_every_page_is_named_on_the_start_page_and_stands_in_the_navigation():
     assert pages <= set(navigation) and {page for page in pages if f"]({page}.md" not in start} == set()
     notebooks = {path.stem for path in DOCS.glob("tutorials/*.py")}
     assert "tutorials/*" in navigation and {x for x in notebooks if f"](tutorials/{x}.py)" not in start} == set()
+
+
+def test_the_cache_of_notebooks_has_its_tables_before_processes_share_it(extension, tmp_path):
+    path = tmp_path / "cache"
+    site = SimpleNamespace(mystnb_config=SimpleNamespace(execution_cache_path=str(path)))
+    extension("notebooks").open_cache(None, site, [])
+    with sqlite3.connect(path / "global.db") as database:
+        assert ("settings",) in database.execute("select name from sqlite_master").fetchall()
