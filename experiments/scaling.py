@@ -5,6 +5,8 @@ random states. Then other graphs to 10^6 nodes over the time of their arithmetic
 messages, integrators and devices. `benchmark.json` holds the times over a reference kernel of the same run, for
 `lgn compare`; `--device-quick` measures only these and the sizes, in minutes, where an accelerator is at hand.
 
+numba and phlearn (`pip install numba phlearn`) are measured too where they are installed.
+
 Also what a discrete gradient costs over `jax.grad`, and what one implicit step of 10^6 nodes takes.
 
 The rivals of `Lagrangian.acceleration` are described in experiments/support/rivals.py.
@@ -20,7 +22,7 @@ from pathlib import Path
 import tyro
 from rich.progress import track
 
-from experiments.support import benchmark, devices, discrete_cost, latency, message_cost, rivals, sizes, steps
+from experiments.support import benchmark, devices, discrete_cost, latency, message_cost, peers, rivals, sizes, steps
 from lgn import plots, protocol
 from lgn.protocol import Figure, Headline
 from lgn.timing import interleaved
@@ -151,6 +153,7 @@ def against_rivals(config: Config) -> tuple[dict, list[Timing]]:
     metrics |= {f"{name}_one_core": alone.get(name) for name in parts}
     costs = discrete_cost.discrete_costs(1000 if config.quick else 10_000, quick=config.quick)
     metrics |= {f"discrete_{name}": ratio for name, ratio in costs.items()}
+    metrics |= protocol.in_own_process(peers.figures, config.quick)
     return metrics | discrete_cost.implicit_steps(config.quick), timings
 
 
