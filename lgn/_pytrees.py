@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 T = TypeVar("T")
+PIECE = 2**24  # bytes that are hashed at once
 
 
 class Static(Generic[T]):
@@ -31,7 +32,8 @@ class Static(Generic[T]):
             for leaf in leaves:
                 array = np.asarray(leaf)
                 content.update(f"{array.dtype}{array.shape}".encode())
-                content.update(np.ascontiguousarray(array).data)
+                for piece in np.array_split(np.atleast_1d(array), 1 + array.nbytes // PIECE):
+                    content.update(np.ascontiguousarray(piece).data)  # a view of one row is copied here
             self._digest = content.digest()
         return self._digest
 

@@ -11,6 +11,7 @@ from lgn.assembly.dependence import dependence
 from lgn.densities.density import Density, Expansion
 
 UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time
+EVEN = 4  # how many times smaller than it may be a piece is made so that all are of one size
 
 
 def values(density: Density, *local) -> jax.Array:
@@ -108,7 +109,8 @@ def _in_chunks(batched, *local, tangents: int = 1):
     chunks = min(n, max(-(-first.size // on.piece), -(-first.size * tangents // on.work)))
     if chunks <= 1:
         return batched(*local)
-    size = -(-n // chunks)
+    size = _even(n, -(-n // chunks))
+    chunks = -(-n // size)
     pad = chunks * size - n
 
     def split(x):
@@ -116,3 +118,9 @@ def _in_chunks(batched, *local, tangents: int = 1):
 
     out = jax.lax.map(jax.checkpoint(lambda piece: batched(*piece)), jax.tree.map(split, local))
     return jax.tree.map(lambda x: x.reshape(chunks * size, *x.shape[2:])[:n], out)
+
+
+def _even(n: int, most: int) -> int:
+    """Elements of a piece, at most so many: such that n has no rest, where a piece is then not much smaller, for a rest
+    takes copies of all that goes in and comes out, most of the memory of an acceleration (measured)."""
+    return next((size for size in range(most, most // EVEN, -1) if n % size == 0), most)

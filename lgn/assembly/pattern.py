@@ -52,14 +52,14 @@ class Pattern:
         from scipy.sparse.csgraph import reverse_cuthill_mckee
 
         n = self.n_node
-        natural = np.arange(n)
-        folded = np.empty(n, int)
+        natural = compact(np.arange(n))
+        folded = np.empty_like(natural)
         folded[0::2], folded[1::2] = natural[: (n + 1) // 2], natural[: (n - 1) // 2 : -1][: n // 2]
         rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in self.indices])
         columns = np.concatenate([index.ravel() for index in self.indices])
         graph = coo_matrix((np.ones(rows.size, bool), (rows, columns)), shape=(n, n)).tocsr()
-        candidates = [natural, folded, np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=False))]
-        return min(candidates, key=self._width)
+        mckee = compact(reverse_cuthill_mckee(graph, symmetric_mode=False))
+        return min((natural, folded, mckee), key=self._width)
 
     @cached_property
     def natural(self) -> bool:
@@ -88,14 +88,14 @@ class Pattern:
             sources, targets, start = [], [], 0
             size = self.n_node * dim
             for index in self.indices:
-                number = (self.place[index][..., None] * dim + np.arange(dim)).reshape(len(index), -1)
+                number = compact(self.place[index][..., None].astype(int) * dim + np.arange(dim)).reshape(len(index), -1)
                 rows = np.broadcast_to(number[:, :, None], (*number.shape, number.shape[1])).ravel()
                 columns = np.broadcast_to(number[:, None, :], (*number.shape, number.shape[1])).ravel()
                 lower = np.flatnonzero(rows >= columns)
                 sources.append(start + lower)
-                targets.append((rows - columns)[lower] * size + columns[lower])
+                targets.append((rows - columns)[lower].astype(int) * size + columns[lower])
                 start += rows.size
-            self._entries[dim] = np.concatenate(sources), np.concatenate(targets)
+            self._entries[dim] = compact(np.concatenate(sources)), compact(np.concatenate(targets))
         return self._entries[dim]
 
     def extended(self, table: np.ndarray) -> "Pattern":
@@ -123,7 +123,7 @@ class Pattern:
             known,
             order=self.order,
             place=self.place,
-            entries=(filled(source, count, 0), filled(target, count, beyond)),
+            entries=(compact(filled(source, count, 0)), compact(filled(target.astype(int), count, beyond))),
             half_bandwidth=self.half_bandwidth,
             natural=self.natural,
         )
@@ -182,3 +182,9 @@ def inverse(order: np.ndarray) -> np.ndarray:
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     return place
+
+
+def compact(numbers: np.ndarray) -> np.ndarray:
+    """As int32, which takes half the memory and the time to read, if all of them and the number after the last fit."""
+    fit = numbers.max(initial=0) < np.iinfo(np.int32).max
+    return numbers.astype(np.int32 if fit else np.int64, copy=False)

@@ -71,7 +71,7 @@ def lattice(
         senders.append(neighbours[present])
         receivers.append(nodes.ravel()[present])
         offsets.append(np.broadcast_to(direction * np.asarray(steps), (present.sum(), space)))
-        slots.append(np.full(present.sum(), slot))
+        slots.append(np.full(present.sum(), slot, np.int32))
     return graph_of(
         nodes.size,
         np.concatenate(senders),

@@ -176,26 +176,23 @@ def _by_number(graph, hops) -> RaggedStencil:
 
 def _by_direction(graph, hops) -> Stencil:
     """Of a lattice, where every slot is one displacement."""
-    reach = _edge_table(graph)
-    frontier = np.arange(node_count(graph))[:, None]
-    index, edge = frontier, np.full_like(frontier, -1)
-    step = graph.edges["offset"]
-    offset = away = np.zeros((*frontier.shape, step.shape[1]))
+    reach, step = _edge_table(graph), _displacements(graph)
+    index = frontier = np.arange(node_count(graph), dtype=np.int32)[:, None]
+    edge, offset = np.full_like(index, -1), np.zeros((1, step.shape[1]))
+    away = offset
     for hop in range(hops):
-        through = np.where(frontier[..., None] >= 0, reach[frontier], -1)
-        shape = (len(frontier), -1)
-        nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).reshape(shape)
-        through_step = np.append(step, np.zeros((1, step.shape[1])), 0)[through]
-        away = (away[:, :, None] + through_step).reshape(*nodes.shape, step.shape[1])
+        through = np.where(frontier[..., None] >= 0, reach[frontier], -1).reshape(len(frontier), -1)
+        nodes = np.where(through >= 0, np.append(graph.senders, -1)[through], -1).astype(np.int32)
+        away = (away[:, None] + step).reshape(-1, step.shape[1])
         if hop > 0:
             seen = _seen(index, nodes)
             kept = (~seen).any(0)  # a displacement keeps its place where an open end leaves it empty
-            nodes, away = np.where(seen, -1, nodes)[:, kept], away[:, kept]
+            nodes, away = np.where(seen, -1, nodes)[:, kept], away[kept]
         index = np.concatenate([index, nodes], 1)
-        edge = np.concatenate([edge, through.reshape(shape) if hop == 0 else np.full_like(nodes, -1)], 1)
-        offset = np.concatenate([offset, away * (nodes >= 0)[..., None]], 1)
+        edge = np.concatenate([edge, through if hop == 0 else np.full_like(nodes, -1)], 1)
+        offset = np.concatenate([offset, away])
         frontier = nodes
-    return _stencil(graph, index, edge, offset, _measure(graph))
+    return _stencil(graph, index, edge, np.broadcast_to(offset, (*index.shape, step.shape[1])), _measure(graph))
 
 
 def _measure(graph) -> np.ndarray:
@@ -204,24 +201,34 @@ def _measure(graph) -> np.ndarray:
 
 
 def _stencil(graph, index, edge, offset, measure) -> Stencil:
+    """Of tables where -1 stands in an unfilled slot; what all elements share stays a view that takes no memory."""
     filled = index >= 0
-    geometry = {}
-    if offset.shape[2]:
-        geometry = {"offset": offset, "measure": measure}
+    mask = np.broadcast_to(1.0, index.shape)
+    if not filled.all():
+        index, edge = np.where(filled, index, index[:, :1]), np.where(filled, edge, -1)
+        mask, offset = filled.astype(float), np.where(filled[..., None], offset, 0.0)
     return Stencil(
-        index=np.where(filled, index, index[:, :1]).astype(np.int32),
-        mask=filled.astype(float),
-        edge=np.where(filled, edge, -1).astype(np.int32),
-        geometry=geometry,
+        index=index.astype(np.int32, copy=False),
+        mask=mask,
+        edge=edge.astype(np.int32, copy=False),
+        geometry={"offset": offset, "measure": measure} if offset.shape[2] else {},
         n_node=node_count(graph),
     )
 
 
 def _edge_table(graph: jraph.GraphsTuple) -> np.ndarray:
     """(node, slot - 1) edge by which a node of a lattice reads its neighbour, -1 where there is none."""
-    table = np.full((node_count(graph), graph.globals["slots"]), -1)
+    table = np.full((node_count(graph), graph.globals["slots"]), -1, np.int32)
     table[graph.receivers, graph.edges["slot"] - 1] = np.arange(graph.senders.size)
     return table
+
+
+def _displacements(graph: jraph.GraphsTuple) -> np.ndarray:
+    """(slot - 1, space) of the neighbours on a lattice; zero where no node has one."""
+    step = graph.edges["offset"]
+    found = np.zeros((graph.globals["slots"], step.shape[1]))
+    found[graph.edges["slot"] - 1] = step
+    return found
 
 
 def _seen(index, nodes) -> np.ndarray:
