@@ -11,7 +11,6 @@ from lgn.assembly.dependence import dependence
 from lgn.densities.density import Density, Expansion
 
 UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time
-EVEN = 4  # how many times smaller than it may be a piece is made so that all are of one size
 
 
 def values(density: Density, *local) -> jax.Array:
@@ -121,6 +120,7 @@ def _in_chunks(batched, *local, tangents: int = 1):
 
 
 def _even(n: int, most: int) -> int:
-    """Elements of a piece, at most so many: such that n has no rest, where a piece is then not much smaller, for a rest
-    takes copies of all that goes in and comes out, most of the memory of an acceleration (measured)."""
-    return next((size for size in range(most, most // EVEN, -1) if n % size == 0), most)
+    """About so many elements for a piece, such that n has no rest, if there is such a number within a factor of two: a
+    rest takes copies of all that goes in and comes out, most of the memory of an acceleration (measured)."""
+    near = sorted(range(most // 2 + 1, min(n, 2 * most)), key=lambda size: max(size / most, most / size))
+    return next((size for size in near if n % size == 0), most)
