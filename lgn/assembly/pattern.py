@@ -88,7 +88,8 @@ class Pattern:
             sources, targets, start = [], [], 0
             size = self.n_node * dim
             for index in self.indices:
-                number = compact(self.place[index][..., None].astype(int) * dim + np.arange(dim)).reshape(len(index), -1)
+                number = self.place[index][..., None].astype(int) * dim + np.arange(dim)
+                number = compact(number).reshape(len(index), -1)
                 rows = np.broadcast_to(number[:, :, None], (*number.shape, number.shape[1])).ravel()
                 columns = np.broadcast_to(number[:, None, :], (*number.shape, number.shape[1])).ravel()
                 lower = np.flatnonzero(rows >= columns)

@@ -130,7 +130,7 @@ def test_softplus_of_the_closed_form_is_exact_to_rounding_and_has_the_logistic_s
     np.testing.assert_allclose(bend, scipy.special.expit(z) * scipy.special.expit(-z), rtol=1e-14, atol=1e-300)
 
 
-@pytest.mark.parametrize("n", [BACKENDS["cpu"].piece + 1, BACKENDS["cpu"].piece + 3457])
+@pytest.mark.parametrize("n", [BACKENDS["cpu"].piece + extra for extra in (0, 1, 3457)])
 def test_pieces_of_a_long_batch_are_put_together_in_order(n):
     density = make(2, 1, (4,))
     q, v, features = batch(2, 1, elements=n)
@@ -138,6 +138,17 @@ def test_pieces_of_a_long_batch_are_put_together_in_order(n):
     np.testing.assert_allclose(elements.values(density, q, v, features), whole, rtol=1e-13, atol=1e-15)
     mass = jax.jit(lambda *a: elements.expand(density, *a).mass)(q, v, features)
     np.testing.assert_allclose(mass, jax.jit(density.expand)(q, v, features).mass, atol=1e-13)
+
+
+def test_pieces_without_a_rest_take_no_copy_of_what_they_give():
+    density, gives = make(2, 1, (4,)), (4 + 2) * 8  # bytes of the mass and of the force of one element
+
+    def copied(n):
+        program = jax.jit(lambda *a: elements.expand(density, *a)[::2]).lower(*batch(2, 1, elements=n)).compile()
+        return program.memory_analysis().temp_size_in_bytes / n > gives
+
+    # both take four pieces by the size alone, which divide neither; 10010 = 5 * 2002
+    assert (copied(10_010), copied(10_007)) == (False, True)
 
 
 def test_prior_makes_a_new_density_almost_half_m_v_squared():

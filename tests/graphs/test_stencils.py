@@ -56,6 +56,13 @@ def test_a_slot_of_a_lattice_means_the_same_offset_at_every_node(shape, periodic
         assert len(np.unique(offsets, axis=0)) == 1, f"slot {slot} holds {np.unique(offsets, axis=0).tolist()}"
 
 
+def test_what_all_nodes_of_a_periodic_lattice_share_takes_no_memory():
+    stencil = lgn.node_stencil(lgn.lattice((30, 40)))
+    shared = stencil.mask, stencil.geometry["offset"]
+    assert [x.strides[0] for x in shared] == [0, 0]
+    assert {x.dtype for x in (stencil.index, stencil.edge)} == {np.dtype(np.int32)}
+
+
 def test_irregular_graph_neighbours_stand_by_number_padded_with_a_mask():
     graph = from_networkx(nx.Graph([(3, 0), (3, 2), (3, 1), (2, 1), (4, 2)]))
     stencil = lgn.node_stencil(graph)
