@@ -34,7 +34,7 @@ class FirstDifference(nnx.Pytree):
         [0.0, -0.5, -0.5, 0.5, 0.5]
     """
 
-    conserves, dissipates = True, False
+    conserves, dissipates, local = True, False, True
     config = config_of
 
     def __init__(self, axis: int = 0):
@@ -73,7 +73,7 @@ class Laplacian(nnx.Pytree):
         [-2.0, 1.0, 0.0, 1.0]
     """
 
-    conserves, dissipates = False, True
+    conserves, dissipates, local = False, True, True
     config = config_of
 
     def __init__(self, weight: str | None = None):

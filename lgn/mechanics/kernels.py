@@ -112,6 +112,7 @@ class LearnedStructure(nnx.Pytree):
         True
     """
 
+    local = True
     config = config_of
 
     def __init__(self, kernel: Kernel):

@@ -26,7 +26,7 @@ class Symplectic(nnx.Pytree):
         [[6.0, -2.0]]
     """
 
-    conserves, dissipates, least = True, False, 2
+    conserves, dissipates, least, local = True, False, 2, True
     config = config_of
 
     def __init__(self):
@@ -63,7 +63,7 @@ class Damped(nnx.Pytree):
         [[6.0, -5.0]]
     """
 
-    conserves, dissipates = False, True
+    conserves, dissipates, local = False, True, True
 
     @property
     def least(self) -> int:
@@ -111,7 +111,7 @@ class Relaxation(nnx.Pytree):
         1.0
     """
 
-    conserves, dissipates = False, True
+    conserves, dissipates, local = False, True, True
 
     def __init__(self, r: float | Array | nnx.Param = 1.0):
         self.friction = nnx.data(Friction(r))

@@ -52,6 +52,7 @@ class Operator(nnx.Pytree):
 
     Attributes:
         given: the structure, as it was given.
+        size: number of nodes.
 
     Args:
         structure: any `Structure`.
@@ -72,25 +73,30 @@ class Operator(nnx.Pytree):
         check_structure("structure", structure)
         self.given = attribute(structure)
         self._tables: Static | LaidOut = Static(structure.tables(check_graph(graph)))
-        self._size = node_count(graph)
+        self.size = node_count(graph)
+
+    @property
+    def tables(self) -> Any:
+        """What the structure needs of the graph."""
+        return self._tables.value
 
     def __call__(self, x: Field) -> Field:
         """G x. Raises ValueError for an x of another graph, which gathers would clamp."""
         self._check(x)
-        return self.given.apply(self._tables.value, x)
+        return self.given.apply(self.tables, x)
 
     def laid_out(self, x: Field) -> "Operator":
         """The same with its tables as data, so that a program that takes it serves other graphs of the size; itself,
         where G does more with its tables than arrays of jax allow."""
-        leaves = jax.tree.leaves(self._tables.value)
+        leaves = jax.tree.leaves(self.tables)
         try:
-            jax.eval_shape(self.given.apply, self._tables.value, x)
+            jax.eval_shape(self.given.apply, self.tables, x)
         except Exception:  # functions of users
             return self
         if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
             return self
         other = jax.tree.map(lambda x: x, self)
-        other._tables = nnx.data(LaidOut(on_device(self._tables.value)))
+        other._tables = nnx.data(LaidOut(on_device(self.tables)))
         return other
 
     def adjoint(self, x: Field) -> Field:
@@ -106,12 +112,12 @@ class Operator(nnx.Pytree):
             ValueError: a graph too large for a matrix.
         """
         dim = int(getattr(self.given, "least", 1)) if dim is None else _arguments.whole("dim", dim)
-        size = self._size * dim
+        size = self.size * dim
         if size > DENSE:
             raise ValueError(
                 f"a matrix of {size} rows is too large (more than {DENSE}); use a smaller graph of the kind"
             )
-        basis = jnp.eye(size).reshape(size, self._size, dim)
+        basis = jnp.eye(size).reshape(size, self.size, dim)
         return jax.vmap(self)(basis).reshape(size, size).T
 
     def pseudo_inverse(self, dim: int | None = None) -> "PseudoInverse":
@@ -157,8 +163,8 @@ class Operator(nnx.Pytree):
             raise ValueError(self._broken(f"x . G x = {power / (size or 1.0):.1e} |x| |G x| for an x"))
 
     def _check(self, x) -> None:
-        if len(x.shape) != 2 or len(x) != self._size:
-            raise ValueError(f"G x: x has shape {x.shape}; expected (node, dim) = ({self._size}, ...)")
+        if len(x.shape) != 2 or len(x) != self.size:
+            raise ValueError(f"G x: x has shape {x.shape}; expected (node, dim) = ({self.size}, ...)")
 
     def _broken(self, found: str) -> str:
         name = type(self.given).__name__

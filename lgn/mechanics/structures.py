@@ -19,7 +19,9 @@ class Structure(Protocol):
     """What an `EnergyFlow` asks of G; any object with these is a structure.
 
     `conserves` promises G^T = -G, `dissipates` that x . G x <= 0: `Operator.check` compares G with them. `least`, if it
-    has one, is the fewest degrees of freedom that it takes, by default 1.
+    has one, is the fewest degrees of freedom that it takes, by default 1. `local`, if it is true, promises that all
+    tables are (node, ...) and that G x at a node reads x there and at the nodes in its row of the tables of integers,
+    -1 for none: `shard` divides such a structure over devices.
     """
 
     conserves: bool
@@ -88,6 +90,11 @@ class Scaled(nnx.Pytree):
         return getattr(self.structure, "least", 1)
 
     @property
+    def local(self) -> bool:
+        """As the structure."""
+        return getattr(self.structure, "local", False)
+
+    @property
     def conserves(self) -> bool:
         """As the structure."""
         return self.structure.conserves
@@ -133,6 +140,11 @@ class Sum(nnx.Pytree):
     def least(self) -> int:
         """The most of the fewest degrees of freedom that each takes."""
         return max(getattr(part, "least", 1) for part in self.parts)
+
+    @property
+    def local(self) -> bool:
+        """Whether all are."""
+        return all(getattr(part, "local", False) for part in self.parts)
 
     @property
     def conserves(self) -> bool:

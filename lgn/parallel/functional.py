@@ -1,19 +1,18 @@
 """Functional: densities summed over the elements of all devices, each on the one that owns its slot 0."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn.assembly import elements
-from lgn.assembly.domain import Field
-from lgn.assembly.functional import Functional, assembled
+from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.domain import Field, State
+from lgn.assembly.functional import Functional
 from lgn.assembly.layout import Table
-from lgn.assembly.parts import Part, part_of
-from lgn.assembly.terms import Term
+from lgn.assembly.pattern import LaidOutPattern
+from lgn.assembly.terms import LaidOutTerm, Term
+from lgn.graphs.edges import single_node
 from lgn.graphs.tables import RaggedStencil, Stencil
 from lgn.parallel.halo import Halo
 from lgn.parallel.matrix import DividedMatrix
@@ -39,7 +38,7 @@ class DividedFunctional(Functional):
     """
 
     def __init__(self, functional: Functional, partition: Partition, halo: Halo, first: int):
-        self.terms, self.halo, self.joined = functional.terms, halo, None
+        self.terms, self.halo = functional.terms, halo
         tables, self.owners = [], tuple(i for i, term in enumerate(self.terms) for _ in tables_of(term))
         for number in range(first, first + len(self.owners)):
             tables.append(_divided_table(partition, halo, number))
@@ -47,43 +46,41 @@ class DividedFunctional(Functional):
 
     def __call__(self, features, *state: Field) -> Float[Array, ""]:
         """F(state)."""
-
-        def value(halo, parts, like):
-            total = jnp.zeros((), like.dtype)
-            for part in parts:
-                total += part.total(elements.values(part.density, *part.local))
-            return total
-
-        return self._over(value, features, state, summed=True)
+        return self._over(lambda halo, own, known, rows: own(known, *rows), features, state, summed=True)
 
     def gradient(self, features, *state: Field, field: int) -> Field:
         """dF / d field, (row, dim)."""
 
-        def slope(halo, parts, like):
-            out = jnp.zeros_like(like)
-            for part in parts:
-                out = part.add(out, elements.gradients(part.density, *part.local, field=field))
-            return halo.collect(out)[0]
+        def slope(halo, own, known, rows):
+            return halo.collect(own.gradient(known, *rows, field=field))[0]
 
         return self._over(slope, features, state)
+
+    def discrete_gradient(self, features, method, after: State, before: State) -> State:
+        """grad-bar F (after, before) of every field, each (row, dim)."""
+
+        def slopes(halo, own, known, rows):
+            return halo.collect(*own.discrete_gradient(known, method, rows[: len(after)], rows[len(after) :]))
+
+        return self._over(slopes, features, (*after, *before))
+
+    def discrete_curvature(self, features, method, after: State, before: State) -> DividedMatrix:
+        """d grad-bar F (after, before) / d after, of a functional of one field."""
+
+        def blocks(halo, own, known, rows):
+            return _in_parts(own.discrete_curvature(known, method, rows[:1], rows[1:]))
+
+        return self._divided(after[0], *self._over(blocks, features, (*after, *before)))
 
     def expand(self, features, q: Field, v: Field, parts: Callable) -> tuple[DividedMatrix, tuple[Field, ...]]:
         """M = d2F/dv dv, and nodal sums of the (element, slot, dim) arrays that `parts` takes from an `Expansion`."""
 
-        def derivatives(halo, found, like):
-            found = list(found)
-            tables, blocks, sums = assembled(found, (part.expand(*part.local) for part in found), like, parts)
-            return tables, blocks, halo.collect(*sums)
+        def derivatives(halo, own, known, rows):
+            mass, sums = own.expand(known, *rows, parts)
+            return _in_parts(mass), halo.collect(*sums)
 
-        tables, blocks, sums = self._over(derivatives, features, (q, v))
-        return DividedMatrix(self.halo, tables, blocks, q.shape[1], len(q)), sums
-
-    def discrete_gradient(self, features, method, after, before):
-        """Raises ValueError: no integrator of a divided system has discrete gradients."""
-        raise ValueError(
-            "DiscreteGradient: a system that is divided over devices has no discrete gradient; use lgn.Verlet(dt), "
-            "lgn.ImplicitMidpoint(dt) or lgn.Variational(dt), or follow system.whole on one device"
-        )
+        mass, sums = self._over(derivatives, features, (q, v))
+        return self._divided(q, *mass), sums
 
     def hessian(self, features, *state: Field, field: int):
         """Raises ValueError: no device has all rows."""
@@ -91,23 +88,38 @@ class DividedFunctional(Functional):
             "a system that is divided over devices has no second derivatives of its state; ask system.whole"
         )
 
-    def _over(self, body: Callable, features, state, summed: bool = False):
-        """body(halo, parts, like) on every device, with local rows of the state."""
+    def _divided(self, x: Field, tables, blocks) -> DividedMatrix:
+        """Of element blocks of the shape of a field."""
+        return DividedMatrix(self.halo, tables, blocks, x.shape[1], len(x))
+
+    def _over(self, body: Callable, features, fields: State, summed: bool = False):
+        """body(halo, functional, features, rows) on every device: the functional of its own elements, with the features
+        and the rows of the fields that these read."""
         nodes, edges, whole = features
 
         def local(halo, divided, same):
-            (state, nodes, edges, tables), (whole, terms) = divided, same
-            named = list(nodes)
-            rows = halo.extend(*state, *(nodes[name].astype(state[0].dtype) for name in named))
-            known = dict(zip(named, rows[len(state) :], strict=True)), edges, whole
-            found = self._parts_on(tables, terms, known, rows[: len(state)])
-            return body(halo, found, rows[0])
+            (fields, nodes, edges, tables), (whole, terms) = divided, same
+            named, (like, *_) = list(nodes), fields
+            rows = halo.extend(*fields, *(nodes[name].astype(like.dtype) for name in named))
+            known = dict(zip(named, rows[len(fields) :], strict=True)), edges, whole
+            return body(halo, self._own(terms, tables, halo.rows), known, rows[: len(fields)])
 
-        return self.halo.over(local, (state, nodes, edges, self.tables), (whole, self.terms), summed)
+        return self.halo.over(local, (fields, nodes, edges, self.tables), (whole, self.terms), summed)
 
-    def _parts_on(self, tables: Sequence[Any], terms: Sequence[Term], features, state) -> Iterator[Part]:
-        for number, table in zip(self.owners, tables, strict=True):
-            yield part_of(terms[number].density, terms[number].name, table, None, features, state)
+    def _own(self, terms: Sequence[Term], tables: Sequence[Table], rows: int) -> Functional:
+        """The functional of the elements of one device, whose nodes are its local rows."""
+        own = Functional(single_node(), None)
+        own.joined = LaidOutPattern(rows)
+        own.terms = nnx.List(
+            LaidOutTerm(terms[number].density, terms[number].name, table, None)
+            for number, table in zip(self.owners, tables, strict=True)
+        )
+        return own
+
+
+def _in_parts(matrix: BlockMatrix) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Tables and element blocks."""
+    return matrix.pattern.indices, matrix.blocks
 
 
 def _divided_table(partition: Partition, halo: Halo, number: int) -> Table:

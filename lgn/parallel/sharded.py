@@ -1,14 +1,11 @@
 """Sharded: a Lagrangian whose nodes are divided over devices, which moves like any other."""
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
@@ -16,8 +13,10 @@ from lgn.assembly import clamps
 from lgn.assembly.domain import Field, State, check_fields
 from lgn.graphs.features import clamped_nodes
 from lgn.mechanics.diagnosis import checked
+from lgn.mechanics.energy_flow import EnergyFlow
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.mechanics.lagrangian import Lagrangian
+from lgn.parallel.divided import Divided, evaluate
 from lgn.parallel.domain import DividedDomain, on_all
 from lgn.parallel.forcing import divided_forcing
 from lgn.parallel.functional import DividedFunctional, tables_of
@@ -25,30 +24,40 @@ from lgn.parallel.halo import Halo
 from lgn.parallel.meshes import along
 from lgn.parallel.partition import Partition
 from lgn.parallel.rows import Rows
+from lgn.parallel.sharded_flow import ShardedFlow
 from lgn.solvers.conjugate_gradient import ConjugateGradient
 from lgn.solvers.direct import BlockDiagonal
 from lgn.solvers.solution import Solution
 
 
-def shard(system: Lagrangian, mesh: Mesh, axis: str | None = None) -> "Sharded":
+@overload
+def shard(system: Lagrangian, mesh: Mesh, axis: str | None = None) -> "Sharded": ...
+
+
+@overload
+def shard(system: EnergyFlow, mesh: Mesh, axis: str | None = None) -> ShardedFlow: ...
+
+
+def shard(system: Lagrangian | EnergyFlow, mesh: Mesh, axis: str | None = None) -> "Sharded | ShardedFlow":
     """The same system with its nodes divided over devices: `rollout` and `fit` take it like any other.
 
     Each device owns a range of nodes, in the graph's order or in reverse Cuthill-McKee's, whichever reads fewer nodes
     of others, with the elements whose slot 0 it owns. One acceleration sends the halo once to read it and once to add
-    to it, and in conjugate gradients the same for each product, with two sums over all devices. States go in and come
-    out in the graph's order; between the steps of a rollout they stay where they are.
+    to it, and in conjugate gradients the same for each product, with two sums over all devices; a rate of an energy
+    flow sends it once more, for what G reads. States go in and come out in the graph's order; between the steps of a
+    rollout they stay where they are.
 
     M a = f is solved node by node where nodes are not coupled, else by conjugate gradients, also where one device
     would use a band.
 
     Args:
-        system: a Lagrangian.
+        system: a Lagrangian, or an `EnergyFlow` with a structure that is `local`, as all of lgn are.
         mesh: of devices, of one process or of several.
         axis: of the mesh, along which nodes are divided; by default its only one.
 
     Raises:
-        ValueError: what is no Lagrangian, a solver of the whole matrix, a mesh without that axis, more devices than
-            leave each a node.
+        ValueError: what is neither, a solver of the whole matrix, a structure that is not local, a mesh without that
+            axis, more devices than leave each a node.
 
     Example:
         >>> import jax, jax.numpy as jnp, lgn
@@ -58,10 +67,12 @@ def shard(system: Lagrangian, mesh: Mesh, axis: str | None = None) -> "Sharded":
         >>> divided.acceleration(jnp.eye(5)[:, :1], jnp.zeros((5, 1)))[:, 0].tolist()
         [-10.0, 5.0, 0.0, 0.0, 5.0]
     """
+    if isinstance(system, EnergyFlow):
+        return ShardedFlow(system, *along(mesh, axis))
     if not isinstance(system, Lagrangian):
         raise ValueError(
-            f"shard: system is {_arguments.short(system)}; expected a Lagrangian: other systems run on one device, or "
-            f"with their samples divided, fit(..., mesh=mesh)"
+            f"shard: system is {_arguments.short(system)}; expected a Lagrangian or an EnergyFlow: other systems run "
+            f"on one device, or with their samples divided, fit(..., mesh=mesh)"
         )
     if not isinstance(system.solver, ConjugateGradient | BlockDiagonal | None):
         raise ValueError(
@@ -79,12 +90,8 @@ class Either:
         return (BlockDiagonal() if mass.pattern.diagonal else ConjugateGradient())(mass, force)
 
 
-class Sharded(nnx.Pytree):
-    """A Lagrangian over devices, as `shard` makes it: the methods of `Lagrangian`, of states in the graph's order.
-
-    Attributes:
-        inside: the Lagrangian of states in rows, on which integrators run; see `Rows`.
-    """
+class Sharded(Divided):
+    """A Lagrangian over devices, as `shard` makes it: the methods of `Lagrangian`, of states in the graph's order."""
 
     def __init__(self, system: Lagrangian, mesh: Mesh, axis: str):
         known = [term for functional in (system.functional, system.dissipation) for term in functional.terms]
@@ -105,29 +112,9 @@ class Sharded(nnx.Pytree):
         self.inside.solver = system.solver or Either()
 
     @property
-    def graph(self):
-        """The graph in its own order, with its features as they are now."""
-        return self.domain.graph
-
-    @property
-    def domain(self) -> DividedDomain:
-        """The graph with its features in rows, and its clamps."""
-        return self.inside.domain
-
-    @property
     def forcing(self) -> Forcing:
         """What acts from outside, in rows."""
         return self.inside.forcing
-
-    @property
-    def density(self):
-        """The density, or the densities of the terms."""
-        return self.inside.density
-
-    @property
-    def terms(self) -> list:
-        """The terms of L, on the whole graph."""
-        return self.inside.terms
 
     @property
     def whole(self) -> Lagrangian:
@@ -137,13 +124,7 @@ class Sharded(nnx.Pytree):
             forcing["force"] = self.rows.leave(forcing["force"])
         given = forcing | {"density": own.functional.pairs, "dissipation": own.dissipation.pairs or None}
         given |= {"graph": self.domain.graph, "motion": self.domain.given_motion, "solver": self.solver}
-        return Lagrangian(**jax.tree.map(partial(_gathered, self.domain.rows.sharding), given))
-
-    def replace(self, **values: Array) -> "Sharded":
-        """The same with other values of its node, edge or graph features, or of `control`: see `Domain.replace`."""
-        other = jax.tree.map(lambda x: x, self)
-        other.inside = self.inside.replace(**values)
-        return other
+        return Lagrangian(**self.gathered(given))
 
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
         """L(q, v)."""
@@ -190,7 +171,7 @@ class Sharded(nnx.Pytree):
 
     def _found(self, name: str, q, v, *t):
         self.check(q, v)
-        return _evaluate(self, name, (q, v), *t)
+        return evaluate(self, name, q, v, *t)
 
     def check(self, *state: Field) -> None:
         """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
@@ -208,24 +189,3 @@ class Sharded(nnx.Pytree):
         if self.inside.dissipation.terms:
             known = self.forcing.known_at(self.domain.features, t)
             check_dissipation(self.inside.dissipation, known, self.rows.enter(q), self.rows.enter(v))
-
-    def __repr__(self) -> str:
-        divided = self.rows.sharding
-        devices = divided.mesh.shape[divided.spec[0]]
-        return f"Sharded({self.rows.n_node} nodes over {devices} devices, density={self.inside.functional.name})"
-
-    __str__ = __repr__
-
-
-@partial(jax.jit, static_argnames=("name",))
-def _evaluate(system: Sharded, name: str, state: State, *t):
-    """A method of the Lagrangian in rows, of a state in the graph's order."""
-    rows = system.rows
-    return rows.leave_all(getattr(system.inside, name)(*map(rows.enter, state), *t))
-
-
-def _gathered(sharding, x):
-    """An array on one device."""
-    if not isinstance(x, jax.Array):
-        return x
-    return jnp.asarray(np.asarray(jax.device_put(x, NamedSharding(sharding.mesh, PartitionSpec()))))
