@@ -58,15 +58,15 @@ def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
 
 def linear_solve(linear: Callable, right: Any, accuracy: float = INNER) -> Any:
     """x of linear(x) = right: dense for few unknowns, else by stabilised biconjugate gradients."""
+    size = sum(x.size for x in jax.tree.leaves(right))
+    if size > DENSE:  # by fields: side by side, rows that are divided over devices would move
+        return jax.scipy.sparse.linalg.bicgstab(linear, right, tol=accuracy, maxiter=size)[0]
     flat, unravel = ravel_pytree(right)
 
     def product(x):
         return ravel_pytree(linear(unravel(x)))[0]
 
-    if flat.size <= DENSE:
-        matrix = jax.vmap(product, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))
-        return unravel(jnp.linalg.solve(matrix, flat))
-    return unravel(jax.scipy.sparse.linalg.bicgstab(product, flat, tol=accuracy, maxiter=flat.size)[0])
+    return unravel(jnp.linalg.solve(jax.vmap(product, out_axes=1)(jnp.eye(size, dtype=flat.dtype)), flat))
 
 
 def _exactly(linear, right):

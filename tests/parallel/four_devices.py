@@ -11,7 +11,7 @@ from flax import nnx
 
 import lgn
 from experiments.support.devices import sent
-from lgn.systems import wave
+from lgn.systems import kdv, wave
 
 MESH = jax.make_mesh((4,), ("nodes",))
 RNG = np.random.default_rng(0)
@@ -20,6 +20,10 @@ KEY = jax.random.key(0)
 
 def string(q, v, features):
     return 0.5 * v[0, 0] ** 2 - 2.5 * (q[2, 0] - q[0, 0]) ** 2
+
+
+def heavy(q, v, features):  # with inertia between nodes
+    return string(q, v, features) + 0.1 * (v[2, 0] - v[0, 0]) ** 2 - q[0, 0] ** 4
 
 
 def kinetic(q, v, features):
@@ -137,28 +141,113 @@ def of_samples():
     yield "parameters by samples", off(found[1][1], found[0][1])
 
 
+def phases(u, features):
+    return (u[0, 0] ** 2 - 1) ** 2 / 4 + 0.02 * jnp.sum((u[1:, 0] - u[0, 0]) ** 2)
+
+
+def oscillators(u, features):  # of u = (q, p), with features of nodes and edges
+    joined = jnp.sum(features["k"][1:, None] * (u[1:] - u[0]) ** 2)
+    return features["m"][0] * u[0, 1] ** 2 - jnp.cos(u[0, 0]) + joined
+
+
+def pendulums(u, features):
+    return 0.5 * u[0, 1] ** 2 - jnp.cos(u[0, 0]) + 0.1 * (u[2, 0] - u[0, 0]) ** 2
+
+
+def flows():
+    """Energy flows with every kind of structure, in the order of the graph and in another, with clamps and without, and
+    with rows that stand for no node."""
+    order = RNG.permutation(37)
+    graph = networkx.relabel_nodes(networkx.connected_watts_strogatz_graph(37, 4, 0.1, seed=1), dict(enumerate(order)))
+    graph = lgn.from_networkx(graph)
+    edges = graph.senders.size
+    graph = lgn.with_features(graph, {"m": 1 + RNG.random(37)}, {"k": RNG.random(edges), "w": np.full(edges, 0.5)})
+    learned = lgn.LearnedStructure(lgn.ConservingKernel((3, 3), rngs=nnx.Rngs(0)))
+    yield "kdv", lgn.EnergyFlow(lgn.lattice((48,), spacing=0.2), kdv.density, structure=lgn.FirstDifference())
+    yield "phases", lgn.EnergyFlow(lgn.lattice((12, 12)), phases, structure=lgn.Laplacian())
+    yield (
+        "open ends",
+        lgn.EnergyFlow(lgn.lattice((6, 7), periodic=False), phases, structure=learned + lgn.Relaxation(0.2)),
+    )
+    yield "nodes", lgn.EnergyFlow(lgn.lattice((16,)), pendulums, structure=lgn.Symplectic())
+    structure = lgn.Damped(0.1) + 0.5 * lgn.Laplacian("w")
+    yield "graph", lgn.EnergyFlow(lgn.clamp(graph, [3, 8]), oscillators, structure=structure)
+
+
+@jax.jit
+def flowing(system, u):
+    """All that an energy flow tells of a state, in one program; its power, which may be zero, in units of 1 + |H|."""
+    (rate,), energy = system.rate((u,)), system.energy(u)
+    power = 1 + system.power(u) / (1 + jnp.abs(energy))
+    return {"rate": rate, "energy": energy, "gradient": system.gradient(u), "power": power}
+
+
+def of_flows():
+    for name, one in flows():
+        four, dim = lgn.shard(one, MESH), 2 if name in ("nodes", "graph") else 1
+        u = state(one, dim)[0]
+        exact, found = flowing(one, u), flowing(four, u)
+        yield f"flow of {name}", max(off(found[key], exact[key]) for key in exact)
+        rows, adjoint = four.rows, four.inside.structure.adjoint(four.rows.enter(u))
+        yield f"adjoint of {name}", off(rows.leave(adjoint), one.structure.adjoint(u))
+    new = {"m": 2 + RNG.random(37), "k": RNG.random(one.graph.senders.size)}
+    changed, others = one.replace(**new).rate((u,))[0], four.replace(**new)
+    yield "flow of a replaced graph", off(others.rate((u,))[0], changed)
+    yield "flow of a whole graph", off(others.whole.rate((u,))[0], changed)
+
+
+def of_motions():
+    """Motions by implicit steps of Newton's method, dense and not, and by others, and how much the energy rose."""
+    known = dict(flows())
+    smooth = {"kdv": kdv.starts(KEY, 1, 48)[0], "phases": state(known["phases"], 1)[0]}
+    cases = {"kdv": (lgn.Adaptive(), lgn.DiscreteGradient(0.01))}
+    cases["phases"] = lgn.ImplicitMidpoint(0.005), lgn.DiscreteGradient(0.1)
+    for name, integrators in cases.items():
+        for integrator in integrators:
+            systems = known[name], lgn.shard(known[name], MESH)
+            a, b = (lgn.rollout(system, smooth[name], [0.0, 0.1, 0.2], integrator) for system in systems)
+            yield f"{name} by {type(integrator).__name__}", max(off(b.u, a.u), off(b.energy, a.energy))
+            change = np.diff(b.energy) / np.abs(b.energy[0])
+            yield f"energy of {name} by {type(integrator).__name__}", float(change.max())
+    one = lgn.Lagrangian(lgn.lattice((60,)), heavy, dissipation=friction, solver=lgn.ConjugateGradient())
+    a, b = (
+        lgn.rollout(system, state(one, 1), [0.0, 0.1, 0.2], lgn.DiscreteGradient(0.1))
+        for system in (one, lgn.shard(one, MESH))
+    )
+    yield "Lagrangian by DiscreteGradient", max(off(b.q, a.q), off(b.v, a.v), off(b.energy, a.energy))
+
+
 def of_messages():
-    """Bytes that a device receives, and temporaries over those of one device, of one acceleration."""
+    """Bytes that a device receives, and temporaries over those of one device, of one acceleration and of one rate."""
     for name, shape in {
         "ring": (8000,),
         "longer ring": (32000,),
         "square": (40, 40),
         "larger square": (80, 80),
     }.items():
-        one = lgn.Lagrangian(lgn.lattice(shape), string)
-        four, x = lgn.shard(one, MESH), jnp.zeros((int(np.prod(shape)), 1))
-        place = jax.device_put(x, four.rows.sharding)
-        over = jax.jit(type(four).acceleration).lower(four, place, place).compile()
-        messages = sent(over.as_text())
-        yield f"halo of {name}", messages.pop("collective-permute")
-        yield f"else of {name}", sum(messages.values())
-        if name == "longer ring":
-            whole = jax.jit(lgn.Lagrangian.acceleration).lower(one, x, x).compile()
-            sizes = [program.memory_analysis().temp_size_in_bytes for program in (over, whole)]
-            yield "temporaries", sizes[0] / sizes[1]
+        graph, x = lgn.lattice(shape), jnp.zeros((int(np.prod(shape)), 1))
+        density, structure = (kdv.density, lgn.FirstDifference()) if len(shape) == 1 else (phases, lgn.Laplacian())
+        flow = lgn.EnergyFlow(graph, density, structure=structure)
+        systems = {name: lgn.Lagrangian(graph, string), f"flow, {name}": flow}
+        for kind, one in systems.items():
+            state = (x,) if "flow" in kind else (x, x)
+            four = lgn.shard(one, MESH)
+            over = compiled(four, jax.device_put(state, four.rows.sharding))
+            messages = sent(over.as_text())
+            yield f"halo of {kind}", messages.pop("collective-permute")
+            yield f"else of {kind}", sum(messages.values())
+            if name == "longer ring":
+                sizes = [program.memory_analysis().temp_size_in_bytes for program in (over, compiled(one, state))]
+                yield f"temporaries of {kind}", sizes[0] / sizes[1]
+
+
+def compiled(system, state):
+    """Its rate, or its acceleration."""
+    program = jax.jit(lambda system, state: system.rate(state)[-1])
+    return program.lower(system, state).compile()
 
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    parts = (of_tangled, of_star, of_training, of_samples, of_messages)
+    parts = (of_tangled, of_star, of_training, of_samples, of_flows, of_motions, of_messages)
     print(json.dumps({name: x for part in parts for name, x in part()}))

@@ -35,12 +35,31 @@ def found():
 
 
 SAME = ["acceleration", "energy", "momentum", "friction", "clamp_force", "rollout", "replace", "whole", "hub", "node"]
+FLOWS = ["kdv", "phases", "open ends", "nodes", "graph"]
+MOTIONS = ["kdv by Adaptive", "kdv by DiscreteGradient", "phases by ImplicitMidpoint", "phases by DiscreteGradient"]
 
 
 @pytest.mark.parametrize("name", [*SAME, "loss", "gradient", "loss of samples", "parameters by samples"])
 def test_four_devices_find_what_one_finds(found, name):
     """Conjugate gradients, which the parts use, stop at 1e-12."""
     assert found[name] < (1e-11 if name in SAME else 1e-12)
+
+
+@pytest.mark.parametrize("name", [*FLOWS, "a replaced graph", "a whole graph"])
+def test_an_energy_flow_over_four_devices_is_that_of_one(found, name):
+    assert found[f"flow of {name}"] < 1e-12
+    assert name not in FLOWS or found[f"adjoint of {name}"] < 1e-12
+
+
+@pytest.mark.parametrize("name", [*MOTIONS, "Lagrangian by DiscreteGradient"])
+def test_motions_over_four_devices_are_those_of_one(found, name):
+    assert found[name] < 1e-12
+
+
+def test_discrete_gradients_over_four_devices_keep_the_law_of_the_energy(found):
+    """It is constant with a first difference, and falls with a Laplacian."""
+    assert abs(found["energy of kdv by DiscreteGradient"]) < 1e-12
+    assert found["energy of phases by DiscreteGradient"] < -0.01
 
 
 def test_an_acceleration_sends_the_halo_and_nothing_else(found):
@@ -51,8 +70,17 @@ def test_an_acceleration_sends_the_halo_and_nothing_else(found):
     assert all(found[f"else of {name}"] == 0 for name in ("ring", "longer ring", "square", "larger square"))
 
 
+def test_a_rate_of_an_energy_flow_sends_the_halo_and_nothing_else(found):
+    """There u, back its gradient, and there the gradient: of two nodes on a ring, of two rows of a square."""
+    assert found["halo of flow, ring"] == found["halo of flow, longer ring"] == 2 * 8 * 3
+    assert found["halo of flow, square"] == 40 * found["halo of flow, ring"]
+    assert found["halo of flow, larger square"] == 2 * found["halo of flow, square"]
+    assert all(found[f"else of flow, {name}"] == 0 for name in ("ring", "longer ring", "square", "larger square"))
+
+
 def test_temporaries_fall_with_the_number_of_devices(found):
-    assert found["temporaries"] < 0.4
+    assert found["temporaries of longer ring"] < 0.4
+    assert found["temporaries of flow, longer ring"] < 0.3
 
 
 def grids():
@@ -116,6 +144,43 @@ def test_a_solver_of_the_whole_matrix_is_refused(solver):
         lgn.shard(lgn.Lagrangian(lgn.lattice((5,)), string, solver=solver), MESH)
 
 
+def heat(u, features):
+    return 0.5 * u[0, 0] ** 2
+
+
+class Mean:
+    """A structure that reads all nodes."""
+
+    conserves, dissipates = False, True
+
+    def tables(self, graph):
+        return ()
+
+    def apply(self, tables, x):
+        return x.mean() - x
+
+
+class Tabled(Mean):
+    """One that promises tables of nodes, and has none."""
+
+    local = True
+
+    def tables(self, graph):
+        return np.ones(3)
+
+
+@pytest.mark.parametrize("structure", [Mean(), 2.0 * lgn.Relaxation(1.0) + Mean()])
+def test_a_structure_that_may_read_all_nodes_is_refused(structure):
+    flow = lgn.EnergyFlow(lgn.lattice((5,)), heat, structure=structure)
+    with pytest.raises(ValueError, match="does not say which nodes a row of G reads"):
+        lgn.shard(flow, MESH)
+
+
+def test_a_structure_whose_tables_are_not_those_of_nodes_is_refused():
+    with pytest.raises(ValueError, match=r"a table of shape \(3,\); expected \(5, ...\), a row for each node"):
+        lgn.shard(lgn.EnergyFlow(lgn.lattice((5,)), heat, structure=Tabled()), MESH)
+
+
 def test_a_density_that_only_one_table_holds_is_refused():
     """A hub's neighbours in slots that a density names have no table that could be divided."""
     leaves, hub = np.arange(1, 20_001), np.zeros(20_000, int)
@@ -138,7 +203,8 @@ def test_what_needs_the_whole_matrix_says_so():
     q = np.eye(5)[:, :1]
     with pytest.raises(ValueError, match=r"system\.whole"):
         system.inside.mass_matrix(q, q)
+    flow = lgn.shard(lgn.EnergyFlow(lgn.lattice((5,)), heat, structure=lgn.Laplacian()), MESH)
     with pytest.raises(ValueError, match=r"system\.whole"):
-        lgn.rollout(system, (q, q), [0.0, 0.1], lgn.DiscreteGradient(0.1))
+        flow.inside.structure.check()
     assert tables_of(system.terms[0])[0].slots == 3
     np.testing.assert_allclose(system.whole.mass_matrix(q, q).toarray(), np.eye(5))
