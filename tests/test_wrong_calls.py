@@ -159,7 +159,10 @@ class Batched:
 
 CALLS = {
     "shard": [
-        (lambda: lgn.shard(FLOW, MESH), "EnergyFlow", "expected a Lagrangian"),
+        (lambda: lgn.shard(lgn.NeuralODE, MESH), "expected a Lagrangian or an EnergyFlow"),
+        (lambda: lgn.shard(FLOW, MESH).rate((Q[:3],)), "u has shape", "expected (node, dim)"),
+        (lambda: lgn.shard(FLOW, MESH).rate(Q), "the state is", "give (u,)"),
+        (lambda: lgn.shard(FLOW, MESH).energy(Q, Q), "a state of 2 fields", "give (u,)"),
         (lambda: lgn.shard(lgn.Lagrangian, MESH), "expected a Lagrangian"),
         (lambda: lgn.shard(STRING, 4), "mesh is 4", "jax.make_mesh"),
         (lambda: lgn.shard(STRING, jax.devices()), "mesh is", "jax.make_mesh"),

@@ -17,6 +17,7 @@ from flax import nnx
 import lgn
 from lgn import protocol
 from lgn.graphs.features import node_count
+from lgn.systems import kdv
 
 DEVICES = 4
 FLAG = f"--xla_force_host_platform_device_count={DEVICES}"
@@ -60,18 +61,24 @@ def string(q, v, features):
     return 0.5 * v[0, 0] ** 2 - 0.25 * jnp.sum((q[1:] - q[0]) ** 2)
 
 
-def program(system):
-    """One acceleration, compiled for zeros."""
+def phases(u, features):
+    """The density of Cahn and Hilliard's equation on lattices of any dimension."""
+    return (u[0, 0] ** 2 - 1) ** 2 / 4 + 0.02 * jnp.sum((u[1:, 0] - u[0, 0]) ** 2)
+
+
+def program(system, fields: int = 2):
+    """One acceleration, or one rate of a state of one field, compiled for zeros."""
     x = jnp.zeros((node_count(system.graph), 1))
     x = jax.device_put(x, system.rows.sharding) if hasattr(system, "rows") else x
-    return jax.jit(lambda system, q, v: system.acceleration(q, v)).lower(system, x, x).compile()
+    return jax.jit(lambda system, *state: system.rate(state)[-1]).lower(system, *(x,) * fields).compile()
 
 
 def measure(quick: bool) -> dict[str, float]:
     """The figures, where there are four devices."""
     protocol.use_float64()
     n = 10_000 if quick else 1_000_000
-    return strong(n, jax.make_mesh((DEVICES,), ("nodes",))) | weak(n // DEVICES)
+    mesh = jax.make_mesh((DEVICES,), ("nodes",))
+    return strong(n, mesh) | flows(n, mesh) | weak(n // DEVICES)
 
 
 def strong(n: int, mesh) -> dict[str, float]:
@@ -92,6 +99,28 @@ def strong(n: int, mesh) -> dict[str, float]:
                 alone = program(one).memory_analysis().temp_size_in_bytes
                 metrics[f"temporaries_{name}_{kind}"] = memory.temp_size_in_bytes / alone
                 metrics[f"arguments_{name}_{kind}_bytes"] = memory.argument_size_in_bytes
+    return metrics
+
+
+def flows(n: int, mesh) -> dict[str, float]:
+    """Of n and of 4 n nodes on four devices: bytes that a device receives in a rate of an energy flow, and temporaries
+    over those of one device, of Korteweg-de Vries's equation on a ring and Cahn-Hilliard's on a square."""
+    metrics: dict[str, float] = {}
+    side = round(n**0.5)
+    for label, ring, square in (("", (n,), (side, side)), ("_of_4n", (4 * n,), (2 * side, 2 * side))):
+        known = {
+            "kdv": lgn.EnergyFlow(lgn.lattice(ring), kdv.density, structure=lgn.FirstDifference()),
+            "cahn_hilliard": lgn.EnergyFlow(lgn.lattice(square), phases, structure=lgn.Laplacian()),
+        }
+        for name, one in known.items():
+            over = program(lgn.shard(one, mesh), fields=1)
+            messages, memory = sent(over.as_text()), over.memory_analysis()
+            metrics[f"sent_{name}{label}"] = messages.pop("collective-permute", 0)
+            metrics[f"summed_{name}{label}"] = sum(messages.values())
+            if not label:
+                alone = program(one, fields=1).memory_analysis().temp_size_in_bytes
+                metrics[f"temporaries_{name}"] = memory.temp_size_in_bytes / alone
+                metrics[f"arguments_{name}_bytes"] = memory.argument_size_in_bytes
     return metrics
 
 

@@ -96,7 +96,7 @@ def _divided(tables: Any, partition: Partition, halo: Halo, number: int) -> Any:
 
         return halo.divide(piece)
 
-    return structure.unflatten(map(spread, leaves, ends[:-1], ends[1:]))
+    return jax.tree.unflatten(structure, list(map(spread, leaves, ends[:-1], ends[1:])))
 
 
 def _numbers(leaf) -> bool:

@@ -52,6 +52,13 @@ def test_two_processes_follow_the_motion_of_one(pair, two_processes):
     np.testing.assert_allclose(found["energy"], exact.energy, rtol=1e-10)
 
 
+def test_two_processes_follow_the_flow_of_one(pair, two_processes):
+    system, state = two_processes.flow()
+    exact = lgn.rollout(system, state, two_processes.FLOW_TIMES, lgn.DiscreteGradient(0.01))
+    found = np.load(pair[0] / "motion.npz")["u"]
+    np.testing.assert_allclose(found, exact.u, rtol=0, atol=1e-12 * np.abs(exact.u).max())
+
+
 def test_a_process_whose_partner_is_killed_says_so_within_a_minute(pair):
     _, said, seconds = pair
     assert "ProcessLost: process 0 of 2" in said and "the same call" in said

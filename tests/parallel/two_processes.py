@@ -1,5 +1,5 @@
-"""One of two processes: `two_processes.py NUMBER PORT FOLDER` follows a ring of 10^5 nodes, then trains until the other
-dies."""
+"""One of two processes: `two_processes.py NUMBER PORT FOLDER` follows a ring of 10^5 nodes and an energy flow, then
+trains until the other dies."""
 
 import os
 import signal
@@ -14,9 +14,10 @@ from flax import nnx
 from jax.experimental import multihost_utils
 
 import lgn
-from lgn.systems import wave
+from lgn.systems import kdv, wave
 
 TIMES = [0.0, 0.1, 0.2]
+FLOW_TIMES = [0.0, 0.02, 0.04]
 
 
 def ring():
@@ -24,6 +25,13 @@ def ring():
     density = lgn.MLPDensity(3, 1, (4,), mass=2.0, rngs=nnx.Rngs(0))
     x = 2 * np.pi * np.arange(100_000)[:, None] / 100_000
     return lgn.Lagrangian(lgn.lattice((100_000,)), density, solver=lgn.ConjugateGradient()), (np.sin(9 * x), np.cos(x))
+
+
+def flow():
+    """Korteweg and de Vries's equation on a ring, and its state."""
+    graph = lgn.lattice((400,), spacing=kdv.SPACING)
+    system = lgn.EnergyFlow(graph, kdv.density, structure=lgn.FirstDifference())
+    return system, np.asarray(kdv.starts(jax.random.key(0), 1, 400)[0])
 
 
 def train(folder, mesh=None):
@@ -48,9 +56,11 @@ def main(number, port, folder):
     mesh = jax.make_mesh((2,), ("devices",))
     system, state = ring()
     motion = lgn.rollout(lgn.shard(system, mesh), state, TIMES, lgn.Verlet(0.05))
-    q = multihost_utils.process_allgather(motion.q, tiled=True)
+    system, state = flow()
+    flowed = lgn.rollout(lgn.shard(system, mesh), state, FLOW_TIMES, lgn.DiscreteGradient(0.01))
+    q, u = (multihost_utils.process_allgather(x, tiled=True) for x in (motion.q, flowed.u))
     if number == 0:
-        np.savez(folder / "motion.npz", q=q, energy=motion.energy)
+        np.savez(folder / "motion.npz", q=q, u=u, energy=motion.energy)
     else:
         threading.Thread(target=die_after, args=[folder / "run" / "checkpoints" / "5.state"], daemon=True).start()
     try:
