@@ -15,7 +15,7 @@ from lgn.mechanics.system import System, check_system
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
-from lgn.motion.verdict import check_motion
+from lgn.motion.verdict import check_motion, judged, largest
 from lgn.parallel.processes import answering
 from lgn.solvers.choice import Solver
 
@@ -79,11 +79,11 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
         system.check_start(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         argument = as_argument(system, state)
-        if isinstance(integrator, Integrator):
-            found = _first(_rollout(argument, state, _padded(times, state), integrator), len(times))
-        else:  # which may ask numpy about its ts
-            found = _rollout_at(argument, state, tuple(times.tolist()), integrator)
-        return check_motion(system, found, integrator)
+        if not isinstance(integrator, Integrator):  # it may ask numpy about its ts
+            return check_motion(system, _rollout_at(argument, state, tuple(times.tolist()), integrator), integrator)
+        found = _rollout(argument, state, _padded(times, state), integrator)
+        sizes = np.asarray(largest(found.state))[: len(times)]  # of all, in the one program of their bucket
+        return judged(system, _first(found, len(times)), integrator, sizes)
 
 
 def _times(ts, dtype) -> np.ndarray:
@@ -138,12 +138,13 @@ def _rollout_at(system, state, times, integrator) -> Trajectory:
 
 
 def _first(trajectory: Trajectory, count: int) -> Trajectory:
-    return trajectory if len(trajectory.t) == count else _cut(trajectory, count)
+    return trajectory if len(trajectory.t) == count else jax.tree.map(partial(_cut, count=count), trajectory)
 
 
-@partial(jax.jit, static_argnames="count")
-def _cut(trajectory, count) -> Trajectory:
-    return jax.tree.map(lambda x: x[:count], trajectory)
+def _cut(x: jax.Array, count: int) -> jax.Array:
+    """The first rows, device by device and by numpy: in jax this would be a program for every number of them."""
+    parts = [jax.device_put(np.asarray(part.data)[:count], part.device) for part in x.addressable_shards]
+    return jax.make_array_from_single_device_arrays((count, *x.shape[1:]), x.sharding, parts)
 
 
 def _fields(state0) -> State:

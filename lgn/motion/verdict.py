@@ -63,14 +63,25 @@ def check_motion(system, trajectory: Trajectory, integrator: Any = None) -> Traj
     """
     check_system(system)
     _arguments.of_kind("check_motion: trajectory", trajectory, Trajectory, "what lgn.rollout returns")
-    _check_finite(system, trajectory, integrator)
+    return judged(system, trajectory, integrator, np.asarray(largest(trajectory.state)))
+
+
+def judged(system, trajectory: Trajectory, integrator: Any, sizes: np.ndarray) -> Trajectory:
+    """`check_motion` where `largest` of the states is known."""
+    _check_finite(system, trajectory, integrator, sizes)
     _check_solves(trajectory)
-    _check_energy(system, trajectory, integrator)
+    _check_energy(system, trajectory, integrator, sizes)
     return trajectory
 
 
-def _check_finite(system, trajectory, integrator) -> None:
-    good = np.logical_and.reduce([jnp.isfinite(x).all((1, 2)) for x in trajectory.state])  # also over devices
+@jax.jit
+def largest(states):
+    """(time,) the largest number of each state, NaN or infinite where the state is not finite; also over devices."""
+    return jnp.stack([jnp.abs(x).max((1, 2)) for x in states]).max(0)
+
+
+def _check_finite(system, trajectory, integrator, sizes) -> None:
+    good = np.isfinite(sizes)
     if good.all():
         return
     bad = int(np.argmin(good))
@@ -136,9 +147,9 @@ def _check_solves(trajectory) -> None:
             return
 
 
-def _check_energy(system, trajectory, integrator) -> None:
+def _check_energy(system, trajectory, integrator, sizes) -> None:
     if _driven(system):
-        early, late = (_largest(trajectory, half) for half in np.array_split(np.arange(len(trajectory.t)), 2))
+        early, late = (float(half.max()) for half in np.array_split(sizes, 2))
         limit = _limit(system, integrator, *_moment(trajectory, 0)) if late > RUNAWAY * early else None
         if limit is not None:
             _warn(f"the state grows from {early:.3g} to {late:.3g}", f"dt={integrator.dt:g} is beyond {limit}")
@@ -225,10 +236,6 @@ def _held(integrator, t) -> str:
 
 def _moment(trajectory, index):
     return tuple(x[index] for x in trajectory.state), trajectory.t[index]
-
-
-def _largest(trajectory, times) -> float:
-    return max(float(jnp.abs(x[times]).max()) for x in map(jnp.asarray, trajectory.state))
 
 
 def _warn(what, remedy) -> None:
