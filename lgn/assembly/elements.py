@@ -8,6 +8,7 @@ import numpy as np
 
 from lgn._backends import backend
 from lgn.assembly.dependence import dependence
+from lgn.assembly.reads import gradient
 from lgn.densities.density import Density, Expansion
 
 UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time
@@ -20,7 +21,7 @@ def values(density: Density, *local) -> jax.Array:
 
 def gradients(density: Density, *local, field: int) -> jax.Array:
     """(element, slot, dim) dl / d field on each element."""
-    return _in_chunks(jax.vmap(jax.grad(density, argnums=field)), *local)
+    return _in_chunks(jax.vmap(lambda *local: gradient(density, (field,), UNROLLED)(*local)[0]), *local)
 
 
 def hessians(density: Density, *local, field: int, slots: tuple[int, ...]) -> jax.Array:
@@ -81,7 +82,8 @@ def _expand_one(density, slots, q, v, features):
     that is read and, where dl/dv depends on q, one for (dq, dv) = (v, 0). The mixed second derivative is never formed
     as a matrix."""
     chosen, dim = np.array(slots), v.shape[1]
-    (force, momentum), tangent = jax.linearize(lambda q, v: jax.grad(density, argnums=(0, 1))(q, v, features), q, v)
+    slopes = gradient(density, (0, 1), UNROLLED)
+    (force, momentum), tangent = jax.linearize(lambda q, v: slopes(q, v, features), q, v)
     mixed = dependence(jax.grad(density, argnums=1), q, v, features)[0].any()
 
     def column(number):
