@@ -16,6 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from lgn import _arguments
 from lgn.assembly.discrete_rules import PREDICATES, RULES, WHOLE, Operation, Pair, over_states
+from lgn.assembly.reads import apart, gradient
 
 Fields = tuple[jax.Array, ...]
 DERIVED = ("custom_jvp_call", "custom_vjp_call")  # calls of functions with derivatives of their own
@@ -46,15 +47,16 @@ class Automatic:
     def __call__(self, density: Callable[..., jax.Array], after: Fields, before: Fields, features) -> Fields:
         """One array for each field of an element, each (slot, dim)."""
         _arguments.called("density", density, "a function of the fields and the features")
-        traced = jax.make_jaxpr(lambda *state: density(*state, features))(*after)
-        both = [jnp.stack(states) for states in zip(after, before, strict=True)]
+        found = apart(jax.make_jaxpr(lambda *state: density(*state, features))(*after), range(len(after)))
+        both = found.split([jnp.stack(states) for states in zip(after, before, strict=True)])
 
         def difference(*steps):
-            (value,) = _evaluate(traced, list(map(Pair, both, steps)))
+            (value,) = _evaluate(found.traced, list(map(Pair, both, steps)))
             return value.step if isinstance(value, Pair) else jnp.zeros_like(value)
 
-        shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in after]
-        return jax.linear_transpose(difference, *shapes)(jnp.ones((), traced.out_avals[0].dtype))
+        shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in found.split(after)]
+        slopes = jax.linear_transpose(difference, *shapes)(jnp.ones((), found.traced.out_avals[0].dtype))
+        return found.together(slopes)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Gonzalez:
 
 def _gradient(density, fields: int, features) -> Callable:
     _arguments.called("density", density, "a function of the fields and the features")
-    return jax.grad(lambda *state: density(*state, features), argnums=tuple(range(fields)))
+    return gradient(lambda *state: density(*state, features), range(fields))
 
 
 def _evaluate(traced: ClosedJaxpr, arguments: list) -> list:

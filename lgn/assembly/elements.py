@@ -21,7 +21,7 @@ def values(density: Density, *local) -> jax.Array:
 
 def gradients(density: Density, *local, field: int) -> jax.Array:
     """(element, slot, dim) dl / d field on each element."""
-    return _in_chunks(jax.vmap(lambda *local: gradient(density, (field,), UNROLLED)(*local)[0]), *local)
+    return _in_chunks(jax.vmap(lambda *local: gradient(density, (field,))(*local)[0]), *local)
 
 
 def hessians(density: Density, *local, field: int, slots: tuple[int, ...]) -> jax.Array:
@@ -82,7 +82,7 @@ def _expand_one(density, slots, q, v, features):
     that is read and, where dl/dv depends on q, one for (dq, dv) = (v, 0). The mixed second derivative is never formed
     as a matrix."""
     chosen, dim = np.array(slots), v.shape[1]
-    slopes = gradient(density, (0, 1), UNROLLED)
+    slopes = gradient(density, (0, 1))
     (force, momentum), tangent = jax.linearize(lambda q, v: slopes(q, v, features), q, v)
     mixed = dependence(jax.grad(density, argnums=1), q, v, features)[0].any()
 

@@ -1,71 +1,108 @@
 """Reads: the gradient of a density by the entries that it reads, each a variable of its own.
 
-The derivative of x[2, 0] is an array of zeros with one entry, and that of a density a sum of such arrays. XLA makes each
-of them, which took half of a step of a small density (measured). As a stack of the entries' derivatives none is made.
+The derivative of x[2, 0] is an array of zeros with one entry, and that of a density a sum of such arrays. XLA makes
+each of them, which took half of a step of a small density (measured). As a stack of the entries' derivatives none is
+made.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+Bounds = tuple[slice, slice]
+MOST = 128  # entries of a matrix up to which a line of the program for each is compiled in good time
 
-def gradient(function: Callable, argnums: Sequence[int], most: int) -> Callable:
-    """`jax.grad(function, argnums)`, with respect to matrices; by entries where the function reads these by slices
-    alone, such as x[2, 0] or x[1:], and they have at most so many.
+
+@dataclass(frozen=True)
+class Apart:
+    """A traced function of matrices, among others, as a function of what it reads of them.
+
+    Attributes:
+        traced: of the other arguments, and then of each read.
+        shapes: of the matrices.
+        reads: of each the number of the matrix, and the slice, or None for a matrix that is not read by slices alone,
+            or has more than `MOST` entries.
+    """
+
+    traced: ClosedJaxpr
+    shapes: tuple[tuple[int, int], ...]
+    reads: tuple[tuple[int, Bounds | None], ...]
+
+    def split(self, matrices) -> list[jax.Array]:
+        """What is read of matrices, which may have leading axes."""
+        return [matrices[i] if of is None else matrices[i][(..., *of)] for i, of in self.reads]
+
+    def together(self, slopes) -> tuple[jax.Array, ...]:
+        """Derivatives by the matrices, of those by the reads."""
+        found: list[list] = [[] for _ in self.shapes]
+        for (number, of), slope in zip(self.reads, slopes, strict=True):
+            found[number].append((of, slope))
+        dtype = self.traced.out_avals[0].dtype
+        return tuple(_sum(shape, dtype, parts) for shape, parts in zip(self.shapes, found, strict=True))
+
+
+def apart(traced: ClosedJaxpr, places: Sequence[int]) -> Apart:
+    """A traced function apart in those of its arguments."""
+    fields = [traced.jaxpr.invars[i] for i in places]
+    others = [x for i, x in enumerate(traced.jaxpr.invars) if i not in places]
+    slicing, variables = [], []
+    reads: list[tuple[int, Bounds | None]] = []
+    for number, field in enumerate(fields):
+        users = [x for x in traced.eqns if any(y is field for y in x.invars if not isinstance(y, Literal))]
+        if field.aval.size <= MOST and all(x.primitive.name == "slice" and not x.params["strides"] for x in users):
+            slicing += users
+            reads += [(number, _bounds(x)) for x in users]
+            variables += [x.outvars[0] for x in users]
+        else:
+            reads.append((number, None))
+            variables.append(field)
+    names = traced.jaxpr.debug_info.with_unknown_names()
+    rest = [x for x in traced.eqns if not any(x is y for y in slicing)]
+    program = traced.jaxpr.replace(eqns=rest, invars=[*others, *variables], debug_info=names)
+    return Apart(ClosedJaxpr(program, traced.consts), tuple(x.aval.shape for x in fields), tuple(reads))
+
+
+def gradient(function: Callable, argnums: Sequence[int]) -> Callable:
+    """`jax.grad(function, argnums)`, with respect to matrices.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from lgn.assembly.reads import gradient
         >>> def spring(x, stiffness): return 0.5 * stiffness * (x[2, 0] - x[0, 0]) ** 2
-        >>> (slope,) = gradient(spring, (0,), most=10)(jnp.array([[0.0], [5.0], [1.0]]), 2.0)
+        >>> (slope,) = gradient(spring, (0,))(jnp.array([[0.0], [5.0], [1.0]]), 2.0)
         >>> slope[:, 0].tolist()
         [-2.0, 0.0, 2.0]
     """
 
-    def by_entries(*local):
-        traced = jax.make_jaxpr(function)(*local)
-        places = np.cumsum([0, *(len(jax.tree.leaves(x)) for x in local)])
-        fields = {traced.jaxpr.invars[places[i]]: local[i] for i in argnums}
-        found = _slices(traced, fields)
-        if found is None or any(x.size > most for x in fields.values()):
-            return jax.grad(function, argnums)(*local)
-        reads = [equation.outvars[0] for equation in found]
-        rest = traced.jaxpr.replace(
-            eqns=[x for x in traced.jaxpr.eqns if x not in found],
-            invars=[*traced.jaxpr.invars, *reads],
-            debug_info=traced.jaxpr.debug_info.with_unknown_names(),
-        )
-        evaluate, leaves = jaxpr_as_fun(ClosedJaxpr(rest, traced.consts)), jax.tree.leaves(local)
-        values = [fields[x.invars[0]][_bounds(x)] for x in found]
-        slopes = jax.grad(lambda values: evaluate(*leaves, *values)[0])(values)
-        return tuple(
-            _together(value, [(_bounds(x), slope) for x, slope in zip(found, slopes, strict=True) if x.invars[0] is of])
-            for of, value in fields.items()
-        )
+    def of(*local):
+        first = np.cumsum([0, *(len(jax.tree.leaves(x)) for x in local)])
+        found = apart(jax.make_jaxpr(function)(*local), [int(first[i]) for i in argnums])
+        others = jax.tree.leaves([x for i, x in enumerate(local) if i not in argnums])
+        evaluate = jaxpr_as_fun(found.traced)
+        slopes = jax.grad(lambda reads: evaluate(*others, *reads)[0])(found.split([local[i] for i in argnums]))
+        return found.together(slopes)
 
-    return by_entries
+    return of
 
 
-def _slices(traced: ClosedJaxpr, fields) -> list | None:
-    """The equations that slice the fields; None if others read them too."""
-    reading = [x for x in traced.eqns if any(not isinstance(y, Literal) and y in fields for y in x.invars)]
-    return reading if all(x.primitive.name == "slice" and not x.params["strides"] for x in reading) else None
+def _bounds(equation) -> Bounds:
+    rows, columns = map(slice, equation.params["start_indices"], equation.params["limit_indices"])
+    return rows, columns
 
 
-def _bounds(equation) -> tuple[slice, ...]:
-    return tuple(map(slice, equation.params["start_indices"], equation.params["limit_indices"]))
-
-
-def _together(like, parts) -> jax.Array:
-    """Sums of the parts of a matrix, entry by entry."""
+def _sum(shape, dtype, parts) -> jax.Array:
+    """Of the parts of a matrix, entry by entry; a part without a slice is all of it."""
+    if parts and parts[0][0] is None:
+        return parts[0][1]
     sums: dict[tuple[int, int], jax.Array] = {}
     for (rows, columns), part in parts:
         for i in range(rows.start, rows.stop):
             for j in range(columns.start, columns.stop):
                 entry = part[i - rows.start, j - columns.start]
                 sums[i, j] = sums[i, j] + entry if (i, j) in sums else entry
-    none = jnp.zeros((), like.dtype)
-    return jnp.stack([jnp.stack([sums.get((i, j), none) for j in range(like.shape[1])]) for i in range(like.shape[0])])
+    none = jnp.zeros((), dtype)
+    return jnp.stack([jnp.stack([sums.get((i, j), none) for j in range(shape[1])]) for i in range(shape[0])])
