@@ -36,6 +36,15 @@ def test_other_times_are_no_other_program_and_no_other_motion(integrator):
     assert module._rollout._cache_size() == before
 
 
+def test_another_number_of_times_compiles_nothing(caplog):
+    """Seven times are padded to the eight intervals of nine; to judge and to cut what was found takes no program."""
+    lgn.rollout(PENDULUM, START, np.linspace(0, 1, 9), lgn.Verlet(0.01))
+    with jax.log_compiles():
+        motion = lgn.rollout(PENDULUM, START, np.linspace(0, 1, 7), lgn.Verlet(0.01))
+    assert motion.q.shape == (7, 1, 1)
+    assert not [x.getMessage() for x in caplog.records if "ompil" in x.getMessage()]
+
+
 @by_integrator
 def test_times_may_be_traced(integrator):
     """Under jit and vmap, as outside; with padding, which changes nothing."""
