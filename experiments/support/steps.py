@@ -1,6 +1,7 @@
 """Steps: what a step of each integrator takes on a ring, against the same method on the true equations, and what a
 rollout at new times takes."""
 
+import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -61,10 +62,12 @@ def step_costs(seed: int, quick: bool, n: int = 100) -> dict[str, float | None]:
 
 def new_times(seed: int, n: int = 100) -> dict[str, float]:
     """Seconds by which the first rollout of a system takes longer than a second one; and the most by which it does so
-    at other times: other values, ten times the span, 1.5 times as many. By the adaptive integrator, with the MLP."""
+    at other times: other values, ten times the span, 1.5 times as many. By the adaptive integrator, with the MLP; the
+    garbage of tracing, which takes Python 0.15 s whenever it comes to it, is collected before each."""
     system, start = lgn.Lagrangian(lgn.lattice((n,)), rivals.density()), _start(n, seed)
 
     def seconds(ts):
+        gc.collect()
         begin = time.perf_counter()
         jax.block_until_ready(lgn.rollout(system, start, ts, lgn.Adaptive(1e-6, 1e-6)).state)
         return time.perf_counter() - begin
