@@ -5,9 +5,8 @@ random states. Then other graphs to 10^6 nodes over the time of their arithmetic
 messages, integrators and devices. `benchmark.json` holds the times over a reference kernel of the same run, for
 `lgn compare`; `--device-quick` measures only these and the sizes, in minutes, where an accelerator is at hand.
 
-numba and phlearn (`pip install numba phlearn`) are measured too where they are installed.
-
-Also what a discrete gradient costs over `jax.grad`, and what one implicit step of 10^6 nodes takes.
+Also what the gradients of two trainings take over their arithmetic, what a discrete gradient costs over `jax.grad`, and
+what one implicit step of 10^6 nodes takes.
 
 The rivals of `Lagrangian.acceleration` are described in experiments/support/rivals.py.
 Times are medians of turns that the methods take. The fastest call is listed too: the pseudo-inverse is LAPACK's, whose
@@ -22,7 +21,17 @@ from pathlib import Path
 import tyro
 from rich.progress import track
 
-from experiments.support import benchmark, devices, discrete_cost, latency, message_cost, peers, rivals, sizes, steps
+from experiments.support import (
+    benchmark,
+    devices,
+    discrete_cost,
+    gradient_cost,
+    latency,
+    message_cost,
+    rivals,
+    sizes,
+    steps,
+)
 from lgn import plots, protocol
 from lgn.protocol import Figure, Headline
 from lgn.timing import interleaved
@@ -35,6 +44,8 @@ FIGURES = {
     "flop_floor_ratio_10000_one_core": Figure(asked=2.5),
     "speedup_asdex_10000": Figure(asked=2.5, at_least=True),
     "gradient_speedup_asdex_1000": Figure(asked=8, at_least=True),
+    "training_gradient_over_floor_wave": Figure(asked=1.5),
+    "training_gradient_over_floor_double_pendulum": Figure(asked=2),
     "banded_over_scipy_1": Figure(asked=1),
     "banded_over_scipy_1_one_core": Figure(asked=1),
     "banded_over_scipy_32": Figure(asked=1),
@@ -138,7 +149,7 @@ def measured_elsewhere(config: Config) -> tuple[dict, list]:
     lengths = [1000, 4000] if config.quick else [10_000, 100_000, 1_000_000]
     metrics, rows = sizes.figures(lengths, None if short else 10_000_000, config.seed, short)
     metrics |= protocol.in_own_process(latency.figures, short) | message_cost.figures(short, config.seed)
-    metrics |= protocol.in_own_process(steps.figures, short)
+    metrics |= protocol.in_own_process(steps.figures, short) | protocol.in_own_process(gradient_cost.figures, short)
     return metrics | devices.figures(config.quick), rows
 
 
