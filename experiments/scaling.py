@@ -5,6 +5,8 @@ random states. Then other graphs to 10^6 nodes over the time of their arithmetic
 messages, integrators and devices. `benchmark.json` holds the times over a reference kernel of the same run, for
 `lgn compare`; `--device-quick` measures only these and the sizes, in minutes, where an accelerator is at hand.
 
+numba and phlearn (`pip install numba phlearn`) are measured too where they are installed.
+
 Also what the gradients of two trainings take over their arithmetic, what a discrete gradient costs over `jax.grad`, and
 what one implicit step of 10^6 nodes takes.
 
@@ -28,6 +30,7 @@ from experiments.support import (
     gradient_cost,
     latency,
     message_cost,
+    peers,
     rivals,
     sizes,
     steps,
@@ -61,6 +64,8 @@ FIGURES = {
     "new_times_adaptive_seconds": Figure(asked=0.1),
     "second_eager_seconds": Figure(asked=2e-3),
     "other_graph_seconds": Figure(asked=0.2),
+    "nearby_graph_seconds": Figure(asked=0.2),
+    "nearby_rollout_seconds": Figure(asked=0.2),
     "verlet_exact_over_jax": Figure(asked=1.5),
     "verlet_mlp_over_floor": Figure(asked=2),
     **{f"temporaries_{name}": Figure(asked=0.3) for name in ("ring_exact", "2d_exact", "ring_learned", "2d_learned")},

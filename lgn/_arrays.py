@@ -137,3 +137,10 @@ def fields(state: Any, *names: str) -> Any:
     if len(state) != len(names):
         raise ValueError(f"a state of {len(state)} fields; expected {len(names)}: give {expected}")
     return state
+
+
+def finite(x, axes: tuple[int, ...]):
+    """Whether all along these axes is finite: by numpy, which compiles nothing, except over several processes."""
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return jnp.isfinite(x).all(axes)
+    return np.isfinite(np.asarray(x)).all(axes)

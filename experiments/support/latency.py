@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from flax import nnx
 import lgn
 from experiments.support import sizes
 from lgn import protocol
+from lgn.graphs.features import node_count
 
 
 def seconds(call: Callable) -> float:
@@ -45,4 +47,21 @@ def figures(quick: bool) -> dict[str, float]:
     found["other_graph_seconds"] = min(
         seconds(lambda system=system: system.acceleration(*state(n, 0))) for system in systems[1:]
     )
+    follow = partial(lgn.rollout, ts=np.linspace(0, 0.05, 11), integrator=lgn.Verlet(0.005))
+    follow(systems[0], state(n, 0))
+    near = [nearby(size, systems[0].terms[0].stencil.slots) for size in (n + n // 77, n - n // 100)]
+    found["nearby_graph_seconds"] = max(
+        seconds(lambda graph=graph: lgn.Lagrangian(graph, density).acceleration(*state(node_count(graph), 0)))
+        for graph in near
+    )
+    found["nearby_rollout_seconds"] = max(
+        seconds(lambda graph=graph: follow(lgn.Lagrangian(graph, density), state(node_count(graph), 0)).state)
+        for graph in near
+    )
     return found
+
+
+def nearby(n: int, slots: int):
+    """A random graph of another number of nodes and edges, and of the same largest degree."""
+    graphs = (sizes.random(n, seed, n // 5) for seed in range(3, 100))
+    return next(graph for graph in graphs if lgn.node_stencil(graph).slots == slots)

@@ -41,16 +41,21 @@ def constrain(domain: Domain, mass: BlockMatrix, f, acceleration=None):
     if acceleration is None:
         f = jnp.where(free, f, 0.0)
     else:
+        size = _power_of_two(size)  # so that to multiply and divide by it is exact
         f = jnp.where(free, f - mass @ jnp.where(free, 0.0, acceleration), size * acceleration)
     return mass.held(free, domain.held, size), f
 
 
 def _size(mass: BlockMatrix):
-    """The power of two next to the mean of |M_ii|: whatever the units of M, its condition is then that of its own
-    rows, and to multiply and divide by it is exact."""
+    """The mean of |M_ii|, between the least and the largest of its rows: whatever the units of M, its condition is
+    then that of its own rows."""
     total = sum(jnp.sum(jnp.abs(jnp.einsum("esisi->esi", block))) for block in mass.blocks)
     mean = jax.lax.stop_gradient(total) / (mass.pattern.n_node * mass.dim)
-    return jnp.exp2(jnp.round(jnp.log2(jnp.where(mean > 0, mean, 1.0))))
+    return jnp.where(mean > 0, mean, 1.0)
+
+
+def _power_of_two(size):
+    return jnp.exp2(jnp.round(jnp.log2(size)))
 
 
 def check_moving(free, motion: Motion, q, v, t) -> None:

@@ -14,7 +14,7 @@ from lgn import _arguments, _arrays, _guard
 from lgn._pytrees import Static, attribute
 from lgn.assembly.pattern import on_device
 from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, node_count
-from lgn.graphs.tables import bucket, filled
+from lgn.graphs.tables import bucket, filled, step
 
 Field = Float[Array, "node dim"]
 State = tuple[Field, ...]
@@ -64,6 +64,11 @@ class Domain(nnx.Pytree):
         return node_count(self._frame.value)
 
     @property
+    def lattice(self) -> bool:
+        """Whether every node has its neighbours in the same places."""
+        return "slots" in self._frame.value.globals
+
+    @property
     def summary(self) -> str:
         """Counts, for representations."""
         return f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
@@ -87,19 +92,20 @@ class Domain(nnx.Pytree):
             return ~clamped_nodes(self._frame.value)[:, None]
         return jnp.ones((self.size, 1), bool).at[self._held].set(False)
 
-    def laid_out(self) -> "Domain":
-        """The same as data of a program: counts and features, without topology and geometry."""
+    def laid_out(self, rows: int | None = None) -> "Domain":
+        """The same as data of a program: counts and features, without topology and geometry. Of so many rows, if given:
+        those beyond the nodes are clamped, in one program for all numbers of nodes that a `bucket` holds."""
         other = jax.tree.map(lambda x: x, self)
-        frame = self._frame.value
-        none, size = np.zeros(0, np.int32), np.array([self.size])
-        other._frame = Static(jraph.GraphsTuple({}, {}, none, none, {}, size, np.zeros(1, int)))
-        if self.clamped:
-            other._held = nnx.data(on_device(filled(np.asarray(self.held), bucket(len(self.held)), self.size)))
+        frame, held = self._frame.value, self.held
+        none, size = np.zeros(0, np.int32), rows or self.size
+        other._frame = Static(jraph.GraphsTuple({}, {}, none, none, {}, np.array([size]), np.zeros(1, int)))
+        if rows or self.clamped:
+            count = bucket(len(held)) + (max(size - self.size, step(size - 1)) if rows else 0)
+            held = np.concatenate([held, np.arange(self.size, size, dtype=held.dtype)])
+            other._held = nnx.data(on_device(filled(held, count, size)))
         nodes, edges, whole = self.features
-        count = bucket(frame.senders.size)
-        other.features = nnx.data(
-            (nodes, {name: jnp.asarray(filled(np.asarray(x), count, 0)) for name, x in edges.items()}, whole)
-        )
+        nodes = _filled(nodes, size) if rows else nodes
+        other.features = nnx.data((nodes, _filled(edges, bucket(frame.senders.size)), whole))
         return other
 
     def replace(self, **values: Array) -> "Domain":
@@ -150,6 +156,11 @@ def replaced(name, value, before) -> Array:
             f"replace: {name!r} has shape {found.shape}; expected that of the graph's, {jnp.shape(before)}"
         )
     return jnp.asarray(found)
+
+
+def _filled(named, count: int) -> dict:
+    """Features with rows of zeros more."""
+    return {name: jax.device_put(filled(np.asarray(x), count, 0)) for name, x in named.items()}
 
 
 def _check_features(graph) -> None:

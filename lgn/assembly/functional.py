@@ -59,10 +59,10 @@ class Functional(nnx.Pytree):
         """The same as a checkpoint keeps them: with tables in place of functions that are not lgn's."""
         return [(term.density, term.lasting) for term in self.terms]
 
-    def laid_out(self, features, *state: Field) -> tuple["Functional", Plan]:
+    def laid_out(self, features, *state: Field, roomy: bool = False) -> tuple["Functional", Plan]:
         """The same with its tables as data, so that a program that takes it serves other graphs of the size; and the
-        plan, of which a solver wants to know more."""
-        found, other = plan(self, features, *state), jax.tree.map(lambda x: x, self)
+        plan, of which a solver wants to know more. See `plan`."""
+        found, other = plan(self, features, *state, roomy=roomy), jax.tree.map(lambda x: x, self)
         other.terms = nnx.List(
             LaidOutTerm(self.terms[number].density, self.terms[number].name, table, seen)
             for number, table, seen in found.tables

@@ -69,11 +69,11 @@ def widened(stencil: Stencil) -> Stencil:
     return Stencil(index, wide(stencil.mask, 0), wide(stencil.edge, -1), geometry, stencil.n_node)
 
 
-def table_of(stencil: Stencil, n_node: int, read: Container[str]) -> Table:
+def table_of(stencil: Stencil, n_node: int, read: Container[str], roomy: bool = False) -> Table:
     """The table of a stencil, filled up in its elements. `read` holds the names of mask and geometry that the density
-    reads, and `edge` where it reads features of edges."""
+    reads, and `edge` where it reads features of edges. In a `roomy` program graphs have other numbers of nodes."""
     count = len(stencil.index)
-    regular = count % n_node == 0 or stencil.runs is not None  # others of its kind have other numbers of nodes
+    regular = not roomy and (count % n_node == 0 or stencil.runs is not None)  # others of its kind have other numbers
     exact = regular or count > EXACT
 
     def whole(x):

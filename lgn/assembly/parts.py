@@ -79,18 +79,25 @@ class Part:
         return Expansion(force, *3 * (jnp.zeros_like(force),))
 
 
+def known_tables(density: Density, stencil: Stencil) -> tuple[Stencil, ...] | None:
+    """The tables of a density on a stencil, as far as they do not depend on which slots it reads: its own, or where it
+    is ragged one for each group of nodes, if the density takes any number of slots in any order (its attribute `slots`
+    is None); None else."""
+    if not isinstance(stencil, RaggedStencil):
+        return (stencil,)
+    return stencil.groups if getattr(density, "slots", stencil.slots) is None else None
+
+
 def tables_of(density: Density, name: str, stencil: Stencil, features, state) -> list[tuple[Stencil, int | None]]:
-    """The tables of a density on a stencil, each with the number of slots that the density sees where that is more.
-    Where the stencil is ragged: one for each group of nodes, if the density takes any number of slots in any order (its
-    attribute `slots` is None), else one as wide as the last slot that it reads.
+    """The tables of a density on a stencil, each with the number of slots that the density sees where that is more:
+    `known_tables`, else one as wide as the last slot that it reads.
 
     Raises:
         ValueError: a density that is not scalar.
     """
-    if not isinstance(stencil, RaggedStencil):
-        return [(stencil, None)]
-    if getattr(density, "slots", stencil.slots) is None:
-        return [(group, None) for group in stencil.groups]
+    if (whole := known_tables(density, stencil)) is not None:
+        return [(table, None) for table in whole]
+    assert isinstance(stencil, RaggedStencil)
     known = sources(stencil.first(1), features)
     needed = read(partial(_scalar, density, name), known, stencil.slots, state, f"density {name}", sized(density))
     tables = [*needed[:-1], *(needed[-1][name] for name, source in known.items() if source.in_slots)]

@@ -5,7 +5,6 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lgn._pytrees import Static
@@ -173,9 +172,9 @@ def pattern(n_node: int, *tables: Static[np.ndarray]) -> Pattern:
 
 
 def on_device(tables):
-    """Tables of numpy as arrays of jax, within a transformation too."""
+    """Tables of numpy as arrays of jax, within a transformation too; `jnp.asarray` compiles a copy for each shape."""
     with jax.ensure_compile_time_eval():
-        return jax.tree.map(jnp.asarray, tables)
+        return jax.tree.map(jax.device_put, tables)
 
 
 def inverse(order: np.ndarray) -> np.ndarray:

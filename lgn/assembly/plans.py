@@ -28,19 +28,20 @@ class Plan(NamedTuple):
     counts: tuple[int, ...]
 
 
-def plan(functional, features, *state) -> Plan:
-    """The plan of a functional, by the shapes of its parameters, of the features and of the state alone.
+def plan(functional, features, *state, roomy: bool = False) -> Plan:
+    """The plan of a functional, by the shapes of its parameters, of the features and of the state alone; `roomy` where
+    the state has rows for other numbers of nodes.
 
     Raises:
         ValueError: a density that is not scalar, or reads what is not there.
         TypeError: a density that cannot be hashed.
     """
     leaves, structure = jax.tree.flatten((functional, features))
-    return _plan(structure, _shapes(leaves), _shapes(state))
+    return _plan(structure, _shapes(leaves), _shapes(state), roomy)
 
 
 @lru_cache(maxsize=16)  # of a graph of 10^6 nodes a plan takes 100 MB
-def _plan(structure, leaves, state) -> Plan:
+def _plan(structure, leaves, state, roomy) -> Plan:
     tables: list[tuple[int, Table, int | None]] = []
     coupled: list[tuple[Static[np.ndarray], int]] = []
     n_node = state[0][0][0]
@@ -54,7 +55,7 @@ def _plan(structure, leaves, state) -> Plan:
                 part = part_of(term.density, term.name, stencil, seen, features, state)
                 read = {name for name, entries in part.read[-1].items() if entries.any()}
                 read |= {"edge"} if read & set(features[1]) else set()
-                table = table_of(stencil, n_node, read)
+                table = table_of(stencil, n_node, read, roomy)
                 tables.append((number, on_device(table), seen))
                 slots, joined = part.joined(len(state) - 1)
                 if slots:

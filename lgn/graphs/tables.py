@@ -21,8 +21,12 @@ EXACT = 2**16  # entries from which a table is not filled up: there the work cou
 def bucket(count: int, parts: int = 8, least: int = 8) -> int:
     """How many entries a table is filled up to, so that tables of about one size have one shape: by one part in so many
     at most, or fewer than `least` entries."""
-    step = max(least, 2 ** max(count.bit_length() - 1, 0) // parts)
-    return count if count > EXACT else -(-count // step) * step
+    return count if count > EXACT else -(-count // step(count, parts, least)) * step(count, parts, least)
+
+
+def step(count: int, parts: int = 8, least: int = 8) -> int:
+    """From the bucket that holds a count to the next."""
+    return max(least, 2 ** max(count.bit_length() - 1, 0) // parts)
 
 
 def filled(table: np.ndarray, count: int, value) -> np.ndarray:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -12,6 +13,7 @@ from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
+from lgn.graphs.tables import filled
 
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
@@ -49,6 +51,12 @@ class Forcing(nnx.Pytree):
     def config(self) -> dict:
         """Arguments that make it again."""
         return {"force": self.force, "control": self.control}
+
+    def laid_out(self, rows: int | None) -> "Forcing":
+        """The same for states of so many rows, if given: none acts on those beyond the nodes."""
+        if rows is None or self.force is None:
+            return self
+        return Forcing(jax.device_put(filled(np.asarray(self.force), rows, 0)), self.control)
 
     def replace(self, values: dict) -> tuple["Forcing", dict]:
         """The same with the `control` from the values, and the remaining values."""
@@ -94,14 +102,19 @@ def check_dissipation(dissipation: Functional, features, q: Field, v: Field) -> 
     freedom."""
     if not dissipation.terms:
         return
-    for velocity in (v, jnp.cos(1.0 + jnp.arange(v.size, dtype=v.dtype)).reshape(v.shape)):
-        found = float(dissipation(features, q, velocity))
-        taken = float(jnp.sum(velocity * dissipation.gradient(features, q, velocity, field=1)))
+    for velocity in (v, np.cos(1.0 + np.arange(v.size)).reshape(v.shape).astype(v.dtype)):
+        found, taken = map(float, _taken(dissipation, features, q, velocity))
         if min(found, taken) < 0:
             raise ValueError(
                 f"dissipation: R = {found:.3g} and v . dR/dv = {taken:.3g} at v = {np.ravel(velocity)[:4]}; "
                 f"neither may be negative, since friction cannot add energy; lgn.PositiveForm never is"
             )
+
+
+@jax.jit  # one program in place of its forty operations
+def _taken(dissipation, features, q, v):
+    """R and v . dR/dv."""
+    return dissipation(features, q, v), jnp.sum(v * dissipation.gradient(features, q, v, field=1))
 
 
 def _given(name, value):

@@ -212,9 +212,8 @@ class Lagrangian(nnx.Pytree):
         check_dissipation(self.dissipation, self.forcing.known_at(self.domain.features, t), q, v)
         clamps.check_moving(self.domain.free, self.domain.motion, q, v, t)
 
-    def laid_out(self, *state: Field) -> "Lagrangian":
-        """The same with its tables as data, for a program that takes it as an argument: see `layouts`."""
-        return layouts.laid_out(self, *state)
+    laid_out = layouts.laid_out
+    shared = layouts.shared
 
     def solver_for(self, dim: int) -> Solver:
         """The solver used for states of `dim` degrees of freedom per node."""

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from lgn import _arguments, _traced
+from lgn.graphs.tables import filled
 
 Method = TypeVar("Method", bound=Callable)
 
@@ -27,7 +28,10 @@ def compiled(method: Method) -> Method:
         state = [x for x in fields if np.ndim(x)] if all(map(_fits, fields)) else []
         if not state or _traced.transformed():
             return method(self, *arguments, **named)  # which says what is wrong, or is part of a program
-        return program(as_argument(self, state), *arguments, **named)
+        argument = as_argument(self, state)
+        return left(
+            program(argument, *entered(arguments, argument), **entered(named, argument)), len(state[0]), argument
+        )
 
     return cast(Method, call)
 
@@ -57,9 +61,32 @@ def as_argument(system, state):
     known = _known.get(system)
     if known and known.shapes == shapes and _same(leaves, known.leaves) and structure == known.structure:
         return known.argument
-    argument = system.laid_out(*state)
+    argument = getattr(system, "shared", system.laid_out)(*state)
     _known[system] = Known(leaves, structure, shapes, argument)
     return argument
+
+
+def entered(state, argument):
+    """A tree in which states have as many rows as the argument of the program: more are zero. Made in the memory of the
+    host, where a new number of rows compiles nothing."""
+    rows = rows_of(argument)
+    return jax.tree.map(lambda x: x if np.ndim(x) != 2 or rows in (None, len(x)) else _filled(x, rows), state)
+
+
+def left(found, count: int, argument):
+    """What a program found, with as many nodes as the system has: of every array (..., node, dim)."""
+    if rows_of(argument) in (None, count):
+        return found
+    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[..., :count, :]) if np.ndim(x) > 1 else x, found)
+
+
+def _filled(x, rows: int):
+    return jax.device_put(filled(np.asarray(x), rows, 0))
+
+
+def rows_of(argument) -> int | None:
+    """Of the states that a program takes with it."""
+    return argument.domain.size if hasattr(argument, "shared") else None
 
 
 def _same(some, others) -> bool:

@@ -10,7 +10,7 @@ from jax import lax
 from lgn import _arguments, _arrays, _traced
 from lgn.assembly.domain import State
 from lgn.data.trajectories import Trajectory, field_names
-from lgn.mechanics.programs import as_argument
+from lgn.mechanics.programs import as_argument, entered, left
 from lgn.mechanics.system import System, check_system
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
@@ -66,7 +66,7 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     for name, x in zip(field_names(len(state)), state, strict=True):
         if not isinstance(x, jax.core.Tracer):
             with jax.ensure_compile_time_eval():  # also within transformations, and of arrays over several processes
-                finite = jnp.isfinite(x).all(tuple(range(1, x.ndim)))
+                finite = _arrays.finite(x, tuple(range(1, x.ndim)))
                 if not finite.all():
                     raise ValueError(f"rollout: {name} of state0 is not finite at node {int(jnp.argmin(finite))}")
     system.check(*state)
@@ -79,11 +79,13 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
         system.check_start(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         argument = as_argument(system, state)
+        start = entered(state, argument)
         if not isinstance(integrator, Integrator):  # it may ask numpy about its ts
-            return check_motion(system, _rollout_at(argument, state, tuple(times.tolist()), integrator), integrator)
-        found = _rollout(argument, state, _padded(times, state), integrator)
+            found = _rollout_at(argument, start, tuple(times.tolist()), integrator)
+            return check_motion(system, left(found, len(state[0]), argument), integrator)
+        found = _rollout(argument, start, _padded(times, state), integrator)
         sizes = np.asarray(largest(found.state))[: len(times)]  # of all, in the one program of their bucket
-        return judged(system, _first(found, len(times)), integrator, sizes)
+        return judged(system, left(_first(found, len(times)), len(state[0]), argument), integrator, sizes)
 
 
 def _times(ts, dtype) -> np.ndarray:

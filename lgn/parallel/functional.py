@@ -1,6 +1,7 @@
 """Functional: densities summed over the elements of all devices, each on the one that owns its slot 0."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 from flax import nnx
@@ -10,6 +11,7 @@ from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.domain import Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.layout import Table
+from lgn.assembly.parts import known_tables
 from lgn.assembly.pattern import LaidOutPattern
 from lgn.assembly.terms import LaidOutTerm, Term
 from lgn.graphs.edges import single_node
@@ -20,11 +22,9 @@ from lgn.parallel.partition import Partition
 
 
 def tables_of(term: Term) -> list[Stencil]:
-    """Tables of a term, none of them ragged: on a graph with hubs several, if the density takes any number of slots."""
-    stencil = term.stencil
-    if not isinstance(stencil, RaggedStencil):
-        return [stencil]
-    return list(stencil.groups) if getattr(term.density, "slots", stencil.slots) is None else [stencil.padded]
+    """Tables of a term, none of them ragged; of all slots where it is not known which the density reads."""
+    whole = known_tables(term.density, term.stencil)
+    return [cast(RaggedStencil, term.stencil).padded] if whole is None else list(whole)
 
 
 class DividedFunctional(Functional):
