@@ -16,6 +16,7 @@ SMALL = 10**5  # entries of a table that may be empty for the most part
 NARROW = 8  # slots of the narrowest group of elements
 RUNS, WIDE = 4, 32  # runs of consecutive nodes that a slot may read, and slots: at more, a gather is as fast
 EXACT = 2**16  # entries from which a table is not filled up: there the work counts, not the compilation
+Runs = tuple[tuple[tuple[int, int], ...], ...]
 
 
 def bucket(count: int, parts: int = 8, least: int = 8) -> int:
@@ -32,6 +33,20 @@ def step(count: int, parts: int = 8, least: int = 8) -> int:
 def filled(table: np.ndarray, count: int, value) -> np.ndarray:
     """A table with more rows of one value."""
     return np.concatenate([table, np.full((count - len(table), *table.shape[1:]), value, table.dtype)])
+
+
+def runs_of(index: np.ndarray) -> Runs | None:
+    """For each slot of a table (element, slot) its runs of consecutive numbers (first, end), if they are few."""
+    if not index.size or index.shape[1] > WIDE:
+        return None
+    breaks = np.diff(index, axis=0) != 1
+    if breaks.sum(0).max(initial=0) >= RUNS:
+        return None
+    ends = (np.r_[0, np.flatnonzero(column) + 1, len(index)] for column in breaks.T)
+    return tuple(
+        tuple((int(x[a]), int(x[b - 1]) + 1) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+        for x, cuts in zip(index.T, ends, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +86,10 @@ class Stencil:
         return self.index
 
     @cached_property
-    def runs(self) -> tuple[tuple[tuple[int, int], ...], ...] | None:
+    def runs(self) -> Runs | None:
         """For each slot the runs of consecutive nodes (first, end) that it reads along the elements, if they are few,
         as on a ring or a chain."""
-        if not self.index.size or self.index.shape[1] > WIDE:
-            return None
-        breaks = np.diff(self.index, axis=0) != 1
-        if breaks.sum(0).max(initial=0) >= RUNS:
-            return None
-        ends = (np.r_[0, np.flatnonzero(column) + 1, len(self.index)] for column in breaks.T)
-        return tuple(
-            tuple((int(x[a]), int(x[b - 1]) + 1) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
-            for x, cuts in zip(self.index.T, ends, strict=True)
-        )
+        return runs_of(self.index)
 
     @property
     def known(self) -> dict[str, np.ndarray]:

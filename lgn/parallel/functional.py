@@ -139,4 +139,5 @@ def _divided_table(partition: Partition, halo: Halo, number: int) -> Table:
         known={name: spread(x) for name, x in stencil.known.items()},
         real=halo.divide(real),
         shapes=stencil.shapes,
+        runs=partition.runs(number),
     )

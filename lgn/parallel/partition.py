@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from lgn.assembly.pattern import inverse
-from lgn.graphs.tables import Stencil
+from lgn.graphs.tables import Runs, Stencil, runs_of
 
 
 class Partition:
@@ -77,6 +77,13 @@ class Partition:
         found = self._local(part, self.stencils[table].index[self.elements(table, part)])
         found[self.owned(table, part) :] = self.starts[table] + np.arange(found.shape[1])
         return found
+
+    def runs(self, table: int) -> Runs | None:
+        """Runs of local rows that the slots read, where they are the same on all parts, as on a ring."""
+        first = self.index(table, 0)
+        found = runs_of(first)
+        same = found and all(np.array_equal(first, self.index(table, part)) for part in range(1, self.parts))
+        return found if same else None
 
     def copies(self, part: int) -> np.ndarray:
         """Local rows that the rows of empty places copy."""
