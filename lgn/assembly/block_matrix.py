@@ -49,7 +49,8 @@ class BlockMatrix(nnx.Pytree):
     def diagonal(self) -> Float[Array, "node dim dim"]:
         """The dim x dim block of each node."""
         out = jnp.zeros((self.pattern.n_node, self.dim, self.dim), self._dtype)
-        for index, block, distinct in zip(self.pattern.indices, self.blocks, self.pattern.distinct, strict=True):
+        known = zip(self.pattern.indices, self.blocks, self.pattern.distinct, strict=False)  # clamps may be known too
+        for index, block, distinct in known:
             if distinct:
                 own = jnp.einsum("esisj->esij", block)
             else:

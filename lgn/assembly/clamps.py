@@ -37,7 +37,8 @@ def constrain(domain: Domain, mass: BlockMatrix, f, acceleration=None):
     many times their acceleration, by default zero; its coupling to free nodes, M_fc g'', moves to the right side."""
     if not domain.clamped:
         return mass, f
-    free, size = domain.free, _size(mass)
+    free = domain.free
+    size = _size(mass, free)
     if acceleration is None:
         f = jnp.where(free, f, 0.0)
     else:
@@ -46,12 +47,11 @@ def constrain(domain: Domain, mass: BlockMatrix, f, acceleration=None):
     return mass.held(free, domain.held, size), f
 
 
-def _size(mass: BlockMatrix):
-    """The mean of |M_ii|, between the least and the largest of its rows: whatever the units of M, its condition is
-    then that of its own rows."""
-    total = sum(jnp.sum(jnp.abs(jnp.einsum("esisi->esi", block))) for block in mass.blocks)
-    mean = jax.lax.stop_gradient(total) / (mass.pattern.n_node * mass.dim)
-    return jnp.where(mean > 0, mean, 1.0)
+def _size(mass: BlockMatrix, free):
+    """The largest |M_ii| of the free rows: whatever the units of M, its condition is then that of these."""
+    diagonal = jnp.abs(jnp.einsum("nii->ni", jax.lax.stop_gradient(mass.diagonal())))
+    largest = jnp.where(free, diagonal, 0.0).max()
+    return jnp.where(largest > 0, largest, 1.0)
 
 
 def _power_of_two(size):

@@ -160,7 +160,7 @@ def replaced(name, value, before) -> Array:
 
 def _filled(named, count: int) -> dict:
     """Features with rows of zeros more."""
-    return {name: jax.device_put(filled(np.asarray(x), count, 0)) for name, x in named.items()}
+    return {name: _arrays.filled(x, count) for name, x in named.items()}
 
 
 def _check_features(graph) -> None:

@@ -1,5 +1,6 @@
 """Elements: a density and its derivatives on every element of a stencil, in one pass, in pieces that fit the cache."""
 
+import math
 from functools import partial
 
 import jax
@@ -124,5 +125,6 @@ def _in_chunks(batched, *local, tangents: int = 1):
 def _even(n: int, most: int) -> int:
     """About so many elements for a piece, such that n has no rest, if there is such a number within a factor of two: a
     rest takes copies of all that goes in and comes out, most of the memory of an acceleration (measured)."""
-    near = sorted(range(most // 2 + 1, min(n, 2 * most)), key=lambda size: max(size / most, most / size))
-    return next((size for size in near if n % size == 0), most)
+    small = [size for size in range(1, math.isqrt(n) + 1) if n % size == 0]
+    near = [size for size in (*small, *(n // size for size in small)) if most < 2 * size < 4 * most]
+    return min(near, key=lambda size: max(size / most, most / size), default=most)

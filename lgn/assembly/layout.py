@@ -73,7 +73,7 @@ def table_of(stencil: Stencil, n_node: int, read: Container[str], roomy: bool = 
     """The table of a stencil, filled up in its elements. `read` holds the names of mask and geometry that the density
     reads, and `edge` where it reads features of edges. In a `roomy` program graphs have other numbers of nodes."""
     count = len(stencil.index)
-    regular = not roomy and (count % n_node == 0 or stencil.runs is not None)  # others of its kind have other numbers
+    regular = not roomy and (count % n_node == 0 or stencil.runs is not None)  # as many nodes, as many elements
     exact = regular or count > EXACT
 
     def whole(x):

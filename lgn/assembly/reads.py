@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 Bounds = tuple[slice, slice]
-MOST = 128  # entries of a matrix up to which a line of the program for each is compiled in good time
+MOST = 128  # entries up to which a line of the program for each is compiled in good time
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Apart:
 
     Attributes:
         traced: of the other arguments, and then of each read.
-        shapes: of the matrices.
+        shapes: of the matrices, with their dtypes.
         reads: of each the number of the matrix, and the slice, or None for a matrix that is not read by slices alone,
-            or has more than `MOST` entries.
+            or by more than `MOST` entries together.
     """
 
     traced: ClosedJaxpr
-    shapes: tuple[tuple[int, int], ...]
+    shapes: tuple[jax.ShapeDtypeStruct, ...]
     reads: tuple[tuple[int, Bounds | None], ...]
 
     def split(self, matrices) -> list[jax.Array]:
@@ -41,8 +41,7 @@ class Apart:
         found: list[list] = [[] for _ in self.shapes]
         for (number, of), slope in zip(self.reads, slopes, strict=True):
             found[number].append((of, slope))
-        dtype = self.traced.out_avals[0].dtype
-        return tuple(_sum(shape, dtype, parts) for shape, parts in zip(self.shapes, found, strict=True))
+        return tuple(_sum(like, parts) for like, parts in zip(self.shapes, found, strict=True))
 
 
 def apart(traced: ClosedJaxpr, places: Sequence[int]) -> Apart:
@@ -53,7 +52,8 @@ def apart(traced: ClosedJaxpr, places: Sequence[int]) -> Apart:
     reads: list[tuple[int, Bounds | None]] = []
     for number, field in enumerate(fields):
         users = [x for x in traced.eqns if any(y is field for y in x.invars if not isinstance(y, Literal))]
-        if field.aval.size <= MOST and all(x.primitive.name == "slice" and not x.params["strides"] for x in users):
+        entries = sum(x.outvars[0].aval.size for x in users)
+        if entries <= MOST and all(x.primitive.name == "slice" and not x.params["strides"] for x in users):
             slicing += users
             reads += [(number, _bounds(x)) for x in users]
             variables += [x.outvars[0] for x in users]
@@ -63,7 +63,8 @@ def apart(traced: ClosedJaxpr, places: Sequence[int]) -> Apart:
     names = traced.jaxpr.debug_info.with_unknown_names()
     rest = [x for x in traced.eqns if not any(x is y for y in slicing)]
     program = traced.jaxpr.replace(eqns=rest, invars=[*others, *variables], debug_info=names)
-    return Apart(ClosedJaxpr(program, traced.consts), tuple(x.aval.shape for x in fields), tuple(reads))
+    shapes = tuple(jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in fields)
+    return Apart(ClosedJaxpr(program, traced.consts), shapes, tuple(reads))
 
 
 def gradient(function: Callable, argnums: Sequence[int]) -> Callable:
@@ -80,7 +81,8 @@ def gradient(function: Callable, argnums: Sequence[int]) -> Callable:
 
     def of(*local):
         first = np.cumsum([0, *(len(jax.tree.leaves(x)) for x in local)])
-        found = apart(jax.make_jaxpr(function)(*local), [int(first[i]) for i in argnums])
+        traced = jax.make_jaxpr(lambda *local: function(*local))(*local)  # of one function jax keeps the first trace
+        found = apart(traced, [int(first[i]) for i in argnums])
         others = jax.tree.leaves([x for i, x in enumerate(local) if i not in argnums])
         evaluate = jaxpr_as_fun(found.traced)
         slopes = jax.grad(lambda reads: evaluate(*others, *reads)[0])(found.split([local[i] for i in argnums]))
@@ -94,15 +96,15 @@ def _bounds(equation) -> Bounds:
     return rows, columns
 
 
-def _sum(shape, dtype, parts) -> jax.Array:
+def _sum(like, parts) -> jax.Array:
     """Of the parts of a matrix, entry by entry; a part without a slice is all of it."""
     if parts and parts[0][0] is None:
         return parts[0][1]
     sums: dict[tuple[int, int], jax.Array] = {}
-    for (rows, columns), part in parts:
-        for i in range(rows.start, rows.stop):
-            for j in range(columns.start, columns.stop):
-                entry = part[i - rows.start, j - columns.start]
+    for (row, column), part in parts:
+        for i in range(row.start, row.stop):
+            for j in range(column.start, column.stop):
+                entry = part[i - row.start, j - column.start]
                 sums[i, j] = sums[i, j] + entry if (i, j) in sums else entry
-    none = jnp.zeros((), dtype)
-    return jnp.stack([jnp.stack([sums.get((i, j), none) for j in range(shape[1])]) for i in range(shape[0])])
+    none, (rows, columns) = jnp.zeros((), like.dtype), like.shape
+    return jnp.stack([jnp.stack([sums.get((i, j), none) for j in range(columns)]) for i in range(rows)])

@@ -22,7 +22,8 @@ Runs = tuple[tuple[tuple[int, int], ...], ...]
 def bucket(count: int, parts: int = 8, least: int = 8) -> int:
     """How many entries a table is filled up to, so that tables of about one size have one shape: by one part in so many
     at most, or fewer than `least` entries."""
-    return count if count > EXACT else -(-count // step(count, parts, least)) * step(count, parts, least)
+    size = step(count, parts, least)
+    return count if count > EXACT else -(-count // size) * size
 
 
 def step(count: int, parts: int = 8, least: int = 8) -> int:

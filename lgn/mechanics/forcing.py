@@ -13,7 +13,6 @@ from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
-from lgn.graphs.tables import filled
 
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
@@ -56,7 +55,7 @@ class Forcing(nnx.Pytree):
         """The same for states of so many rows, if given: none acts on those beyond the nodes."""
         if rows is None or self.force is None:
             return self
-        return Forcing(jax.device_put(filled(np.asarray(self.force), rows, 0)), self.control)
+        return Forcing(_arrays.filled(self.force, rows), self.control)
 
     def replace(self, values: dict) -> tuple["Forcing", dict]:
         """The same with the `control` from the values, and the remaining values."""

@@ -54,7 +54,8 @@ def _rows(system, dim: int) -> int | None:
         return None
     if system.domain.lattice or all(stencil.runs is not None for stencil in stencils):
         return None
-    return None if isinstance(solver_of(system, dim), Banded) else bucket(size, least=1)
+    solver = solver_of(system, dim)  # one that is not ours may sum over all rows
+    return bucket(size, least=1) if isinstance(solver, Solver) and not isinstance(solver, Banded) else None
 
 
 def solver_of(system, dim: int) -> Solver:

@@ -8,8 +8,7 @@ from weakref import WeakKeyDictionary
 import jax
 import numpy as np
 
-from lgn import _arguments, _traced
-from lgn.graphs.tables import filled
+from lgn import _arguments, _arrays, _traced
 
 Method = TypeVar("Method", bound=Callable)
 
@@ -48,8 +47,9 @@ class Known(NamedTuple):
 _known: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
 
 
-def as_argument(system, state):
-    """The system as an argument of programs: laid out, where it can be; kept while nothing of it changes.
+def as_argument(system, state, shared: bool = True):
+    """The system as an argument of programs: laid out, where it can be; kept while nothing of it changes. In a bucket
+    of nodes where that is `shared`, the system knows one, and no field is bound to its devices.
 
     Raises:
         ValueError: what is no state of the system.
@@ -57,11 +57,12 @@ def as_argument(system, state):
     if not hasattr(system, "laid_out"):
         return system
     leaves, structure = jax.tree.flatten(system)
-    shapes = tuple((np.shape(x), x.dtype) for x in state)
+    shared = shared and hasattr(system, "shared") and not any(getattr(x, "committed", False) for x in state)
+    shapes = (*((np.shape(x), x.dtype) for x in state), shared)
     known = _known.get(system)
     if known and known.shapes == shapes and _same(leaves, known.leaves) and structure == known.structure:
         return known.argument
-    argument = getattr(system, "shared", system.laid_out)(*state)
+    argument = (system.shared if shared else system.laid_out)(*state)
     _known[system] = Known(leaves, structure, shapes, argument)
     return argument
 
@@ -70,7 +71,7 @@ def entered(state, argument):
     """A tree in which states have as many rows as the argument of the program: more are zero. Made in the memory of the
     host, where a new number of rows compiles nothing."""
     rows = rows_of(argument)
-    return jax.tree.map(lambda x: x if np.ndim(x) != 2 or rows in (None, len(x)) else _filled(x, rows), state)
+    return jax.tree.map(lambda x: x if np.ndim(x) != 2 or rows in (None, len(x)) else _arrays.filled(x, rows), state)
 
 
 def left(found, count: int, argument):
@@ -80,12 +81,8 @@ def left(found, count: int, argument):
     return jax.tree.map(lambda x: jax.device_put(np.asarray(x)[..., :count, :]) if np.ndim(x) > 1 else x, found)
 
 
-def _filled(x, rows: int):
-    return jax.device_put(filled(np.asarray(x), rows, 0))
-
-
 def rows_of(argument) -> int | None:
-    """Of the states that a program takes with it."""
+    """How many rows the states have that a program takes beside a system; None where nothing is filled up."""
     return argument.domain.size if hasattr(argument, "shared") else None
 
 

@@ -15,7 +15,7 @@ from lgn.mechanics.system import System, check_system
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
-from lgn.motion.verdict import check_motion, judged, largest
+from lgn.motion.verdict import judged, largest
 from lgn.parallel.processes import answering
 from lgn.solvers.choice import Solver
 
@@ -78,12 +78,13 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     if hasattr(system, "check_start"):
         system.check_start(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
-        argument = as_argument(system, state)
+        known = isinstance(integrator, Integrator)  # another may ask numpy about its ts, or sum over all rows
+        argument = as_argument(system, state, shared=known)
         start = entered(state, argument)
-        if not isinstance(integrator, Integrator):  # it may ask numpy about its ts
+        if known:
+            found = _rollout(argument, start, _padded(times, state), integrator)
+        else:
             found = _rollout_at(argument, start, tuple(times.tolist()), integrator)
-            return check_motion(system, left(found, len(state[0]), argument), integrator)
-        found = _rollout(argument, start, _padded(times, state), integrator)
         sizes = np.asarray(largest(found.state))[: len(times)]  # of all, in the one program of their bucket
         return judged(system, left(_first(found, len(times)), len(state[0]), argument), integrator, sizes)
 
@@ -145,6 +146,8 @@ def _first(trajectory: Trajectory, count: int) -> Trajectory:
 
 def _cut(x: jax.Array, count: int) -> jax.Array:
     """The first rows, device by device and by numpy: in jax this would be a program for every number of them."""
+    if not x.committed:
+        return jax.device_put(np.asarray(x)[:count])
     parts = [jax.device_put(np.asarray(part.data)[:count], part.device) for part in x.addressable_shards]
     return jax.make_array_from_single_device_arrays((count, *x.shape[1:]), x.sharding, parts)
 

@@ -32,6 +32,11 @@ class ShardedFlow(Divided):
         self.inside.domain = DividedDomain(system.domain, partition, halo, self.rows)
 
     @property
+    def structure(self) -> DividedOperator:
+        """G, of rows."""
+        return self.inside.structure
+
+    @property
     def whole(self) -> EnergyFlow:
         """The same on one device, with the parameters as they are now: to save, or for another graph by `on`."""
         own = self.inside

@@ -258,3 +258,29 @@ def test_what_is_bound_to_its_nodes_has_no_room():
         lgn.Lagrangian(lgn.lattice((125,)), network(3, 1)),
     ):
         assert system.shared(still, still).domain.size == 125
+
+
+def test_an_integrator_of_ones_own_gets_the_nodes_and_no_more():
+    """It may sum over all rows, such as a thermostat."""
+    graph = chords(17, 0, 5)
+    L = lgn.Lagrangian(graph, SPRINGS)
+    q, v = jnp.zeros((17, 2)), jnp.full((17, 2), 4.0)
+    L.acceleration(q, v)
+
+    def drift(system, state, ts):
+        return tuple(jnp.stack([x, x + jnp.mean(state[1])]) for x in state)
+
+    np.testing.assert_allclose(lgn.rollout(L, (q, v), [0.0, 1.0], drift).q[1], 4.0)
+
+
+def test_the_condition_of_m_is_that_of_its_own_rows():
+    """Unit masses, beside clamps and rows beyond the nodes."""
+    q, v = jnp.zeros((2, 17, 2))
+    for graph in (chords(17, 0, 5), lgn.clamp(chords(17, 0, 5), [3])):
+        assert lgn.Lagrangian(graph, SPRINGS).solve(q, v).condition == pytest.approx(1.0)
+
+
+def test_a_state_that_is_bound_to_a_device_stays_there():
+    L = lgn.Lagrangian(chords(17, 0, 5), SPRINGS)
+    free, bound = (jax.device_put(jnp.ones((17, 2)), place) for place in (None, jax.devices()[0]))
+    assert not L.acceleration(free, free).committed and L.acceleration(bound, bound).committed

@@ -60,3 +60,40 @@ def test_parameters_have_derivatives_through_it():
         return gradient(lambda q, k: -0.5 * k * q[0, 0] ** 2, (0,))(Q, k)[0][0, 0]
 
     assert float(jax.grad(force)(2.0)) == pytest.approx(-Q[0, 0])
+
+
+class Scaled:
+    """A density with a parameter that changes in place."""
+
+    def __init__(self):
+        self.c = jnp.array(1.0)
+
+    def __call__(self, q, v, features):
+        return 0.5 * self.c * jnp.sum(v[0] ** 2)
+
+
+def test_a_density_that_changes_in_place_is_read_anew():
+    """jax keeps the first trace of a function, which the density is."""
+    density = Scaled()
+    before = gradient(density, (1,))(Q, V, FEATURES)[0]
+    density.c = jnp.array(5.0)
+    np.testing.assert_allclose(gradient(density, (1,))(Q, V, FEATURES)[0], 5 * before)
+
+
+def test_a_derivative_has_the_precision_of_its_matrix():
+    def density(q, v, features):
+        return np.sqrt(2.0) * v[0, 0] ** 2
+
+    v = V.astype(jnp.float32)
+    assert [x.dtype for x in gradient(density, (0, 1))(Q, v, FEATURES)] == [jnp.float64, jnp.float32]
+
+
+def test_many_reads_of_one_matrix_are_read_as_a_whole():
+    """A line for each entry of each would take minutes to compile."""
+
+    def density(q, v, features):
+        return sum(jnp.sum(q[1:] ** k) for k in range(2, 60))
+
+    q = jnp.tile(0.5 * jnp.tanh(Q), (10, 1))
+    assert len(jax.make_jaxpr(gradient(density, (0,)))(q, q, FEATURES).eqns) < 1000
+    np.testing.assert_allclose(gradient(density, (0,))(q, q, FEATURES)[0], jax.grad(density)(q, q, FEATURES))

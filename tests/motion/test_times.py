@@ -72,3 +72,9 @@ def test_an_integrator_of_your_own_gets_times_of_numpy():
     still = lgn.Lagrangian(lgn.single_node(), lambda q, v, features: 0.5 * v[0, 0] ** 2)
     motion = lgn.rollout(still, (jnp.zeros((1, 1)), jnp.ones((1, 1))), [0.0, 1.0, 2.0, 3.0], free)
     np.testing.assert_array_equal(motion.q[:, 0, 0], [0.0, 1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_motion_is_not_bound_to_a_device_unless_its_start_is(count):
+    motion = lgn.rollout(PENDULUM, START, np.linspace(0, 1, count), lgn.Verlet(0.1))
+    assert not motion.q.committed

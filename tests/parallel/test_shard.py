@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import networkx
 import numpy as np
 import pytest
@@ -63,8 +64,8 @@ def test_discrete_gradients_over_four_devices_keep_the_law_of_the_energy(found):
 
 
 def test_an_acceleration_sends_the_halo_and_nothing_else(found):
-    """There (q, v) and back f and the diagonal of M: of two nodes on a ring, of two rows of a square. The string gives M
-    nothing beyond slot 0; on a ring of one piece, which is read by slices, the compiler sees that."""
+    """There (q, v) and back f and the diagonal of M: of two nodes on a ring, of two rows of a square. The string gives
+    M nothing beyond slot 0; on a ring of one piece, which is read by slices, the compiler sees that."""
     assert found["halo of ring"] == 2 * 8 * 3 and found["halo of longer ring"] == 2 * 8 * 4
     assert found["halo of square"] == 2 * 40 * 8 * 4
     assert found["halo of larger square"] == 2 * found["halo of square"]
@@ -212,3 +213,15 @@ def test_what_needs_the_whole_matrix_says_so():
         flow.inside.structure.check()
     assert tables_of(system.terms[0])[0].slots == 3
     np.testing.assert_allclose(system.whole.mass_matrix(q, q).toarray(), np.eye(5))
+
+
+def test_a_flow_whose_energy_rises_is_told_on_devices_too():
+    def well(u, features):
+        return 0.25 * u[0, 0] ** 4
+
+    flow = lgn.EnergyFlow(lgn.lattice((6,)), well, structure=lgn.Laplacian())
+    motion = lgn.rollout(flow, 0.5 * jnp.cos(jnp.arange(6.0))[:, None], [0.0, 0.01], lgn.ImplicitMidpoint(0.005))
+    rising = motion._replace(energy=jnp.array([1.0, 9.0]))
+    for system in (flow, lgn.shard(flow, jax.make_mesh((1,), ("nodes",)))):
+        with pytest.warns(RuntimeWarning, match="energy rises"):
+            lgn.check_motion(system, rising)
