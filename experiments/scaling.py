@@ -72,7 +72,7 @@ FIGURES = {
     "discrete_softplus_automatic": Figure(asked=2),
     "discrete_tanh_automatic": Figure(asked=4),
 }
-HEADLINE = Headline("speedup_published_1000", reached=1170, seconds=None, picture="scaling.png")
+HEADLINE = Headline("speedup_published_1000", reached=1020, seconds=984, picture="scaling.png")
 COLOURS = dict(zip(rivals.METHODS, ("#777777", "#E69F00", "#0072B2", "#D55E00"), strict=True))
 
 

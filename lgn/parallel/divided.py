@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, Self, TypeVar, cast
 
 import jax
@@ -77,17 +78,20 @@ class Divided(nnx.Pytree):
 def in_rows(method: Method) -> Method:
     """A method of a system as one of the divided: of the system in rows, with states in the graph's order."""
 
+    parameters = signature(method)
+
     @wraps(method)
     def call(self, *arguments, **named):
-        self.check(*(x for x in jax.tree.leaves(arguments) if np.ndim(x)))
-        return evaluate(self, method.__name__, *arguments, **named)
+        given = parameters.bind(self, *arguments, **named).args[1:] if named else arguments
+        self.check(*(x for x in jax.tree.leaves(given) if np.ndim(x)))
+        return evaluate(self, method.__name__, *given)
 
     return cast(Method, call)
 
 
 @partial(jax.jit, static_argnames="method")
-def evaluate(system: Divided, method: str, *arguments, **named):
+def evaluate(system: Divided, method: str, *arguments):
     """A method of the system in rows, of states in the graph's order."""
     rows = system.rows
     entered = jax.tree.map(lambda x: rows.enter(x) if jnp.ndim(x) == 2 else x, arguments)
-    return rows.leave_all(getattr(system.inside, method)(*entered, **named))
+    return rows.leave_all(getattr(system.inside, method)(*entered))

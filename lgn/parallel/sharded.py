@@ -6,7 +6,6 @@ from typing import Any, overload
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
 from lgn.assembly import clamps
@@ -16,7 +15,7 @@ from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.energy_flow import EnergyFlow
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.mechanics.lagrangian import Lagrangian
-from lgn.parallel.divided import Divided, evaluate
+from lgn.parallel.divided import Divided, evaluate, in_rows
 from lgn.parallel.domain import DividedDomain, on_all
 from lgn.parallel.forcing import divided_forcing
 from lgn.parallel.functional import DividedFunctional, tables_of
@@ -126,21 +125,18 @@ class Sharded(Divided):
         given |= {"graph": self.domain.graph, "motion": self.domain.given_motion, "solver": self.solver}
         return Lagrangian(**self.gathered(given))
 
-    def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
-        """L(q, v)."""
-        return self._found("__call__", q, v)
-
-    def momentum(self, q: Field, v: Field) -> Field:
-        """p = dL/dv."""
-        return self._found("momentum", q, v)
-
-    def energy(self, q: Field, v: Field) -> Float[Array, ""]:
-        """E = v . p - L."""
-        return self._found("energy", q, v)
+    __call__ = in_rows(Lagrangian.__call__)
+    momentum = in_rows(Lagrangian.momentum)
+    energy = in_rows(Lagrangian.energy)
+    force = in_rows(Lagrangian.force)
+    friction = in_rows(Lagrangian.friction)
+    clamp_force = in_rows(Lagrangian.clamp_force)
+    power = in_rows(Lagrangian.power)
 
     def solve(self, q: Field, v: Field, t: Any = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
-        found = self._found("solve", q, v, t)
+        self.check(q, v)
+        found = evaluate(self, "solve", q, v, t)
         return found._replace(node=self.rows.node(found.node))
 
     def acceleration(self, q: Field, v: Field, t: Any = 0.0) -> Field:
@@ -152,26 +148,6 @@ class Sharded(Divided):
         """dq/dt = v and dv/dt = a of a state (q, v)."""
         q, v = _arrays.fields(state, "q", "v")
         return v, self.solve(q, v, t).value
-
-    def force(self, q: Field, v: Field, t: Any = 0.0) -> Field:
-        """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
-        return self._found("force", q, v, t)
-
-    def friction(self, q: Field, v: Field, t: Any = 0.0) -> Field:
-        """-dR/dv."""
-        return self._found("friction", q, v, t)
-
-    def clamp_force(self, q: Field, v: Field, t: Any = 0.0) -> Field:
-        """S = M a - f, (node, dim): what the clamps exert on their nodes, zero on the others."""
-        return self._found("clamp_force", q, v, t)
-
-    def power(self, q: Field, v: Field, t: Any = 0.0) -> Float[Array, ""]:
-        """dE/dt = v . (F - dR/dv + S)."""
-        return self._found("power", q, v, t)
-
-    def _found(self, name: str, q, v, *t):
-        self.check(q, v)
-        return evaluate(self, name, q, v, *t)
 
     def check(self, *state: Field) -> None:
         """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
