@@ -81,6 +81,20 @@ def measure(quick: bool) -> dict[str, float]:
     return strong(n, mesh) | flows(n, mesh) | weak(n // DEVICES)
 
 
+def counted(name: str, label: str, one, mesh, fields: int = 2) -> dict[str, float]:
+    """Bytes that a device receives as halo and in sums; without a label also its temporaries over those of one device,
+    and its arguments."""
+    over = program(lgn.shard(one, mesh), fields)
+    messages, memory = sent(over.as_text()), over.memory_analysis()
+    found = {f"sent_{name}{label}": messages.pop("collective-permute", 0)}
+    found[f"summed_{name}{label}"] = sum(messages.values())
+    if label:
+        return found
+    alone = program(one, fields).memory_analysis().temp_size_in_bytes
+    kept = {f"temporaries_{name}": memory.temp_size_in_bytes / alone}
+    return found | kept | {f"arguments_{name}_bytes": memory.argument_size_in_bytes}
+
+
 def strong(n: int, mesh) -> dict[str, float]:
     """Of n and of 4 n nodes on four devices: bytes that a device receives as halo and in sums, and temporaries over
     those of one device; with a density that leaves nodes uncoupled, and with one whose mass matrix takes conjugate
@@ -91,14 +105,7 @@ def strong(n: int, mesh) -> dict[str, float]:
         for (shape, label), kind in itertools.product(zip(shapes, ("", "_of_4n"), strict=True), ("exact", "learned")):
             solver = lgn.ConjugateGradient() if kind == "learned" else None
             one = lgn.Lagrangian(lgn.lattice(shape), learned if kind == "learned" else string, solver=solver)
-            over = program(lgn.shard(one, mesh))
-            messages, memory = sent(over.as_text()), over.memory_analysis()
-            metrics[f"sent_{name}_{kind}{label}"] = messages.pop("collective-permute", 0)
-            metrics[f"summed_{name}_{kind}{label}"] = sum(messages.values())
-            if not label:
-                alone = program(one).memory_analysis().temp_size_in_bytes
-                metrics[f"temporaries_{name}_{kind}"] = memory.temp_size_in_bytes / alone
-                metrics[f"arguments_{name}_{kind}_bytes"] = memory.argument_size_in_bytes
+            metrics |= counted(f"{name}_{kind}", label, one, mesh)
     return metrics
 
 
@@ -113,14 +120,7 @@ def flows(n: int, mesh) -> dict[str, float]:
             "cahn_hilliard": lgn.EnergyFlow(lgn.lattice(square), phases, structure=lgn.Laplacian()),
         }
         for name, one in known.items():
-            over = program(lgn.shard(one, mesh), fields=1)
-            messages, memory = sent(over.as_text()), over.memory_analysis()
-            metrics[f"sent_{name}{label}"] = messages.pop("collective-permute", 0)
-            metrics[f"summed_{name}{label}"] = sum(messages.values())
-            if not label:
-                alone = program(one, fields=1).memory_analysis().temp_size_in_bytes
-                metrics[f"temporaries_{name}"] = memory.temp_size_in_bytes / alone
-                metrics[f"arguments_{name}_bytes"] = memory.argument_size_in_bytes
+            metrics |= counted(name, label, one, mesh, fields=1)
     return metrics
 
 

@@ -46,11 +46,19 @@ class BlockMatrix(nnx.Pytree):
         unit = jnp.broadcast_to(one, (len(nodes), 1, self.dim, 1, self.dim))
         return BlockMatrix(self.pattern.extended(nodes[:, None]), (*blocks, unit), self.dim)
 
+    def mean(self, free) -> Float[Array, ""]:
+        """Of |M_ii| over the nodes that are free, (node, 1) bool, each as the sum of its elements' parts: no scatter,
+        which took a seventh of an acceleration. Elements that only fill up a table add to no node."""
+        total = jnp.zeros((), self._dtype)
+        for index, block in zip(self.pattern.indices, self.blocks, strict=True):
+            counts = free[index] & (index < self.pattern.n_node)[..., None]
+            total += jnp.sum(jnp.where(counts, jnp.abs(jnp.einsum("esisi->esi", block)), 0.0))
+        return total / jnp.maximum(jnp.sum(free) * self.dim, 1)
+
     def diagonal(self) -> Float[Array, "node dim dim"]:
         """The dim x dim block of each node."""
         out = jnp.zeros((self.pattern.n_node, self.dim, self.dim), self._dtype)
-        known = zip(self.pattern.indices, self.blocks, self.pattern.distinct, strict=False)  # clamps may be known too
-        for index, block, distinct in known:
+        for index, block, distinct in zip(self.pattern.indices, self.blocks, self.pattern.distinct, strict=True):
             if distinct:
                 own = jnp.einsum("esisj->esij", block)
             else:

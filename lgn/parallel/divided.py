@@ -77,7 +77,6 @@ class Divided(nnx.Pytree):
 
 def in_rows(method: Method) -> Method:
     """A method of a system as one of the divided: of the system in rows, with states in the graph's order."""
-
     parameters = signature(method)
 
     @wraps(method)

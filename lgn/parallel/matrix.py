@@ -67,6 +67,11 @@ class DividedMatrix(BlockMatrix):
 
         return self.halo.over(sums, (self.tables, self.blocks), ())
 
+    def mean(self, free) -> Float[Array, ""]:
+        """Of |M_ii| over all rows, with those of empty places, which copy others: no message."""
+        total = sum(jnp.sum(jnp.abs(jnp.einsum("esisi->esi", block))) for block in self.blocks)
+        return total / (self.pattern.n_node * self.dim)
+
     def held(self, free, nodes, size) -> "DividedMatrix":
         """The same with the rows and columns of the identity, times a size, where rows are not free, (row, 1) bool."""
 

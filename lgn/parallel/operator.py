@@ -62,7 +62,6 @@ class DividedOperator(Operator):
 
     def __call__(self, x: Field) -> Field:
         """G x."""
-
         self._check(x)
 
         def apply(halo, divided, operator):
