@@ -2,25 +2,29 @@
 
 Where users call, wrong input is to meet an error of lgn's own, so only modules behind those are checked.
 
-Most of the time goes into compiling programs that run once. So they are compiled for speed of compilation, and kept
-where the other worker and the processes that tests start find them. What is set outside stands, so that
-`XLA_FLAGS= make test` tests the programs that users run.
+Most of the time goes into tracing and compiling programs that run once. So they are compiled for speed of compilation,
+and kept beside the environment, where the other worker, the processes that tests start and the next run find them. What
+is set outside stands, so that `XLA_FLAGS= make test` tests the programs that users run.
 """
 
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 QUICK_TO_COMPILE = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
 if version("jaxlib").startswith("0.10."):  # later ones do not know it, and an unknown flag ends the process
     QUICK_TO_COMPILE.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(QUICK_TO_COMPILE))
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
-PROGRAMS = None
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers and children inherit the folder
-    PROGRAMS = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="lgn-programs-")
+    folder = Path(sys.prefix if sys.prefix != sys.base_prefix else tempfile.gettempdir()) / "programs"
+    if folder.exists() and sum(x.stat().st_size for x in folder.iterdir()) > 2**31:
+        shutil.rmtree(folder, ignore_errors=True)  # programs of code that has changed since, mostly
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
@@ -49,9 +53,12 @@ def pytest_collection_finish():
     gc.set_threshold(50_000, 10, 10)
 
 
-def pytest_unconfigure():
-    if PROGRAMS:
-        shutil.rmtree(PROGRAMS, ignore_errors=True)
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_one_module():
+    """The programs of a module leave the memory with it: of all of them it would take 6 GB."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
