@@ -21,7 +21,7 @@ import lgn
 from experiments.support import pixels
 from experiments.support.pixels import FRAMES
 from lgn import diagnostics, protocol
-from lgn.data.differences import differences
+from lgn.data.preprocessing import differences
 from lgn.protocol import Figure, Headline
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import STEP, Trials

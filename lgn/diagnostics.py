@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
-from lgn.data.trajectories import States, Trajectory
+from lgn.data.samples import States, Trajectory
 from lgn.graphs.features import clamped_nodes
 from lgn.learning.losses import accelerations
 from lgn.mechanics.system import require

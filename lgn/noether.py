@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import Trajectory
+from lgn.data.samples import Trajectory
 from lgn.densities.transformed import halves
 from lgn.diagnostics import energy_size
 from lgn.mechanics.node_structures import Damped, Symplectic

@@ -20,7 +20,7 @@ import numpy as np
 from lgn import plots
 from lgn.catalogue import number
 from lgn.checkpoint.files import write_whole
-from lgn.data.trajectories import Trajectory
+from lgn.data.samples import Trajectory
 from lgn.noether import Quantity, quantities
 
 HEAD = ("metric", "published", "asked", "reached")

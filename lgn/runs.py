@@ -15,7 +15,8 @@ import numpy as np
 from lgn.checkpoint.describe import CheckpointError
 from lgn.checkpoint.files import write_whole
 from lgn.checkpoint.systems import load, save
-from lgn.data.trajectories import Trajectory, field_names
+from lgn.data.fields import field_names
+from lgn.data.samples import Trajectory
 
 PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy", "scipy"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import lgn
 from lgn import diagnostics, plots
-from lgn.data.differences import REACH, differences
+from lgn.data.preprocessing import REACH, differences
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import SIDE, STEP, Trials
 

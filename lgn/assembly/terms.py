@@ -14,7 +14,7 @@ from lgn._pytrees import Static, attribute
 from lgn.assembly import checks
 from lgn.assembly.layout import Table
 from lgn.assembly.parts import Part, part_of, tables_of
-from lgn.data.trajectories import field_names
+from lgn.data.fields import field_names
 from lgn.densities.density import Density
 from lgn.graphs.features import check_graph
 from lgn.graphs.stencils import cell_stencil, edge_stencil, node_stencil

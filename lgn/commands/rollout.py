@@ -31,7 +31,7 @@ class Rollout:
 
         import lgn
         from lgn import diagnostics, plots, protocol, runs
-        from lgn.data.trajectories import field_names
+        from lgn.data.fields import field_names
 
         protocol.use_float64()
         matplotlib.use("agg")

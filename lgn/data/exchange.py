@@ -10,11 +10,10 @@ import jraph
 import numpy as np
 
 from lgn import _arguments
-from lgn.data import netcdf, series, table, vtk, well, well_writer, xdmf
-from lgn.data.contents import FIELD, NOTHING, Choice, Contents, axes
-from lgn.data.packing import packed
+from lgn.data import csv, mesh_series, netcdf, well
+from lgn.data.fields import FIELD, NOTHING, Choice, Contents, axes, packed
 from lgn.data.recording import Recording
-from lgn.data.trajectories import States, Trajectory, Windows
+from lgn.data.samples import States, Trajectory, Windows
 
 
 class Format(NamedTuple):
@@ -32,17 +31,19 @@ class Format(NamedTuple):
 
 
 def _series(opened, written) -> Format:
-    return Format(partial(series.read, opened), partial(series.write, written), partial(series.read_graph, opened))
+    return Format(
+        partial(mesh_series.read, opened), partial(mesh_series.write, written), partial(mesh_series.read_graph, opened)
+    )
 
 
-HDF5 = Format(well.read, well_writer.write, well.read_graph)
+HDF5 = Format(well.read, well.write, well.read_graph)
 FORMATS = {
-    ".csv": Format(table.read, table.write, None),
+    ".csv": Format(csv.read, csv.write, None),
     ".h5": HDF5,
     ".hdf5": HDF5,
     ".nc": Format(netcdf.read, netcdf.write, netcdf.read_graph),
-    ".xdmf": _series(xdmf.opened, xdmf.written),
-    ".pvd": _series(vtk.opened, vtk.written),
+    ".xdmf": _series(mesh_series.opened_xdmf, mesh_series.write_xdmf),
+    ".pvd": _series(mesh_series.opened_vtk, mesh_series.write_vtk),
 }
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Recording, States, Windows, Trajectory)}
 

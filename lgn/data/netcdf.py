@@ -7,8 +7,23 @@ from typing import TYPE_CHECKING, Any
 import jraph
 import numpy as np
 
-from lgn.data.contents import UNITS, Choice, Contents, agreed, axes, changed, find, missing, plain, said, whole
-from lgn.data.lazy import Lazy, Source, pieces, stacked
+from lgn.data.fields import (
+    UNITS,
+    Choice,
+    Contents,
+    Lazy,
+    Source,
+    agreed,
+    axes,
+    changed,
+    find,
+    missing,
+    pieces,
+    plain,
+    said,
+    stacked,
+    whole,
+)
 from lgn.graphs.arrays import from_arrays, to_arrays
 
 if TYPE_CHECKING:

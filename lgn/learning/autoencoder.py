@@ -14,7 +14,7 @@ from scipy.stats.qmc import Halton
 
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
-from lgn.data.differences import REACH, differences
+from lgn.data.preprocessing import REACH, differences
 from lgn.densities.inputs import widths_of
 from lgn.densities.layers import dense_layers, lecun_normal, small_output, weights
 from lgn.learning.unfolding import Unfolding

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lgn import _arguments
 from lgn.assembly.discrete_gradient import MeanValue
-from lgn.data.trajectories import Windows
+from lgn.data.samples import Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.losses import expect, total, whole
 from lgn.learning.samples import on_samples

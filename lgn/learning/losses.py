@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States, Windows
+from lgn.data.samples import States, Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.samples import at_states, on_samples
 from lgn.mechanics.system import require

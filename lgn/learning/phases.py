@@ -11,7 +11,7 @@ import optax
 
 from lgn import _arguments
 from lgn.assembly import elements
-from lgn.data.trajectories import Windows
+from lgn.data.samples import Windows
 from lgn.densities.density import Density, kinetic_energy
 from lgn.learning import bfgs
 from lgn.learning.losses import Data, Loss

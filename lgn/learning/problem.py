@@ -13,7 +13,7 @@ from flax import nnx
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.learning import bfgs
 from lgn.learning.losses import Loss, acceleration_loss
 from lgn.learning.samples import on_samples

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.densities.continuum import Continuum
 from lgn.densities.pairs import Pairs
 from lgn.densities.transformed import Transformed

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from lgn import _arguments
-from lgn.data.trajectories import States, Trajectory, Windows
+from lgn.data.samples import States, Trajectory, Windows
 from lgn.learning.losses import Loss, default_loss
 from lgn.learning.phase import Row
 from lgn.learning.reach import Reach, reach

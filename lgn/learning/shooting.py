@@ -12,7 +12,7 @@ from jax import lax
 from lgn import _arguments
 from lgn.assembly import clamps
 from lgn.assembly.domain import State
-from lgn.data.trajectories import Windows
+from lgn.data.samples import Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.losses import counted, expect, total
 from lgn.learning.samples import on_samples

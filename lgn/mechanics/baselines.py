@@ -11,7 +11,7 @@ from lgn._pytrees import Static, attribute
 from lgn.assembly import clamps
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.local import gather
-from lgn.data.trajectories import field_names
+from lgn.data.fields import field_names
 from lgn.graphs.stencils import node_stencil
 from lgn.mechanics import transfer
 from lgn.mechanics.laws import Law

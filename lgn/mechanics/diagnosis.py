@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.data.trajectories import field_names
+from lgn.data.fields import field_names
 from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution
 
 

@@ -9,7 +9,8 @@ from jax import lax
 
 from lgn import _arguments, _arrays, _traced
 from lgn.assembly.domain import State
-from lgn.data.trajectories import Trajectory, field_names
+from lgn.data.fields import field_names
+from lgn.data.samples import Trajectory
 from lgn.mechanics.programs import as_argument, entered, left
 from lgn.mechanics.system import System, check_system
 from lgn.motion.discrete import DiscreteGradient

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from lgn import _arguments
-from lgn.data.trajectories import Trajectory
+from lgn.data.samples import Trajectory
 from lgn.mechanics.diagnosis import first_not_finite, why_no_rate
 from lgn.mechanics.system import check_system
 from lgn.motion.integrators import Adaptive, Verlet

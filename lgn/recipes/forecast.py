@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.data.trajectories import Trajectory
+from lgn.data.samples import Trajectory
 from lgn.diagnostics import parameters, split_friction
 from lgn.graphs.features import clamped_nodes
 from lgn.motion.rollout import rollout

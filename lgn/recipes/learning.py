@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.data.scales import scales
-from lgn.data.trajectories import Windows
+from lgn.data.preprocessing import scales
+from lgn.data.samples import Windows
 from lgn.learning.penalty import WeightPenalty
 from lgn.learning.phases import QuasiNewton
 from lgn.learning.shooting import Shooting, ShootingLoss

@@ -10,8 +10,8 @@ import jraph
 import numpy as np
 from flax import nnx
 
-from lgn.data.scales import scales, site_and_edge
-from lgn.data.trajectories import Windows
+from lgn.data.preprocessing import scales, site_and_edge
+from lgn.data.samples import Windows
 from lgn.densities.continuum import Continuum, FieldMLP
 from lgn.densities.message_passing import MessageDensity, PairDensity
 from lgn.densities.positive import Dry, Growth, PositiveForm, cubic, half_square

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.densities.continuum import Continuum
 from lgn.graphs.meshes import from_mesh
 

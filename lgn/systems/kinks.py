@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 
 
 def shaken(kink: Callable, acceleration: Callable, key: jax.Array, count: int, n_node: int, spacing: float) -> States:

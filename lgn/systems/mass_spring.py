@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.systems import phase_space
 
 MASS = 1.0

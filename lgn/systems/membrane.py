@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 
 SPEED = 1.0
 AMPLITUDE = 1.0

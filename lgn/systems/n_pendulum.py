@@ -19,7 +19,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 
 GRAVITY = 9.8
 TOLERANCE = 1e-12

@@ -13,7 +13,7 @@ import networkx
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.graphs.stencils import edge_stencil, node_stencil
 
 AMPLITUDE = 0.5

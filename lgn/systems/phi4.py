@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 from lgn.systems.kinks import shaken
 
 SPACING = 0.1

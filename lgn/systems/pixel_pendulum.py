@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ellipj, ellipk, ellipkinc
 
 from lgn import _arguments
-from lgn.data.differences import differences
+from lgn.data.preprocessing import differences
 
 GRAVITY = 10.0
 STIFFNESS = 1.5 * GRAVITY  # of the angle, 3 g / 2 l (1/s^2)

@@ -32,9 +32,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn.data.trajectories import States, Windows
-from lgn.data.units import rate_unit
-from lgn.data.windows import windows
+from lgn.data.preprocessing import rate_unit
+from lgn.data.recording import windows
+from lgn.data.samples import States, Windows
 
 FILE = "real_pend_a_1.txt"
 STEP = 1 / 6  # time between two rows

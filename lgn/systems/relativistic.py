@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 
 FASTEST = 0.99999
 FIELD = 10.0  # typical size of g, by which `particles` divides what a network reads

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
-from lgn.data.trajectories import States
+from lgn.data.samples import States
 
 STIFFNESS = 5.0
 AMPLITUDE = 0.98282

@@ -299,7 +299,7 @@ def test_a_missing_package_is_named(ending, package, extra, tmp_path, monkeypatc
 def test_what_fails_leaves_the_file_that_was_there(tmp_path):
     path = lgn.write(tmp_path / "a.h5", RECORDING)
     before = path.read_bytes()
-    broken = lgn.data.lazy.Lazy((3, 4, 1), np.dtype(float), lambda runs: 1 / 0)
+    broken = lgn.data.fields.Lazy((3, 4, 1), np.dtype(float), lambda runs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lgn.write(path, RECORDING._replace(q=broken))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import lgn
-from lgn.data.differences import differences
+from lgn.data.preprocessing import differences
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import STEP
 

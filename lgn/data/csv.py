@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lgn.data.contents import ROWS, Choice, Contents, agreed, axes, find, sizes, whole
+from lgn.data.fields import ROWS, Choice, Contents, agreed, axes, find, sizes, whole
 
 MARK = "# lgn "  # before the first line, JSON, of a file that `write` made
 UNSEEN = {"", "nan", "na", "n/a", "null", "none"}

@@ -1,5 +1,7 @@
-"""Series: fields on a mesh or along the edges of a graph, over time, which ParaView plays; see `xdmf` and `vtk`."""
+"""Series of fields on a mesh or along the edges of a graph, over time, which ParaView plays: XDMF and VTK."""
 
+import copy
+import itertools
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator
@@ -9,8 +11,21 @@ from typing import Any, NamedTuple
 import jraph
 import numpy as np
 
-from lgn.data.contents import FIELD, UNITS, Choice, Contents, agreed, axes, find, missing, said
-from lgn.data.lazy import Source, stacked
+from lgn.data.fields import (
+    FIELD,
+    UNITS,
+    Choice,
+    Contents,
+    Source,
+    agreed,
+    axes,
+    changed,
+    find,
+    missing,
+    said,
+    stacked,
+    whole,
+)
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.meshes import MESHIO, domain, from_blocks
 
@@ -174,3 +189,88 @@ def information(element) -> dict[str, Any]:
         except ValueError:
             found[x.get("Name", "")] = x.get("Value")
     return found
+
+
+def opened_xdmf(path: Path) -> Series:
+    """What the file says of its times and its mesh; numbers at later times are not read yet."""
+    from meshio.xdmf import TimeSeriesReader
+
+    reader = TimeSeriesReader(path)
+    with reader:
+        points, blocks = reader.read_points_cells()
+
+    def steps(numbers):
+        own = copy.copy(reader)
+        own.hdf5_files = {}  # open files, which `with` closes
+        with own:
+            for k in numbers:
+                try:
+                    fields = own.read_data(k)[1]
+                except KeyError as error:  # of a dataset
+                    raise changed(path) from error
+                yield fields
+
+    times = [float(grid.find("Time").attrib["Value"]) for grid in reader.collection]
+    return Series(np.array(times), points, blocks, steps, information(reader.domain))
+
+
+def write_xdmf(path: Path, points, cells, steps, about) -> None:
+    """Each field at each time is a dataset of the file of HDF5."""
+    import h5py
+    from meshio.xdmf import TimeSeriesWriter
+
+    numbers = path.with_name(f"{path.name}.h5")
+    with whole(path) as part, whole(numbers) as heavy:
+        writer = TimeSeriesWriter(part)
+        # Its own `with` would put the numbers into the working folder, wherever the path is.
+        writer.h5_filename, writer.h5_file = numbers.name, h5py.File(heavy, "w")
+        try:
+            writer.write_points_cells(points, cells)
+            for t, fields in steps:
+                writer.write_data(t, point_data=fields)
+            inform(writer.domain, about)
+        finally:
+            writer.__exit__()
+
+
+def opened_vtk(path: Path) -> Series:
+    """What the file says of its times; the mesh is that of the first."""
+    import meshio
+
+    root = ET.parse(path).getroot()
+    sets = root.findall("Collection/DataSet")
+    if not sets:
+        raise ValueError("no DataSet in a Collection")
+    files = [path.parent / x.attrib["file"] for x in sets]
+    first = meshio.read(files[0])
+
+    def steps(numbers):
+        for k in numbers:
+            if not files[k].is_file():
+                raise FileNotFoundError(f"read: {files[k]} is no longer there")
+            yield meshio.read(files[k]).point_data
+
+    return Series(
+        np.array([float(x.attrib["timestep"]) for x in sets]), first.points, first.cells, steps, information(root)
+    )
+
+
+def write_vtk(path: Path, points, cells, steps, about) -> None:
+    """The mesh stands in the file of each time."""
+    import meshio
+
+    folder = path.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    root = ET.Element("VTKFile", type="Collection", version="0.1")
+    collection = ET.SubElement(root, "Collection")
+    for i, (t, fields) in enumerate(steps):
+        file = folder / f"{i:06d}.vtu"
+        meshio.Mesh(points, cells, point_data=fields).write(file)
+        ET.SubElement(collection, "DataSet", timestep=repr(t), part="0", file=f"{folder.name}/{file.name}")
+    inform(root, about)
+    with whole(path) as part:
+        ET.ElementTree(root).write(part)
+    for i in itertools.count(len(collection)):  # later times of a longer motion
+        if not (file := folder / f"{i:06d}.vtu").exists():
+            break
+        file.unlink()
