@@ -17,7 +17,7 @@ import tyro
 import lgn
 from experiments.support import fields
 from lgn import plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import cahn_hilliard
 
 FIGURES = {

@@ -18,7 +18,7 @@ from flax import nnx
 import lgn
 from experiments.support import fields, kernels
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import cahn_hilliard
 
 WAYS = ("known", "free", "dissipative")

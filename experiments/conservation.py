@@ -15,7 +15,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import double_pendulum, wave
 
 FIGURES = {"double_pendulum_drift": Figure(asked=1e-10), "ring_drift": Figure(asked=1e-10)}

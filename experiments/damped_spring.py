@@ -20,7 +20,7 @@ from flax import nnx
 import lgn
 from experiments.support import hamiltonian, orbits
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import damped_spring, mass_spring
 
 FIGURES = {

@@ -18,7 +18,7 @@ import lgn
 from experiments.support import claims, models
 from experiments.support.models import CASES, FAMILIES
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 
 FIGURES = {
     "double_pendulum_plain_acceleration_l1_sum": Figure(published=0.0739),

@@ -24,7 +24,7 @@ import lgn
 from experiments.support import models, trainings
 from experiments.support.trainings import ENDLESS, PARTICLE, PENDULUM, SYSTEMS, WAVE, Case
 from lgn import plots, protocol, runs
-from lgn.protocol import Figure, Headline, number
+from lgn.harness.protocol import Figure, Headline, number
 from lgn.systems import wave
 
 FIGURES: dict[str, Figure] = {}

@@ -16,7 +16,7 @@ import tyro
 import lgn
 from experiments.support import fields
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import kdv
 
 FIGURES = {

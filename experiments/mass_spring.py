@@ -13,7 +13,7 @@ from pathlib import Path
 import tyro
 
 from experiments.support import phase_plane
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import mass_spring, phase_space
 
 FIGURES = {

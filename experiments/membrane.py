@@ -16,7 +16,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import membrane
 
 FIGURES = {"eigenfrequency_rel_max": Figure(asked=1e-3), "energy_drift_true": Figure(asked=1e-4)}

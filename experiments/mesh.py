@@ -16,7 +16,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import finite_elements
 
 FIGURES = {"eigenfrequency_rel_max": Figure(asked=1e-2)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import tyro
 
 from experiments.support import phase_plane
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import pendulum, phase_space
 
 FIGURES = {

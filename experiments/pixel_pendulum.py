@@ -22,7 +22,7 @@ from experiments.support import pixels
 from experiments.support.pixels import FRAMES
 from lgn import diagnostics, protocol
 from lgn.data.preprocessing import differences
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import STEP, Trials
 

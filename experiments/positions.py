@@ -16,7 +16,7 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, gauge, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import double_pendulum, wave
 
 FIGURES = {"acceleration_rel_rms": Figure(asked=1e-2), "ring_acceleration_rel_rms": Figure(asked=1e-2)}

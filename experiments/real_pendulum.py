@@ -31,7 +31,7 @@ import lgn
 from experiments.support import measured_pendulum
 from experiments.support.measured_pendulum import STEPPER
 from lgn import diagnostics, plots, protocol
-from lgn.protocol import Figure, Headline
+from lgn.harness.protocol import Figure, Headline
 from lgn.systems import real_pendulum
 from lgn.systems.real_pendulum import STEP, Rows, energy, measured
 

@@ -17,8 +17,8 @@ from flax import nnx
 
 import lgn
 from lgn import diagnostics, plots, protocol
+from lgn.harness.protocol import Figure, Headline
 from lgn.learning.losses import residuals
-from lgn.protocol import Figure, Headline
 from lgn.systems import relativistic
 
 FIGURES = {"weighted_l1": Figure(published=7.9e-4, asked=1e-5), "weighted_l1_physical": Figure(asked=1e-5)}

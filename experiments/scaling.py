@@ -36,8 +36,8 @@ from experiments.support import (
     steps,
 )
 from lgn import plots, protocol
-from lgn.protocol import Figure, Headline
-from lgn.timing import interleaved
+from lgn.harness.protocol import Figure, Headline
+from lgn.harness.timing import interleaved
 
 FIGURES = {
     "speedup_published_100": Figure(asked=40, at_least=True),

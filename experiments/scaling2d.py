@@ -19,8 +19,8 @@ from scipy.sparse.linalg import splu
 
 import lgn
 from lgn import plots, protocol
-from lgn.protocol import Figure, Headline
-from lgn.timing import compiled, medians, peak_resident_bytes
+from lgn.harness.protocol import Figure, Headline
+from lgn.harness.timing import compiled, medians, peak_resident_bytes
 
 FIGURES = {
     "per_node_1000_over_100": Figure(asked=2),

@@ -12,7 +12,10 @@ def __getattr__(name: str):
     if name in _names.MODULE:
         return _names.find(name)
     if name in _names.MODULES:
-        return importlib.import_module(f"lgn.{name}")
+        return importlib.import_module(f"lgn.{_names.MODULES[name]}")
+    if name in _names.MOVED:
+        place, _, last = _names.MOVED[name].rpartition(".")
+        raise AttributeError(f"lgn.{name} has moved; write: from {place} import {last}")
     raise AttributeError(f"module 'lgn' has no attribute {name!r}")
 
 

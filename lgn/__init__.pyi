@@ -1,12 +1,12 @@
 """The public names of lgn, for editors and type checkers; the table is `lgn._names.HOME`."""
 
-from lgn import diagnostics as diagnostics
-from lgn import gauge as gauge
-from lgn import plots as plots
-from lgn import protocol as protocol
-from lgn import runs as runs
+from lgn.analysis import diagnostics as diagnostics
+from lgn.analysis import gauge as gauge
+from lgn.analysis import plots as plots
+from lgn.harness import protocol as protocol
+from lgn.harness import runs as runs
 from lgn import systems as systems
-from lgn import timing as timing
+from lgn.harness import timing as timing
 from lgn.graphs.edges import from_edges as from_edges
 from lgn.graphs.edges import single_node as single_node
 from lgn.graphs.features import clamp as clamp
@@ -146,8 +146,8 @@ from lgn.learning.training import FitResult as FitResult
 from lgn.learning.training import fit as fit
 from lgn.learning.report import LearningReport as LearningReport
 from lgn.learning.report import learning_report as learning_report
-from lgn.gauge import GaugeDistance as GaugeDistance
-from lgn.gauge import gauge_distance as gauge_distance
+from lgn.analysis.gauge import GaugeDistance as GaugeDistance
+from lgn.analysis.gauge import gauge_distance as gauge_distance
 
 __version__: str
 __all__: list[str]

@@ -73,9 +73,23 @@ HOME = {
     "learning.following": ["CSVRows", "Followers", "JSONRows", "TensorBoardRows"],
     "learning.training": ["FitResult", "fit"],
     "learning.report": ["LearningReport", "learning_report"],
-    "gauge": ["GaugeDistance", "gauge_distance"],
+    "analysis.gauge": ["GaugeDistance", "gauge_distance"],
 }  # fmt: skip
-MODULES = ("diagnostics", "gauge", "plots", "protocol", "runs", "systems", "timing")  # modules that users call by name
+MODULES = {  # modules that users call by name, `lgn.plots`, and where they are
+    "diagnostics": "analysis.diagnostics",
+    "gauge": "analysis.gauge",
+    "plots": "analysis.plots",
+    "protocol": "harness.protocol",
+    "runs": "harness.runs",
+    "systems": "systems",
+    "timing": "harness.timing",
+}
+MOVED = {  # names that left `lgn`, and where they are: an AttributeError says so
+    "catalogue": "lgn.harness.catalogue",
+    "comparison": "lgn.harness.comparison",
+    "noether": "lgn.analysis.noether",
+    "reports": "lgn.harness.reports",
+}
 MODULE = {name: module for module, names in HOME.items() for name in names}
 
 
@@ -91,6 +105,8 @@ def find(name: str):
 def stub() -> str:
     """Content of `__init__.pyi`: the table as imports that editors and type checkers follow."""
     lines = ['"""The public names of lgn, for editors and type checkers; the table is `lgn._names.HOME`."""', ""]
-    lines += [f"from lgn import {name} as {name}" for name in MODULES]
+    for name, place in MODULES.items():
+        above, _, module = f"lgn.{place}".rpartition(".")
+        lines.append(f"from {above} import {module} as {name}")
     lines += [f"from lgn.{module} import {name} as {name}" for module, names in HOME.items() for name in names]
     return "\n".join([*lines, "", "__version__: str", "__all__: list[str]", ""])

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 import lgn
-from lgn import catalogue, cli, runs
+from lgn import cli, runs
+from lgn.harness import catalogue
 
 MINE = """
 import jax.numpy as jnp

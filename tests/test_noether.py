@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import lgn
-from lgn.noether import quantities
+from lgn.analysis.noether import quantities
 from lgn.systems import n_body
 
 T = np.linspace(0, 1, 3)

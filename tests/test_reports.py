@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import lgn
-from lgn import protocol, reports
+from lgn import protocol
 from lgn.commands.rollout import Rollout
+from lgn.harness import reports
 
 HOSTILE = '"><script>alert(1)</script>&amp;'
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # a gif of one

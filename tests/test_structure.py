@@ -26,16 +26,8 @@ ORDER = [
     "motion",
     "checkpoint",
     "learning",
-    "diagnostics",
-    "gauge",
-    "plots",
-    "noether",
-    "timing",
-    "runs",
-    "catalogue",
-    "reports",
-    "protocol",
-    "comparison",
+    "analysis",
+    "harness",
     "recipes",
     "commands",
     "cli",
@@ -62,7 +54,7 @@ def imported(tree):
             head, *rest = (node.module or "").split(".")
             if head == "lgn" and (ROOT / "/".join(rest)).is_dir():
                 places = [".".join([*rest, alias.name]) for alias in node.names]
-                yield from (_names.MODULE.get(place, place) for place in places)
+                yield from ({**_names.MODULE, **_names.MODULES}.get(place, place) for place in places)
             elif head == "lgn":
                 yield ".".join(rest)
 
@@ -98,7 +90,7 @@ def test_only_the_cli_prints_and_sets_global_options_at_import():
             if isinstance(node, ast.Call) and room(path) not in SHELL:
                 assert getattr(node.func, "id", "") != "print", where
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "jax.config":
-                assert id(node) in inside and room(path) in ("cli", "protocol"), where
+                assert id(node) in inside and room(path) in ("cli", "harness"), where
             if isinstance(node, ast.ImportFrom) and node.module == "jax":
                 assert "config" not in [alias.name for alias in node.names], where
 
@@ -130,3 +122,15 @@ def test_every_public_name_is_defined_where_the_table_says():
     for name, module in _names.MODULE.items():
         tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
         assert name in {getattr(node, "name", None) for node in tree.body}, f"{name} in {module}"
+
+
+def test_a_name_that_left_says_where_it_is():
+    for name, place in _names.MOVED.items():
+        assert name not in lgn.__all__ and name not in _names.MODULES
+        module, _, last = place.rpartition(".")
+        with pytest.raises(AttributeError, match=f"write: from {module} import {last}"):
+            getattr(lgn, name)
+        path = ROOT.parent / module.replace(".", "/")
+        assert (path / f"{last}.py").exists() or last in {
+            getattr(node, "name", None) for node in ast.parse(path.with_suffix(".py").read_text()).body
+        }

@@ -50,9 +50,9 @@ def write(app) -> None:
 
 def pages() -> dict[str, str]:
     """File name -> text: the folders in the order of the flow, then the modules that users call by name."""
-    folders = dict.fromkeys(home.partition(".")[0] for home in _names.HOME if "." in home)
+    folders = dict.fromkeys(home.partition(".")[0] for home in _names.HOME if home not in _names.MODULES.values())
     found = {f"{number:02}-{name}": page(name) for number, name in enumerate(folders)}
-    modules = {name: [f"lgn.{name}"] for name in _names.MODULES}
+    modules = {name: [f"lgn.{place}"] for name, place in _names.MODULES.items()}
     modules["systems"] = [f"lgn.systems.{module.name}" for module in pkgutil.iter_modules(systems.__path__)]
     return found | {f"module-{name}": module_page(f"lgn.{name}", parts) for name, parts in modules.items()}
 

@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from lgn import catalogue
+from lgn.harness import catalogue
 
 
 class Gallery(SphinxDirective):

@@ -34,7 +34,7 @@ def target_of(text: str) -> str | None:
     match = NAME.fullmatch(text)
     if match is None or not (match["name"] in _names.MODULE or (match["name"] in _names.MODULES and match["rest"])):
         return None
-    return f"lgn.{match['name']}{match['rest']}"
+    return f"lgn.{_names.MODULES.get(match['name'], match['name'])}{match['rest']}"
 
 
 def setup(app):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 import lgn
 from experiments.support import sizes
-from lgn.timing import compiled, interleaved
+from lgn.harness.timing import compiled, interleaved
 
 
 def figures(quick: bool, n: int = 10_000) -> dict[str, float]:

@@ -24,11 +24,11 @@ import lgn
 from experiments import double_pendulum, wave
 from lgn import protocol
 from lgn.densities.layers import derivatives
+from lgn.harness.timing import compiled, interleaved
 from lgn.learning.problem import Problem
 from lgn.learning.validation import SHARE, split
 from lgn.systems import double_pendulum as pendulums
 from lgn.systems import wave as waves
-from lgn.timing import compiled, interleaved
 
 
 def strings(seed: int):

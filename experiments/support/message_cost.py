@@ -8,7 +8,7 @@ from flax import nnx
 
 import lgn
 from experiments.support import sizes
-from lgn.timing import compiled, interleaved
+from lgn.harness.timing import compiled, interleaved
 
 
 def plain(density: lgn.MessageDensity):

@@ -12,8 +12,8 @@ import numpy as np
 
 import lgn
 from lgn import protocol
+from lgn.harness.timing import compiled, interleaved
 from lgn.systems import kdv
-from lgn.timing import compiled, interleaved
 
 DT = 1e-3
 STEPS = 20

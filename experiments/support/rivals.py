@@ -13,8 +13,8 @@ from jax.flatten_util import ravel_pytree
 import lgn
 from lgn._pytrees import Static
 from lgn.assembly.pattern import pattern
+from lgn.harness.timing import compiled, interleaved
 from lgn.solvers.banded import solve_band
-from lgn.timing import compiled, interleaved
 
 FLOP_PER_NODE = 56e3  # closed-form expansion of the density 6-64-64-1
 TOLERANCE = 1e-8  # relative, between the methods

@@ -16,7 +16,7 @@ from flax import nnx
 
 import lgn
 from lgn import protocol
-from lgn.timing import compiled, interleaved, peak_resident_bytes
+from lgn.harness.timing import compiled, interleaved, peak_resident_bytes
 
 WIDTH = 64
 SCALE = 0.3  # of q and v, small, so that the mass matrix stays positive definite

@@ -14,8 +14,8 @@ from jax import lax
 import lgn
 from experiments.support import rivals
 from lgn import protocol
+from lgn.harness.timing import compiled, interleaved
 from lgn.systems import wave
-from lgn.timing import compiled, interleaved
 
 DT = 0.01
 INTEGRATORS = {

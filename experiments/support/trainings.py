@@ -15,8 +15,8 @@ from flax import nnx
 import lgn
 from experiments.support import models
 from lgn import diagnostics, protocol
+from lgn.harness.timing import Clock, Timed
 from lgn.systems import wave
-from lgn.timing import Clock, Timed
 
 PENDULUM, WAVE, PARTICLE = "double pendulum", "wave", "relativistic particle"
 ENDLESS = 10**6  # steps, where time is the limit

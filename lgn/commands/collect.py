@@ -16,7 +16,7 @@ class Collect:
     """It holds NAME/metrics.json, or NAME-anything/metrics.json."""
 
     def __call__(self) -> int:
-        from lgn import protocol
+        from lgn.harness import protocol
 
         with as_mistakes(ValueError):
             count = protocol.collect(self.folder)

@@ -19,7 +19,7 @@ class Compare:
     """That of the later one."""
 
     def __call__(self) -> int:
-        from lgn import comparison
+        from lgn.harness import comparison
 
         with as_mistakes(ValueError):
             before, after = (comparison.figures(path) for path in (self.before, self.after))

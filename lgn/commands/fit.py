@@ -25,7 +25,7 @@ class Fit:
             recipe = read(self.settings)
         import matplotlib
 
-        from lgn import protocol
+        from lgn.harness import protocol
         from lgn.recipes.keeping import keep
         from lgn.recipes.loading import load
 

@@ -22,7 +22,8 @@ class Info:
         import jax
 
         import lgn
-        from lgn import diagnostics, protocol, runs
+        from lgn.analysis import diagnostics
+        from lgn.harness import protocol, runs
         from lgn.solvers.choice import solver_table
 
         protocol.use_float64()

@@ -4,8 +4,8 @@ import shutil
 import textwrap
 from dataclasses import dataclass
 
-from lgn import catalogue
 from lgn.commands.mistakes import Mistake, as_mistakes
+from lgn.harness import catalogue
 
 LINE = "{:18}{:>8}{:>11}{:>10}  {}"
 

@@ -18,7 +18,7 @@ class Report:
 
     def __call__(self) -> int:
         folder = check_folder(self.folder)
-        from lgn import reports
+        from lgn.harness import reports
 
         with as_mistakes(ValueError):
             print(f"wrote {reports.write(folder)}")

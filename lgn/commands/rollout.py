@@ -30,8 +30,9 @@ class Rollout:
         import numpy as np
 
         import lgn
-        from lgn import diagnostics, plots, protocol, runs
+        from lgn.analysis import diagnostics, plots
         from lgn.data.fields import field_names
+        from lgn.harness import protocol, runs
 
         protocol.use_float64()
         matplotlib.use("agg")

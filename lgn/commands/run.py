@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import tyro
 
-from lgn import catalogue
 from lgn._spelling import nearest
 from lgn.commands.mistakes import Mistake
+from lgn.harness import catalogue
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Run:
             raise Mistake(
                 f"no experiment {self.name!r}{nearest(name, known)} There are: {', '.join(sorted(known)) or 'none'}"
             )
-        from lgn import protocol
+        from lgn.harness import protocol
 
         module = protocol.load(name)
         module.main(tyro.cli(module.Config, prog=f"lgn run {name}", args=self.settings))

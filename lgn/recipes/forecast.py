@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lgn.analysis.diagnostics import parameters, split_friction
 from lgn.data.samples import Trajectory
-from lgn.diagnostics import parameters, split_friction
 from lgn.graphs.features import clamped_nodes
 from lgn.motion.rollout import rollout
 from lgn.recipes.even import Even

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lgn import plots, reports, runs
-from lgn.catalogue import number
+from lgn.analysis import plots
 from lgn.data.exchange import write
 from lgn.data.recording import Recording
 from lgn.graphs.features import clamped_nodes
+from lgn.harness import reports, runs
+from lgn.harness.catalogue import number
 from lgn.recipes.forecast import Forecast
 from lgn.recipes.learning import Learned
 from lgn.recipes.loading import Loaded

@@ -202,7 +202,7 @@ def still(t):
 
 
 HOSTILE = ["os:system", "subprocess:Popen", "builtins:exec", "shutil:rmtree", "trap:spring", "lgn:save", "lgn:load",
-           "lgn.runs:begin", "lgn.cli:main", "lgn.checkpoint.systems:save", "lgn._names:find", "jax.numpy:save",
+           "lgn.harness.runs:begin", "lgn.cli:main", "lgn.checkpoint.systems:save", "lgn._names:find", "jax.numpy:save",
            "jax.numpy:load", "lgn.systems.wave:np", "lgn.systems.pendulum:jax.config.update", "__main__:x", ":", "",
            f"{__name__}:altered_copy", "lgn.systems..:x", "lgn:__init__"]  # fmt: skip
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import jax
 import pytest
 
-from lgn import catalogue, protocol
+from lgn import protocol
 from lgn.commands.collect import Collect
 from lgn.commands.mistakes import Mistake
 from lgn.commands.rollout import Rollout
 from lgn.commands.run import Run
+from lgn.harness import catalogue
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))

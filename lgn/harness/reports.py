@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from lgn import plots
-from lgn.catalogue import number
+from lgn.analysis import plots
+from lgn.analysis.noether import Quantity, quantities
 from lgn.checkpoint.files import write_whole
 from lgn.data.samples import Trajectory
-from lgn.noether import Quantity, quantities
+from lgn.harness.catalogue import number
 
 HEAD = ("metric", "published", "asked", "reached")
 KINDS = {".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}

@@ -19,9 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from lgn import reports, runs
-from lgn.catalogue import Figure, Figures, experiments, folders, number
-from lgn.catalogue import Headline as Headline
+from lgn.harness import reports, runs
+from lgn.harness.catalogue import Figure, Figures, experiments, folders, number
+from lgn.harness.catalogue import Headline as Headline
 from lgn.learning.training import FitResult, fit
 
 
@@ -78,7 +78,7 @@ def summary(rows: list[dict], prefix: str = "") -> dict:
     """Median over the rows of each number, and `_worst`, the largest, where there is more than one row.
 
     Example:
-        >>> from lgn.protocol import summary
+        >>> from lgn.harness.protocol import summary
         >>> summary([{"seed": 0, "error": 1.0, "nodes": 5}, {"seed": 1, "error": 3.0, "nodes": 5}])
         {'error': 2.0, 'error_worst': 3.0, 'nodes': 5}
     """

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn import _arguments
+from lgn.analysis.diagnostics import energy_size
 from lgn.data.samples import Trajectory
 from lgn.densities.transformed import halves
-from lgn.diagnostics import energy_size
 from lgn.mechanics.node_structures import Damped, Symplectic
 
 STATES = 3  # drawn at random
@@ -64,7 +64,7 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
 
     Example:
         >>> import jax.numpy as jnp, lgn, numpy as np
-        >>> from lgn.noether import quantities
+        >>> from lgn.analysis.noether import quantities
         >>> def string(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * (q[2, 0] - q[0, 0]) ** 2
         >>> L = lgn.Lagrangian(lgn.lattice((5,)), string)
         >>> motion = lgn.rollout(L, (jnp.eye(5)[:, :1], jnp.zeros((5, 1))), np.linspace(0, 1, 5))

@@ -46,7 +46,7 @@ def regressions(before: dict[str, float], after: dict[str, float], worse: float 
         ValueError: no figure is in both.
 
     Example:
-        >>> from lgn.comparison import regressions
+        >>> from lgn.harness.comparison import regressions
         >>> [str(x) for x in regressions({"ring": 1.0, "square": 2.0}, {"ring": 1.5, "square": 2.2})]
         ['ring: 1 -> 1.5, 1.50 times as long']
     """

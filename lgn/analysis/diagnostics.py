@@ -58,7 +58,7 @@ def relative_energy(system, motion: Trajectory) -> np.ndarray:
         >>> def spring(q, v, features): return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2 - 1e6
         >>> L = lgn.Lagrangian(lgn.single_node(), spring)
         >>> motion = lgn.rollout(L, (jnp.ones((1, 1)), jnp.zeros((1, 1))), np.linspace(0, 9, 91), lgn.Verlet(0.1))
-        >>> from lgn.diagnostics import drift, relative_energy
+        >>> from lgn.analysis.diagnostics import drift, relative_energy
         >>> f"{drift(motion.energy):.0e}", f"{drift(relative_energy(L, motion)):.0e}"
         ('1e-09', '1e-03')
     """

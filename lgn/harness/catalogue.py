@@ -22,7 +22,7 @@ class Figure(NamedTuple):
         """Whether a value is not what is asked.
 
         Example:
-            >>> from lgn.protocol import Figure
+            >>> from lgn.harness.protocol import Figure
             >>> Figure(asked=40, at_least=True).missed_by(39.0), Figure(asked=0.1).missed_by(0.01)
             (True, False)
         """
@@ -57,7 +57,7 @@ def entries() -> list[Entry]:
     """Every experiment that there is, by name; their files are parsed, never run, so that jax is not imported.
 
     Example:
-        >>> from lgn import catalogue
+        >>> from lgn.harness import catalogue
         >>> wave = {entry.name: entry for entry in catalogue.entries()}["wave"]
         >>> wave.headline.metric, wave.figure.published
         ('acceleration_l1_sum', 0.434)
@@ -72,7 +72,7 @@ def experiments() -> dict[str, Path]:
 
 def folders() -> list[Path]:
     """Where experiments are looked for; the first that has one gives it."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     candidates = [Path.cwd() / "experiments", package.parent / "experiments", package / "experiments"]
     return [folder for folder in candidates if folder.is_dir()]
 

@@ -25,7 +25,7 @@ def interleaved(calls: Mapping[str, Callable], quick: bool = False) -> dict[str,
         quick: three short turns instead of seven.
 
     Example:
-        >>> from lgn import timing
+        >>> from lgn.harness import timing
         >>> list(timing.interleaved({"sum": lambda: sum(range(1000))}, quick=True))
         ['sum']
     """
