@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import lgn
 from lgn import _names
 
