@@ -18,7 +18,7 @@ from lgn import _arguments
 from lgn.analysis.diagnostics import energy_size
 from lgn.data.samples import Trajectory
 from lgn.densities.transformed import halves
-from lgn.mechanics.node_structures import Damped, Symplectic
+from lgn.mechanics.system import offered
 
 STATES = 3  # drawn at random
 OfNodes = Callable[..., jax.Array]
@@ -82,9 +82,9 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
 def _candidates(system, state) -> Mapping[str, OfNodes]:
     """What may be constant, by name: what each node contributes, (node,)."""
     pair: Callable[..., tuple]
-    if hasattr(system, "momentum"):
-        pair, name = lambda q, v: (q, system.momentum(q, v)), "momentum"
-    elif isinstance(getattr(getattr(system, "structure", None), "given", None), Symplectic | Damped):
+    if (momentum := offered(system, "momentum")) is not None:
+        pair, name = lambda q, v: (q, momentum(q, v)), "momentum"
+    elif offered(system, "canonical"):
         pair, name = halves, "momentum"
     elif len(state) == 1:
         pair, name = lambda u: (None, u), "sum of u"
@@ -139,7 +139,7 @@ def _kept(system, motion: Trajectory, asked: list[OfNodes]) -> list[bool]:
         return jnp.stack(found)
 
     rng = np.random.default_rng(0)
-    free = getattr(getattr(system, "domain", None), "free", True)
+    free = offered(system, "free")
     picked = np.linspace(0, len(motion.t) - 1, STATES).astype(int)
 
     def near(x, i):

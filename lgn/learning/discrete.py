@@ -13,7 +13,7 @@ from lgn.data.samples import Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.losses import expect, total, whole
 from lgn.learning.samples import on_samples
-from lgn.mechanics.system import require
+from lgn.mechanics.system import offered, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,4 @@ class DiscreteLoss:
 
     def mark(self, system):
         """The system that was trained, which knows by which discrete gradient."""
-        if not hasattr(system, "discrete"):
-            return system
-        marked = jax.tree.map(lambda x: x, system)
-        marked.discrete = self.gradient
-        return marked
+        return offered(system, "trained_by")(self.gradient)

@@ -15,7 +15,7 @@ from lgn import _arguments
 from lgn.data.samples import States, Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.samples import at_states, on_samples
-from lgn.mechanics.system import require
+from lgn.mechanics.system import offered, require
 from lgn.motion.rollout import Integrator, check_integrator
 
 Data = States | Windows
@@ -127,7 +127,7 @@ class RolloutLoss:
         _arguments.positive("RolloutLoss: dt", self.dt)
 
     def __call__(self, system, data: Windows) -> jax.Array:
-        if expect(data, Windows, "RolloutLoss").v is None and hasattr(system, "momentum_balance"):
+        if expect(data, Windows, "RolloutLoss").v is None and offered(system, "momentum_balance") is not None:
             raise ValueError(
                 "RolloutLoss: the data have no velocities to start from; use variational_loss, or, where positions are "
                 "noisy, ShootingLoss"

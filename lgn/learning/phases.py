@@ -17,7 +17,7 @@ from lgn.learning import bfgs
 from lgn.learning.losses import Data, Loss
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
-from lgn.mechanics.system import require
+from lgn.mechanics.system import offered, require
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def default_phases(system, data: Data) -> tuple[Phase, ...]:
     middle: tuple[Phase, ...] = ()
     if samples > batch:
         middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
-    first = (pretrain(),) if hasattr(system, "equation") else ()
+    first = (pretrain(),) if offered(system, "equation") is not None else ()
     return (*first, *middle, QuasiNewton())
 
 

@@ -18,6 +18,7 @@ from lgn.learning import bfgs
 from lgn.learning.losses import Loss, acceleration_loss
 from lgn.learning.samples import on_samples
 from lgn.mechanics.diagnosis import why_no_rate
+from lgn.mechanics.system import offered
 
 
 class Problem:
@@ -124,7 +125,7 @@ class Problem:
                 "rate of the optimiser"
             )
         system = self.system_at(jnp.asarray(x))
-        if not hasattr(system, "solve"):
+        if offered(system, "solve") is None:
             return "the loss is not finite"
         if not isinstance(self.data, States):
             return (

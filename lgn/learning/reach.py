@@ -16,6 +16,7 @@ from lgn.data.samples import States
 from lgn.densities.continuum import Continuum
 from lgn.densities.pairs import Pairs
 from lgn.densities.transformed import Transformed
+from lgn.mechanics.system import offered
 
 MOST = 100_000  # elements that are compared, and tenth of it of training that they are compared with, evenly picked
 FLAT = 1e-10  # spread of a combination of values, relative to the largest, below which training had one value of it
@@ -84,7 +85,7 @@ def reach(trained, data: States, system, others: States) -> Reach | None:
 
 def _learned(system) -> list[int]:
     """Which terms have parameters."""
-    terms = getattr(getattr(system, "functional", None), "terms", ())
+    terms = offered(system, "terms")
     return [i for i, term in enumerate(terms) if jax.tree.leaves(nnx.state(term, nnx.Param))]
 
 

@@ -15,7 +15,7 @@ from lgn.learning.reach import Reach, reach
 from lgn.learning.samples import at_states
 from lgn.learning.training import FitResult
 from lgn.learning.validation import FEW, SMALL
-from lgn.mechanics.system import check_system
+from lgn.mechanics.system import check_system, offered
 
 MOST = 10_000  # states at which M is looked at, evenly picked
 
@@ -147,7 +147,7 @@ def learning_report(
         result.seconds,
         result.history,
         result.stopped,
-        _mass(trained, known) if hasattr(trained, "solve") else None,
+        _mass(trained, known) if offered(trained, "solve") is not None else None,
         None if states is None else _reach(trained, known, trained if system is None else system, states),
     )
 
@@ -178,7 +178,7 @@ def _states_of(system, data: States | Windows) -> States:
     fields: tuple = (data.q,) if data.v is None else (data.q, data.v)
     seen: Any = np.ones(data.q.shape[:2], bool) if data.seen is None else np.asarray(data.seen).all(2)
     t = np.asarray(0.0 if data.t is None else data.t)[..., None] + np.arange(data.q.shape[1]) * data.dt[:, None]
-    if data.v is None and hasattr(system, "momentum"):
+    if data.v is None and offered(system, "momentum") is not None:
         speed = (data.q[:, 2:] - data.q[:, :-2]) / (2 * data.dt[:, None, None, None])
         fields, t = (data.q[:, 1:-1], speed), t[:, 1:-1]
         seen = seen[:, 1:-1] & seen[:, 2:] & seen[:, :-2]

@@ -16,7 +16,7 @@ from lgn.data.samples import Windows
 from lgn.learning.errors import Error, relative
 from lgn.learning.losses import counted, expect, total
 from lgn.learning.samples import on_samples
-from lgn.mechanics.system import check_system
+from lgn.mechanics.system import check_system, offered
 from lgn.motion.rollout import Integrator, check_integrator
 
 
@@ -64,7 +64,7 @@ class Shooting(nnx.Pytree):
 
     def free_starts(self) -> State:
         """The starts, in which the nodes that a clamp holds are no parameters."""
-        free = getattr(getattr(self.system, "domain", None), "free", True)
+        free = offered(self.system, "free")
         return tuple(jnp.where(free, x[...], lax.stop_gradient(x[...])) for x in self.starts)
 
     def config(self) -> dict:
@@ -138,13 +138,13 @@ def first_states(system, data: Windows) -> tuple:
     positions alone, velocities are the slopes of the first third of the piece; a clamped node is where its clamp holds
     it, for one at rest the mean of where it was seen."""
     fields = tuple(_interpolated(np.asarray(x), data.seen) for x in ((data.q,) if data.v is None else (data.q, data.v)))
-    alone = data.v is None and hasattr(system, "momentum_balance")
+    alone = data.v is None and offered(system, "momentum_balance") is not None
     found = _slopes(fields[0], np.asarray(data.dt)) if alone else tuple(x[:, 0] for x in fields)
-    free = getattr(getattr(system, "domain", None), "free", np.ones((found[0].shape[1], 1), bool))
+    free = np.broadcast_to(offered(system, "free"), (found[0].shape[1], 1))
     if free.all() or len(found) != 2:
         return found
     t = np.zeros(len(data.q)) if data.t is None else data.t
-    motion = getattr(system.domain, "motion", None)
+    motion = offered(system, "motion")
     held = [clamps.imposed(motion, jnp.asarray(q), time)[:2] for q, time in zip(fields[0].mean(1), t, strict=True)]
     return tuple(np.where(free, x, np.stack(rows)) for x, rows in zip(found, zip(*held, strict=True), strict=True))
 

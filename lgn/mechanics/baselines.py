@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import jraph
-from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
@@ -13,12 +12,12 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.local import gather
 from lgn.data.fields import field_names
 from lgn.graphs.stencils import node_stencil
-from lgn.mechanics import transfer
 from lgn.mechanics.laws import Law
 from lgn.mechanics.programs import compiled
+from lgn.mechanics.system import System
 
 
-class Baseline(nnx.Pytree):
+class Baseline(System):
     """(dq/dt, dv/dt) = law(q, v, features), or du/dt = law(u, features), on each node of a graph: of a law of one slot
     by itself, else of the node and its neighbours.
 
@@ -37,8 +36,7 @@ class Baseline(nnx.Pytree):
 
     Example:
         >>> import jax.numpy as jnp, lgn
-        >>> from flax import nnx
-        >>> law = lgn.PlainNetwork(dim=2, angles=(0, 1), rngs=nnx.Rngs(0))
+        >>>         >>> law = lgn.PlainNetwork(dim=2, angles=(0, 1), rngs=nnx.Rngs(0))
         >>> model = lgn.Baseline(lgn.single_node(), law)
         >>> model.acceleration(jnp.zeros((1, 2)), jnp.ones((1, 2))).shape
         (1, 2)
@@ -54,23 +52,6 @@ class Baseline(nnx.Pytree):
             raise ValueError(
                 f"the law was made for slots={law.slots}, but the graph's stencil has {self._stencil.value.slots}"  # type: ignore[attr-defined]
             )
-
-    def config(self) -> dict:
-        """Arguments that make a model of this shape again."""
-        return {"graph": self.graph, "law": self.law}
-
-    @property
-    def graph(self) -> jraph.GraphsTuple:
-        """The graph, with its features as they are now."""
-        return self.domain.graph
-
-    def replace(self, **values: Array) -> "Baseline":
-        """The same with other values of its features, see `Lagrangian.replace`."""
-        other = jax.tree.map(lambda x: x, self)
-        other.domain = self.domain.replace(**values)
-        return other
-
-    on = transfer.on
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
@@ -122,10 +103,10 @@ class Baseline(nnx.Pytree):
     def _name(self) -> str:
         return f"law {getattr(self.law, '__name__', type(self.law).__name__)}"
 
-    def __repr__(self) -> str:
-        return f"Baseline({self.domain.size} nodes, {self._name.replace(' ', '=')})"
-
-    __str__ = __repr__
+    @property
+    def summary(self) -> str:
+        """Number of nodes and the law in one line."""
+        return f"{self.domain.size} nodes, {self._name.replace(' ', '=')}"
 
     def _on_nodes(self, function, *state):
         """The function of what each node reads: the slots of its stencil."""

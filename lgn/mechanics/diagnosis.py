@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.data.fields import field_names
+from lgn.mechanics.system import offered
 from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution
 
 
@@ -30,9 +31,9 @@ def why_no_rate(system, state, t=0.0) -> str | None:
 
 def _first_order(system, state, t) -> str | None:
     """Where L is linear in v, M is zero, but dL/dv is not."""
-    if not hasattr(system, "momentum_balance"):
+    if (balance := offered(system, "momentum_balance")) is None:
         return None
-    mass, momentum, _ = system.momentum_balance(*state, t)
+    mass, momentum, _ = balance(*state, t)
     if any(np.any(block) for block in mass.blocks) or not np.any(momentum):
         return None
     return (
@@ -59,17 +60,4 @@ def _named(system, state, t) -> Iterator[tuple[str, Any]]:
     for path, leaf in jax.tree_util.tree_flatten_with_path(system)[0]:
         if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
             yield f"the leaf /{jax.tree_util.keystr(path, simple=True, separator='/')} of the system", leaf
-    if not hasattr(system, "equation"):
-        yield from ((f"d{name}/dt", x) for name, x in zip(field_names(len(state)), system.rate(state, t), strict=True))
-        return
-    if system.forcing.control is not None:
-        yield "the control u(t)", np.ravel(system.forcing.at(t))
-    if system.domain.motion is not None:
-        yield "the motion g(t) of the clamps", system.domain.motion(t)
-    yield "the force F", system.forcing(*state, t)
-    yield "the friction -dR/dv", system.friction(*state, t)
-    mass, f = system.equation(*state, t)
-    for index, block in zip(mass.pattern.indices, mass.blocks, strict=True):
-        element = np.argwhere(~np.isfinite(np.asarray(block)))[:1, 0]
-        yield f"the mass matrix d2L/dv dv of the element of nodes {index[element].ravel().tolist()}", np.ravel(block)
-    yield "dL/dq - (d2L/dv dq) v", f
+    yield from offered(system, "intermediates")(state, t)

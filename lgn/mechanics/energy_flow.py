@@ -6,21 +6,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jraph
-from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
-from lgn.assembly.terms import Term, Terms
-from lgn.densities.density import Density
-from lgn.mechanics import transfer
+from lgn.assembly.terms import Terms
+from lgn.mechanics.node_structures import Damped, Symplectic
 from lgn.mechanics.operator import Operator
 from lgn.mechanics.programs import compiled
 from lgn.mechanics.structures import Structure
+from lgn.mechanics.system import System
 
 
-class EnergyFlow(nnx.Pytree):
+class EnergyFlow(System):
     """H(u) = sum over elements of density(u_e, features_e), and its motion
 
         du/dt = G grad H(u).
@@ -62,29 +61,6 @@ class EnergyFlow(nnx.Pytree):
         """Arguments that make a system of this shape again."""
         own = {"graph": self.graph, "density": self.functional.lasting, "structure": self.structure.given}
         return own | {"discrete": self.discrete}
-
-    @property
-    def graph(self) -> jraph.GraphsTuple:
-        """The graph, with its features as they are now."""
-        return self.domain.graph
-
-    @property
-    def density(self) -> Density | list[Density]:
-        """The density, or the densities of the terms."""
-        return self.functional.density
-
-    @property
-    def terms(self) -> list[Term]:
-        """The terms of H."""
-        return list(self.functional.terms)
-
-    def replace(self, **values: Array) -> "EnergyFlow":
-        """The same with other values of its node, edge or graph features: see `Domain.replace`."""
-        other = jax.tree.map(lambda x: x, self)
-        other.domain = self.domain.replace(**values)
-        return other
-
-    on = transfer.on
 
     @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:
@@ -158,8 +134,23 @@ class EnergyFlow(nnx.Pytree):
             return self.structure(slope)
         return jnp.where(free, self.structure(jnp.where(free, slope, 0.0)), 0.0)
 
-    def __repr__(self) -> str:
-        name = type(self.structure.given).__name__
-        return f"EnergyFlow({self.domain.summary}, density={self.functional.name}, structure={name})"
+    @property
+    def driven(self) -> bool:  # type: ignore[override]
+        """Whether G promises nothing about the energy."""
+        return not (self.structure.given.conserves or self.structure.given.dissipates)
 
-    __str__ = __repr__
+    @property
+    def canonical(self) -> bool:  # type: ignore[override]
+        """Whether u = (q, p), by Hamilton's equations."""
+        return isinstance(self.structure.given, Symplectic | Damped)
+
+    def trained_by(self, gradient: Any) -> "EnergyFlow":
+        """Copy that notes the discrete gradient by which H was trained, as `discrete`."""
+        other = jax.tree.map(lambda x: x, self)
+        other.discrete = gradient
+        return other
+
+    @property
+    def summary(self) -> str:
+        """Sizes, densities and structure in one line."""
+        return f"{super().summary}, structure={type(self.structure.given).__name__}"

@@ -1,12 +1,12 @@
 """Lagrangian: L and R summed over a graph, and the equation of motion that follows from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import jraph
-from flax import nnx
+import numpy as np
 from jaxtyping import Array, Float
 
 from lgn import _arrays
@@ -14,18 +14,18 @@ from lgn.assembly import clamps
 from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
-from lgn.assembly.terms import Term, Terms
-from lgn.densities.density import Density
-from lgn.mechanics import layouts, transfer
+from lgn.assembly.terms import Terms
+from lgn.mechanics import layouts
 from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.mechanics.programs import compiled
+from lgn.mechanics.system import System
 from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
 
-class Lagrangian(nnx.Pytree):
+class Lagrangian(System):
     """L(q, v) = sum over elements of density(q_e, v_e, features_e), and its equation of motion
 
         M a = f,    M = d2L/dv dv,    f = dL/dq - (d2L/dv dq) v - dR/dv + F.
@@ -82,21 +82,6 @@ class Lagrangian(nnx.Pytree):
         own = {"graph": self.graph, "motion": self.domain.motion, "solver": self.solver, **self.forcing.config()}
         return own | {"density": self.functional.lasting, "dissipation": self.dissipation.lasting or None}
 
-    @property
-    def graph(self) -> jraph.GraphsTuple:
-        """The graph, with its features as they are now."""
-        return self.domain.graph
-
-    @property
-    def density(self) -> Density | list[Density]:
-        """The density, or the densities of the terms."""
-        return self.functional.density
-
-    @property
-    def terms(self) -> list[Term]:
-        """The terms of L."""
-        return list(self.functional.terms)
-
     def replace(self, **values: Array) -> "Lagrangian":
         """The same with other values of its node, edge or graph features, or of `control`: see `Domain.replace`."""
         other = jax.tree.map(lambda x: x, self)
@@ -104,7 +89,8 @@ class Lagrangian(nnx.Pytree):
         other.domain = self.domain.replace(**others)
         return other
 
-    on = transfer.on
+    def _functionals(self) -> dict[str, Functional]:
+        return {"density": self.functional, "dissipation": self.dissipation}
 
     @compiled
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
@@ -219,7 +205,27 @@ class Lagrangian(nnx.Pytree):
         """The solver used for states of `dim` degrees of freedom per node."""
         return layouts.solver_of(self, dim)
 
-    def __repr__(self) -> str:
-        return f"Lagrangian({self.domain.summary}, density={self.functional.name}, solver={layouts.solver_name(self)})"
+    @property
+    def driven(self) -> bool:  # type: ignore[override]
+        """Whether a force or moving clamps may give energy."""
+        return self.forcing.force is not None or self.domain.motion is not None
 
-    __str__ = __repr__
+    def intermediates(self, state: State, t: float) -> Iterator[tuple[str, Array]]:
+        """Control, motion, force, friction, mass matrix and the rest of f, by name."""
+        q, v = state
+        if self.forcing.control is not None:
+            yield "the control u(t)", np.ravel(self.forcing.at(t))
+        if self.domain.motion is not None:
+            yield "the motion g(t) of the clamps", self.domain.motion(t)
+        yield "the force F", self.forcing(q, v, t)
+        yield "the friction -dR/dv", self.friction(q, v, t)
+        mass, f = self.equation(q, v, t)
+        for index, block in zip(mass.pattern.indices, mass.blocks, strict=True):
+            nodes = index[np.argwhere(~np.isfinite(np.asarray(block)))[:1, 0]].ravel().tolist()
+            yield f"the mass matrix d2L/dv dv of the element of nodes {nodes}", np.ravel(block)
+        yield "dL/dq - (d2L/dv dq) v", f
+
+    @property
+    def summary(self) -> str:
+        """Sizes, densities and solver in one line."""
+        return f"{super().summary}, solver={layouts.solver_name(self)}"

@@ -1,47 +1,226 @@
-"""System: what integrators, losses and checkpoints ask of whatever moves."""
+"""System: the base class of whatever moves, with every member that lgn may ask of it and its default."""
 
-from typing import Any, Protocol, runtime_checkable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
+import jax
+import jraph
+from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arguments
-from lgn.assembly.domain import State
+from lgn import _arguments, _spelling
+from lgn.assembly.domain import Field, State
+from lgn.assembly.functional import Functional
+from lgn.data.fields import field_names
+from lgn.densities.density import config_of
+from lgn.solvers.solution import Solution
+
+PROTOCOL = ("rate", "energy", "check", "config")
+BOUND = ("force", "motion")  # arguments that are (node, dim): of the nodes of one graph, also where they are functions
 
 
-@runtime_checkable
-class System(Protocol):
-    """Anything that moves: a pytree with a rate, an energy, a check of its states, and a way to make it again.
+class System(nnx.Pytree):
+    """Base class of systems, d state / dt = rate(state, t), where a state is a tuple of (node, dim) arrays: (q, v) of
+    second order in time, (u,) of first.
 
-    A state is a tuple of (node, dim) arrays: (q, v) of second order in time, (u,) of first. What only some systems
-    have, such as `acceleration` or `momentum_balance`, is asked for only by the integrators and losses that need it.
+    A new one gives `rate`, `energy` and `check`, and may override the rest. Attributes without a value here only some
+    systems have; integrators, losses and diagnostics that need one say so. A pytree of any other class with `rate`,
+    `energy`, `check` and `config` counts as a system too, and gets the defaults below: `offered` is how lgn asks.
+
+    Attributes:
+        domain: graph, features and clamps, a `Domain`.
+        functional: L(q, v) or H(u), a `Functional`.
+        acceleration: (q, v, t) -> a, (node, dim), for `Verlet` and `acceleration_loss`.
+        solve: (q, v, t) -> the `Solution` of M a = f, for the residual of a `Trajectory`.
+        equation: (q, v, t) -> M and f, for `residual_loss` and `pretrain`.
+        momentum: (q, v) -> p = dL/dv, (node, dim).
+        momentum_balance: (q, v, t) -> M, p and dp/dt, for `Variational` and `variational_loss`.
+        friction: (q, v, t) -> -dR/dv, (node, dim).
+        stiffness_matrix: q -> -d2L/dq dq, for `diagnostics.eigenfrequencies`.
+        discrete_rate: (method, after, before, t) -> the rate of `DiscreteGradient` and its derivative.
+        driven: whether the energy may rise, so that a motion whose energy does is not suspected.
+        canonical: whether the state is u = (q, p).
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> class Decay(lgn.System):
+        ...     def rate(self, state, t=0.0): return tuple(-u for u in state)
+        ...     def energy(self, u): return 0.5 * jnp.sum(u**2)
+        ...     def check(self, u): pass
+        >>> round(lgn.rollout(Decay(), jnp.ones((1, 1)), [0.0, 1.0]).u[1].item(), 4)
+        0.3679
     """
 
+    domain: Any
+    functional: Any
+    acceleration: Callable[..., Field]
+    solve: Callable[..., Solution]
+    equation: Callable[..., tuple]
+    momentum: Callable[..., Field]
+    momentum_balance: Callable[..., tuple]
+    friction: Callable[..., Field]
+    stiffness_matrix: Callable[..., Any]
+    discrete_rate: Callable[..., tuple[State, Callable]]
+    driven: bool = True
+    canonical: bool = False
+
+    @classmethod
+    def __subclasshook__(cls, other):
+        return True if cls is System and all(hasattr(other, name) for name in PROTOCOL) else NotImplemented
+
+    @abstractmethod
     def rate(self, state: State, t: Any = 0.0) -> State:
-        """d state / dt, of the same shapes."""
+        """d state / dt at time t, of the same shapes."""
 
+    @abstractmethod
     def energy(self, *state: Any) -> Float[Array, ""]:
-        """What is conserved where nothing drives or damps."""
+        """Energy of a state: constant where nothing drives or damps."""
 
+    @abstractmethod
     def check(self, *state: Any) -> None:
         """Raises ValueError if this is not a state of the system."""
 
-    def config(self) -> dict[str, Any]:
-        """The arguments that make a system of this shape again."""
+    def check_start(self, *state_and_time: Any) -> None:
+        """Raises ValueError, outside of transformations, if no motion may start at this state and time."""
+
+    def intermediates(self, state: State, t: Any) -> Iterator[tuple[str, Array]]:
+        """Names and values of what the rate is made of, in order of causes: the first that is not finite is named."""
+        yield from ((f"d{name}/dt", x) for name, x in zip(field_names(len(state)), self.rate(state, t), strict=True))
+
+    def trained_by(self, gradient: Any) -> Self:
+        """The system after `DiscreteLoss` trained it by this discrete gradient; most keep no note of it."""
+        return self
+
+    config = config_of
+
+    @property
+    def graph(self) -> jraph.GraphsTuple:
+        """The graph, with its features as they are now."""
+        return self.domain.graph
+
+    @property
+    def free(self) -> Any:
+        """(node, 1) bool, which nodes no clamp holds; True for all."""
+        domain = offered(self, "domain")
+        return True if domain is None else domain.free
+
+    @property
+    def motion(self) -> Callable | None:
+        """g(t), the place of the clamped nodes; None where they rest."""
+        domain = offered(self, "domain")
+        return None if domain is None else domain.motion
+
+    @property
+    def density(self) -> Any:
+        """The density, or the list of densities of the terms."""
+        return self.functional.density
+
+    @property
+    def terms(self) -> list:
+        """Terms of the functional, each a density on a stencil."""
+        functional = offered(self, "functional")
+        return [] if functional is None else list(functional.terms)
+
+    @property
+    def summary(self) -> str:
+        """Sizes and parts in one line, for representations."""
+        domain, functional = offered(self, "domain"), offered(self, "functional")
+        parts = ["" if domain is None else domain.summary, "" if functional is None else f"density={functional.name}"]
+        return ", ".join(filter(None, parts))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.summary})"
+
+    __str__ = __repr__
+
+    def replace(self, **values: Array) -> Self:
+        """Copy with other values of its node, edge or graph features, of the shapes that they have: see
+        `Domain.replace`."""
+        other = jax.tree.map(lambda x: x, self)
+        other.domain = self.domain.replace(**values)
+        return other
+
+    def on(self, graph: jraph.GraphsTuple, **given: Any) -> Self:
+        """Transfer to another graph: the same densities, dissipation, structure or law, with the parameters that they
+        have now, and stencils that are made anew.
+
+        Features and clamps are those of the graph that is given; densities read the features by name.
+
+        Args:
+            graph: any graph on which the densities and the structure have a meaning.
+            given: arguments of the class that shall differ, and those that belong to the nodes of one graph: a system
+                with a `force` or a `motion` needs that again, or None for none. `control`, `solver` and `discrete` are
+                carried; `solver=None` chooses one for the new pattern.
+
+        Raises:
+            ValueError: a force or a motion that is not given again; a term whose stencil was given as a table, which is
+                one of the old graph; an argument that the class does not have; and what the class raises on such a
+                graph.
+
+        Example:
+            >>> import jax.numpy as jnp, lgn
+            >>> def mass(q, v, features): return 0.5 * v[0, 0] ** 2
+            >>> def spring(q, v, features): return -2.5 * (q[1, 0] - q[0, 0]) ** 2
+            >>> L = lgn.Lagrangian(lgn.lattice((3,)), [(mass, lgn.node_stencil), (spring, lgn.edge_stencil)])
+            >>> L.on(lgn.lattice((5,))).acceleration(jnp.eye(5)[:, :1], jnp.zeros((5, 1)))[:, 0].tolist()
+            [-10.0, 5.0, 0.0, 0.0, 5.0]
+        """
+        known = {name: x for name, x in self.config().items() if name != "graph"}
+        for name in given:
+            if name not in known:
+                raise ValueError(
+                    f"on: {type(self).__name__} has no argument {name!r}, but {', '.join(sorted(known))}"
+                    + _spelling.nearest(name, known)
+                )
+        for name in BOUND:
+            if name not in given and known.get(name) is not None:
+                raise ValueError(
+                    f"on: this system has a {name}, which belongs to the nodes of its graph; give that of the new "
+                    f"graph, {name}=..., or {name}=None for none"
+                )
+        terms = {name: _terms(name, x) for name, x in self._functionals().items() if name not in given}
+        return type(self)(graph, **known | terms | given)  # type: ignore[call-arg]
+
+    def _functionals(self) -> dict[str, Functional]:
+        """The functionals by the argument that makes each."""
+        functional = offered(self, "functional")
+        return {} if functional is None else {"density": functional}
+
+
+def _terms(name: str, functional: Functional) -> list[tuple] | None:
+    """The terms of a functional, for any graph."""
+    for number, term in enumerate(functional.terms):
+        if term.maker is None:
+            raise ValueError(
+                f"on: the stencil of term {number} of {name}, {term.name}, is a table of the old graph; make the "
+                f"system with the function that makes it, (density, lgn.node_stencil) or (density, "
+                f"functools.partial(lgn.node_stencil, hops=0)), or give the terms again: {name}=[(density, stencil)]"
+            )
+    return functional.pairs or None
 
 
 def check_system(system: Any) -> Any:
-    """Itself, if it moves. Raises ValueError else."""
+    """Check that an object moves, and return it. Raises ValueError else."""
     examples = "lgn.Lagrangian(graph, density), lgn.EnergyFlow, lgn.Baseline, or an object with rate, energy and check"
     return _arguments.has("system", system, ("rate", "energy", "check"), examples)
 
 
+def offered(system: Any, name: str) -> Any:
+    """A member of a system; where it lacks that, the default of `System`, None for what only some systems have."""
+    if hasattr(system, name) or name in PROTOCOL:
+        return getattr(system, name, None)
+    default: Any = vars(System).get(name)
+    return default.__get__(system) if hasattr(default, "__get__") else default
+
+
 def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:
-    """The attribute of a system that not every system has.
+    """A member that not every system has.
 
     Raises:
         ValueError: the system lacks it; says who asked and what to do.
     """
-    found = getattr(system, name, None)
+    found = offered(system, name)
     if found is None:
         raise ValueError(f"{asked_by} needs `{name}` of the system, which {type(system).__name__} lacks; {remedy}")
     return found

@@ -12,7 +12,7 @@ from lgn.assembly.domain import State
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
 from lgn.mechanics.programs import as_argument, entered, left
-from lgn.mechanics.system import System, check_system
+from lgn.mechanics.system import System, check_system, offered
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
@@ -76,8 +76,7 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     times = _times(ts, state[0].dtype)
     if _traced.transformed():
         return _rollout_at(system, state, tuple(times.tolist()), integrator)
-    if hasattr(system, "check_start"):
-        system.check_start(*state, times[0])
+    offered(system, "check_start")(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         known = isinstance(integrator, Integrator)  # another may ask numpy about its ts, or sum over all rows
         argument = as_argument(system, state, shared=known)
@@ -114,10 +113,12 @@ def _motion(system, state, ts, integrator) -> Trajectory:
     found = integrator(system, state, ts)
     states = jax.tree.map(lambda x, start: x.at[0].set(start), found, state)  # which is known, whatever became of it
 
+    solve = offered(system, "solve")
+
     def measured(state, t):
-        if not hasattr(system, "solve"):
+        if solve is None:
             return system.energy(*state), jnp.zeros_like(t), 0, jnp.ones_like(t), -1, 0
-        found = system.solve(*state, t)
+        found = solve(*state, t)
         return system.energy(*state), found.residual, found.status, found.condition, found.node, found.iterations
 
     def repeated(state, t):

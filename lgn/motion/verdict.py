@@ -11,7 +11,7 @@ from jax import lax
 from lgn import _arguments
 from lgn.data.samples import Trajectory
 from lgn.mechanics.diagnosis import first_not_finite, why_no_rate
-from lgn.mechanics.system import check_system
+from lgn.mechanics.system import check_system, offered
 from lgn.motion.integrators import Adaptive, Verlet
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR
 
@@ -106,8 +106,8 @@ def _why_not_finite(system, trajectory, integrator, last, bad) -> str:
             f"rtol={integrator.rtol:g}, atol={integrator.atol:g}"
         )
     solved = ""
-    if hasattr(system, "solve"):
-        found = system.solve(*state, t)
+    if (solve := offered(system, "solve")) is not None:
+        found = solve(*state, t)
         solved = (
             f" and the solver's status {int(found.status)} (0 good, 1 not positive definite, 2 singular), with "
             f"condition {float(found.condition):.1e}, worst at node {int(found.node)}"
@@ -148,7 +148,7 @@ def _check_solves(trajectory) -> None:
 
 
 def _check_energy(system, trajectory, integrator, sizes) -> None:
-    if _driven(system):
+    if offered(system, "driven"):
         early, late = (float(half.max()) for half in np.array_split(sizes, 2))
         limit = _limit(system, integrator, *_moment(trajectory, 0)) if late > RUNAWAY * early else None
         if limit is not None:
@@ -172,15 +172,6 @@ def _check_energy(system, trajectory, integrator, sizes) -> None:
             f"at t = {float(trajectory.t[top]):.6g}, though nothing gives this system energy",
             _smaller(system, integrator, *_moment(trajectory, start)),
         )
-
-
-def _driven(system) -> bool:
-    """Whether the energy may rise: by a force, by clamps that move, by a structure that promises nothing, or as far as
-    is known of a system of another kind."""
-    if hasattr(system, "forcing"):
-        return system.forcing.force is not None or system.domain.motion is not None
-    structure = getattr(getattr(system, "structure", None), "given", None)
-    return not (getattr(structure, "conserves", False) or getattr(structure, "dissipates", False))
 
 
 @jax.jit

@@ -40,6 +40,16 @@ class Divided(nnx.Pytree):
         return self.inside.domain
 
     @property
+    def driven(self) -> bool:
+        """Whether the energy may rise."""
+        return self.inside.driven
+
+    @property
+    def canonical(self) -> bool:
+        """Whether the state is u = (q, p)."""
+        return self.inside.canonical
+
+    @property
     def density(self):
         """The density, or the densities of the terms."""
         return self.inside.density
