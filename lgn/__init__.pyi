@@ -113,7 +113,7 @@ from lgn.motion.verdict import check_motion as check_motion
 from lgn.motion.rollout import rollout as rollout
 from lgn.parallel.processes import ProcessLost as ProcessLost
 from lgn.parallel.sharded import shard as shard
-from lgn.checkpoint.describe import CheckpointError as CheckpointError
+from lgn.checkpoint.files import CheckpointError as CheckpointError
 from lgn.checkpoint.systems import load as load
 from lgn.checkpoint.systems import save as save
 from lgn.learning.losses import RolloutLoss as RolloutLoss

@@ -58,7 +58,7 @@ HOME = {
     "motion.rollout": ["rollout"],
     "parallel.processes": ["ProcessLost"],
     "parallel.sharded": ["shard"],
-    "checkpoint.describe": ["CheckpointError"],
+    "checkpoint.files": ["CheckpointError"],
     "checkpoint.systems": ["load", "save"],
     "learning.losses": ["RolloutLoss", "acceleration_loss", "rate_loss", "residual_loss", "variational_loss"],
     "learning.errors": ["Huber"],

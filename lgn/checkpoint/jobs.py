@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import math
 import time
 import warnings
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lgn.checkpoint.describe import CheckpointError
-from lgn.checkpoint.files import UNFINISHED, Lock, write_whole
-from lgn.checkpoint.fingerprints import difference, outline
+from lgn.checkpoint.files import UNFINISHED, CheckpointError, Lock, read_archive, write_archive, write_whole
+from lgn.checkpoint.identity import difference, outline
 
-FORMAT = 2
 KEPT = 2
 SUFFIX = ".state"
 
@@ -63,7 +60,10 @@ class Checkpoints:
         """
         found, damage = self._newest()
         if self.writes and (found is None or not found.done):
-            self._begin()
+            self._lock = Lock(self._folder)
+            for left in self._folder.glob(f".*{UNFINISHED}"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
             found, damage = self._newest()  # what another process may have kept until it let go
             if found is None:
                 write_whole(self._folder / "run.json", json.dumps(self._outline, indent=1).encode())
@@ -89,10 +89,9 @@ class Checkpoints:
         if self.done or not self.writes:
             return
         number = max(self._numbers(), default=0) + 1
-        arrays: list[bytes] = []
-        head = {"format": FORMAT, "identity": self._identity, "done": done, "state": _packed(state, arrays)}
-        content = [json.dumps(head).encode() + b"\n", *arrays]
-        write_whole(self._folder / f"{number}{SUFFIX}", _checksum(content).encode() + b"\n", *content)
+        arrays: dict[str, np.ndarray] = {}
+        content = {"identity": self._identity, "done": done, "state": _packed(state, "state", arrays)}
+        write_archive(self._folder / f"{number}{SUFFIX}", content, arrays)
         self._whole, self.done = [*self._whole, number][-KEPT:], done
         for old in set(self._numbers()) - set(self._whole):
             with contextlib.suppress(OSError):  # a folder in its place, which is not ours
@@ -100,15 +99,9 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """Others may write in the folder."""
+        """Let others write in the folder."""
         if self._lock:
             self._lock.release()
-
-    def _begin(self):
-        self._lock = Lock(self._folder)
-        for left in self._folder.glob(f".*{UNFINISHED}"):
-            with contextlib.suppress(OSError):
-                left.unlink()
 
     def _numbers(self) -> list[int]:
         """Of the states in the folder, whole or not."""
@@ -121,12 +114,14 @@ class Checkpoints:
         for number in reversed(self._numbers()):
             path = self._folder / f"{number}{SUFFIX}"
             try:
-                head, arrays = _read(path)
+                content, arrays = read_archive(path)
+            except CheckpointError:
+                raise
             except (OSError, ValueError) as error:
                 damage.append((path.name, str(error)))
                 continue
-            self._compare(head)
-            return Kept(number, _unpacked(head["state"], memoryview(arrays)), head["done"]), damage
+            self._compare(content["identity"])
+            return Kept(number, _unpacked(content["state"], arrays), content["done"]), damage
         if damage:
             raise CheckpointError(
                 f"{self._folder}: no state is whole ({'; '.join(': '.join(x) for x in damage)}); bring one back from a "
@@ -138,13 +133,8 @@ class Checkpoints:
             )
         return None, damage
 
-    def _compare(self, head):
-        if head["format"] != FORMAT:
-            raise CheckpointError(
-                f"{self._folder} has format {head['format']} and this lgn reads {FORMAT}; go on with the version that "
-                f"wrote it, or give another folder"
-            )
-        if head["identity"] != self._identity:
+    def _compare(self, identity):
+        if identity != self._identity:
             try:
                 before = json.loads((self._folder / "run.json").read_text())
                 names = difference(before, self._outline)
@@ -157,44 +147,16 @@ class Checkpoints:
             )
 
 
-def _read(path: Path) -> tuple[dict, bytes]:
-    """Head and arrays of a state. Raises OSError or ValueError where it is not whole."""
-    content = path.read_bytes()
-    checksum, _, rest = content.partition(b"\n")
-    if checksum != _checksum([rest]).encode():
-        raise ValueError("its checksum differs" if content else "it is empty")
-    head, _, arrays = rest.partition(b"\n")
-    return json.loads(head), arrays
-
-
-def _checksum(content) -> str:
-    digest = hashlib.blake2b(digest_size=32)
-    for part in content:
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _packed(tree, arrays: list[bytes]):
-    """The tree with [dtype, shape] in place of its arrays, whose bytes are appended."""
+def _packed(tree, path: str, arrays: dict[str, np.ndarray]):
+    """The tree with names in place of its arrays, which are added under these."""
     if isinstance(tree, dict):
-        return {name: _packed(x, arrays) for name, x in tree.items()}
-    array = np.asarray(tree)
-    if array.dtype.hasobject:
+        return {name: _packed(x, f"{path}/{name}", arrays) for name, x in tree.items()}
+    arrays[path] = np.asarray(tree)
+    if arrays[path].dtype.hasobject:
         raise CheckpointError(f"a phase keeps {tree!r} in its state; expected arrays, and dicts of arrays")
-    arrays.append(array.tobytes())
-    return [array.dtype.name, list(array.shape)]
+    return path
 
 
-def _unpacked(tree, arrays: memoryview):
+def _unpacked(tree, arrays):
     """The tree that `_packed` was given."""
-    place = 0
-
-    def fill(part):
-        nonlocal place
-        if isinstance(part, dict):
-            return {name: fill(x) for name, x in part.items()}
-        dtype, shape = np.dtype(part[0]), part[1]
-        start, place = place, place + dtype.itemsize * math.prod(shape)
-        return np.frombuffer(arrays[start:place], dtype).reshape(shape).copy()
-
-    return fill(tree)
+    return {name: _unpacked(x, arrays) for name, x in tree.items()} if isinstance(tree, dict) else arrays[tree]

@@ -1,35 +1,48 @@
-"""Saving and loading of systems: arrays under their paths, all else as a description by public names."""
+"""Saving and loading of systems: arrays under their paths, all else as a description by public names.
 
-import hashlib
-import json
-import math
-import os
-import shutil
-from collections.abc import Iterable
+What a file names is looked up in a register, never imported.
+"""
+
+import functools
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jraph
 import numpy as np
+from flax import nnx
 
-from lgn import _arguments
-from lgn.checkpoint.describe import CheckpointError, Register, build, describe, names_in
-from lgn.checkpoint.files import not_written
+from lgn import _arguments, _names
+from lgn.checkpoint.files import CheckpointError, another_format, not_written, read_archive, write_archive
 
-FORMAT = 3
+FILE = "system.npz"
+BEFORE = ("system.json", "arrays", "checksum")  # files of format 3
 PROTOCOL = ("rate", "energy", "check", "config")
 LEAF = "leaf"
+ELEMENTWISE = {
+    "jax.nn": ("celu", "elu", "gelu", "log_sigmoid", "mish", "relu", "selu", "sigmoid", "silu", "soft_sign",
+               "softplus", "squareplus", "swish"),
+    "jax.numpy": ("arcsinh", "arctan", "cos", "cosh", "exp", "expm1", "log1p", "sin", "sinc", "sinh", "square", "tanh"),
+}  # fmt: skip
+MATHEMATICS = ("densities.", "graphs.stencils", "mechanics.laws")  # modules whose functions only compute
+CALLS: dict[str, Callable] = {"partial": functools.partial, "traced partial": jax.tree_util.Partial}
+NAMES = ("object", "function", *CALLS)  # tags whose value is a name
 
 
 def save(path: str | Path, system) -> None:
-    """Writes a system: the arguments that make it again, and its parameters.
+    """Write a system: the arguments that make it again, and its parameters.
 
     Densities, forces and activations are written by name, so they must be importable; a learned density of your own
     needs `config()`, the keyword arguments that make it again (beside `rngs`), see `lgn.config_of`.
 
     Args:
-        path: folder, made or replaced as a whole.
+        path: folder, made where it is needed; the file `system.npz` in it is replaced as a whole.
         system: a Lagrangian, a baseline, or any other system that has `config()`.
 
     Raises:
@@ -47,28 +60,21 @@ def save(path: str | Path, system) -> None:
     """
     examples = "lgn.Lagrangian(graph, density), or another with config()"
     _arguments.has("save: system", system, PROTOCOL, examples)
-    _arguments.path("save: path", path)
+    folder = _arguments.path("save: path", path).absolute()
     arrays: dict[str, np.ndarray] = {}
-    content = {"format": FORMAT, "system": describe(system, arrays)}
+    description = describe(system, arrays)
     arrays |= {f"{LEAF}/{name}": np.asarray(x) for name, x in leaves_of(system).items()}
-    content["arrays"] = {name: [list(x.shape), str(x.dtype)] for name, x in arrays.items()}
-    final = Path(path).absolute()
-    fresh = final.with_name(f".{final.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
     try:
-        fresh.mkdir(parents=True)
-        (fresh / "system.json").write_text(json.dumps(content, indent=1))
-        _write(fresh / "arrays", arrays)
-        (fresh / "checksum").write_text(_checksum(fresh))
-        _replace(final, fresh)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_archive(folder / FILE, {"system": description}, arrays)
+        for name in BEFORE:
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise not_written(final, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        raise not_written(folder, error) from error
 
 
 def load(path: str | Path, *, trusted: Iterable[Any] = ()):
-    """Reads what `save` wrote.
+    """Read what `save` wrote.
 
     A file runs no code of its own: it is compared with its checksum, and every class and function that it names is
     looked up among lgn's public ones, elementwise functions of jax, and what you trust.
@@ -88,26 +94,22 @@ def load(path: str | Path, *, trusted: Iterable[Any] = ()):
     if isinstance(trusted, str) or not isinstance(trusted, Iterable):
         raise ValueError(f"load: trusted={trusted!r}; expected a list of modules, classes or functions: give [module]")
     if not folder.exists():
-        left = [str(x) for x in folder.parent.glob(f".{folder.name}.*.old")]
-        aside = f", but a save that was killed left {left[0]}: rename that" if left else ""
-        raise CheckpointError(f"load: {path} does not exist{aside}")
+        raise CheckpointError(f"load: {path} does not exist")
+    if not (folder / FILE).exists() and (folder / BEFORE[0]).exists():
+        raise another_format(folder, 3)
     try:
-        content = _read_description(folder)
-    except (OSError, ValueError, RecursionError) as error:
+        content, arrays = read_archive(folder / FILE)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever numpy's readers raise at bytes that no `savez` wrote
         raise CheckpointError(
             f"load: {path} is not a whole checkpoint ({error}); it was cut short, altered, or another version wrote it"
         ) from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise CheckpointError(
-            f"load: {path} has format {found} and this lgn reads {FORMAT}; load it with the version that wrote it"
-        )
-    register = Register(trusted)
+    look_up = functools.partial(find, trusted=tuple(trusted))
     try:
         for name in names_in(content["system"]):
-            register.find(name)
-        arrays = _read_arrays(folder / "arrays", content["arrays"])
-        system = build(content["system"], arrays, register)
+            look_up(name)
+        system = build(content["system"], arrays, look_up)
         if lacking := [name for name in PROTOCOL if not hasattr(system, name)]:
             raise CheckpointError(f"load: {path} holds a {type(system).__name__}, which lacks {lacking[0]}: no system")
         return _with_leaves(system, arrays)
@@ -146,55 +148,159 @@ def _with_leaves(system, arrays):
     return jax.tree.unflatten(jax.tree.structure(system), [jnp.asarray(written[name]) for name in known])
 
 
-def _read_description(folder: Path):
-    """Content of `system.json`, once the folder matches its checksum."""
-    if (folder / "checksum").read_text() != _checksum(folder):
-        raise ValueError("its checksum differs")
-    return json.loads((folder / "system.json").read_text())
+def describe(value, arrays: dict[str, np.ndarray], path: str = "") -> Any:
+    """JSON of functions by name, of objects by the arguments that make them again, of plain values; arrays are added
+    to `arrays` under their path.
+
+    Raises:
+        CheckpointError: an object without `config()`, a function that has no name.
+    """
+
+    def within(items):
+        return {str(name): describe(x, arrays, f"{path}/{name}") for name, x in items}
+
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, nnx.Variable):
+        return {"parameter": describe(value[...], arrays, path)}
+    if isinstance(value, jax.Array | np.ndarray):
+        arrays[path] = np.asarray(value)
+        return {"array": path, "traced": isinstance(value, jax.Array)}
+    if isinstance(value, jraph.GraphsTuple):
+        return {"graph": within(value._asdict().items())}
+    if isinstance(value, dict):
+        return {"dict": within(value.items())}
+    if isinstance(value, list | tuple):
+        return {"list" if isinstance(value, list) else "tuple": list(within(enumerate(value)).values())}
+    if not isinstance(value, type) and (hasattr(value, "config") or is_dataclass(value)):
+        given = value.config() if hasattr(value, "config") else {f.name: getattr(value, f.name) for f in fields(value)}
+        return {"object": name_of(type(value)), "arguments": within(given.items())}
+    if isinstance(value, functools.partial) and not value.args:
+        kind = "partial" if not isinstance(value, jax.tree_util.Partial) else "traced partial"
+        return {kind: name_of(value.func), "arguments": within(value.keywords.items())}
+    if callable(value) and hasattr(value, "__name__"):
+        return {"function": name_of(value)}
+    raise CheckpointError(f"save: {type(value).__name__} has no config(), the arguments that make it again")
 
 
-def _checksum(folder: Path) -> str:
-    """Digest of the names and contents of all other files."""
-    digest = hashlib.blake2b(digest_size=32)
-    for file in sorted(x for x in folder.rglob("*") if x.is_file() and x != folder / "checksum"):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(folder).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
+def build(description, arrays: dict[str, np.ndarray], look_up: Callable[[str], Any]) -> Any:
+    """What `describe` described, of what the names stand for; learned weights are drawn anew.
+
+    Raises:
+        CheckpointError: a name that is not in the register, an object that takes no such arguments.
+    """
+
+    def within(part):
+        return {name: build(x, arrays, look_up) for name, x in part.items()}
+
+    match description:
+        case None | bool() | int() | float() | str():
+            return description
+        case {"array": path, "traced": traced}:
+            return jnp.asarray(arrays[path]) if traced else arrays[path]
+        case {"parameter": value}:
+            return nnx.Param(build(value, arrays, look_up))
+        case {"graph": named}:
+            return jraph.GraphsTuple(**within(named))
+        case {"dict": named}:
+            return within(named)
+        case {"list": members} | {"tuple": members}:
+            return (list if "list" in description else tuple)(build(x, arrays, look_up) for x in members)
+        case {"function": name}:
+            return look_up(name)
+        case {"object": name, "arguments": named}:
+            return _make(look_up(name), within(named))
+        case {"arguments": named} if tags := CALLS.keys() & description:
+            return CALLS[tag := tags.pop()](look_up(description[tag]), **within(named))
+    known = sorted(description) if isinstance(description, dict) else type(description).__name__
+    raise CheckpointError(f"load: {known} describes nothing that lgn knows")
 
 
-def _replace(final: Path, fresh: Path) -> None:
-    """Puts `fresh` in place of `final`; an error or Ctrl-C leave one of the two there, a kill between two system calls
-    the old one beside it."""
-    old = final.with_name(f".{final.name}.{os.getpid()}.old")
-    try:
-        if final.exists():
-            final.rename(old)
-        fresh.rename(final)
-    finally:
-        if old.exists() and not final.exists():
-            old.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
+def _make(kind, arguments):
+    if not isinstance(kind, type) or not (hasattr(kind, "config") or is_dataclass(kind)):
+        raise CheckpointError(f"load: {kind.__name__} is not a class that describes itself by config()")
+    taken = inspect.signature(kind.__init__).parameters.values()  # that of the class is its metaclass's: (*args)
+    random = {"rngs": nnx.Rngs(0)} if any(p.name == "rngs" or p.kind is p.VAR_KEYWORD for p in taken) else {}
+    return kind(**arguments, **random)
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """The bytes of the arrays, one after the other."""
-    with open(path, "wb") as file:
-        for x in arrays.values():
-            file.write(x.tobytes())
+def names_in(description) -> Iterator[str]:
+    """Every name that a description would look up."""
+    if isinstance(description, dict):
+        yield from (description[tag] for tag in NAMES if tag in description)
+        description = list(description.values())
+    if isinstance(description, list):
+        for part in description:
+            yield from names_in(part)
 
 
-def _read_arrays(path: Path, table: dict) -> dict[str, np.ndarray]:
-    """The arrays of the table, with the shapes and dtypes that it says."""
-    content, place, arrays = memoryview(path.read_bytes()), 0, {}
-    for name, (shape, named) in table.items():
-        dtype = np.dtype(named)
-        if dtype.hasobject:
-            raise CheckpointError(f"load: array {name!r} has dtype {dtype}, which no `save` writes")
-        start, place = place, place + dtype.itemsize * math.prod(shape)
-        if place > len(content):
-            raise CheckpointError(f"load: array {name!r} of shape {shape} and dtype {dtype} goes beyond the file")
-        arrays[name] = np.frombuffer(content[start:place], dtype).reshape(shape).copy()
-    if place != len(content):
-        raise CheckpointError(f"load: {len(content) - place} bytes of the arrays stand in no table")
-    return arrays
+def name_of(value) -> str:
+    """The name by which a class or function can be found again.
+
+    Raises:
+        CheckpointError: a lambda, a local function.
+    """
+    name, home = getattr(value, "__name__", ""), getattr(value, "__module__", "")
+    if name in _names.MODULE and _names.find(name) is value:
+        return f"lgn:{name}"
+    for module in ELEMENTWISE:
+        if _of_jax(module, name) is value:
+            return f"{module}:{name}"
+    if not home or getattr(importlib.import_module(home), name, None) is not value:
+        raise CheckpointError(
+            f"save: {name or value} cannot be found again by name; define it at the top of a module that can be "
+            f"imported"
+        )
+    if home.startswith("lgn."):
+        find(f"{home}:{name}")
+    return f"{home}:{name}"
+
+
+def find(name: str, trusted: tuple[Any, ...] = ()) -> Any:
+    """What a name stands for in the register: lgn's public classes, its mathematical functions, elementwise functions
+    of `jax.nn` and `jax.numpy`, and what the caller trusts; of a module only what it defines itself.
+
+    Raises:
+        CheckpointError: a name that is not in the register; it is neither imported nor called.
+    """
+    module, _, attribute = str(name).partition(":")
+    if attribute.isidentifier() and not attribute.startswith("_"):
+        found = _of_lgn(module, attribute) or _of_jax(module, attribute) or _of_caller(trusted, module, attribute)
+        if found is not None:
+            return found
+    raise CheckpointError(
+        f"load: the checkpoint names {name!r}, which is neither public in lgn nor an elementwise function of "
+        f"jax.nn or jax.numpy; nothing of it was imported or called. If you know it, hand over its module: "
+        f"lgn.load(path, trusted=[{module.split('.')[-1] or 'module'}])"
+    )
+
+
+def _of_lgn(module, attribute):
+    """A public class of lgn, or a function of its mathematics: none that reads, writes or runs anything."""
+    if module == "lgn" and attribute in _names.MODULE:
+        found = _names.find(attribute)
+        return found if isinstance(found, type) or _names.MODULE[attribute].startswith(MATHEMATICS) else None
+    if module.startswith("lgn.systems.") and module.removeprefix("lgn.systems.").isidentifier():
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except ImportError:
+            return None
+        return found if getattr(found, "__module__", None) == module and not isinstance(found, type) else None
+    return None
+
+
+def _of_jax(module, attribute):
+    return getattr(importlib.import_module(module), attribute) if attribute in ELEMENTWISE.get(module, ()) else None
+
+
+def _of_caller(trusted, module, attribute):
+    for known in trusted:
+        if isinstance(known, types.ModuleType):
+            found = getattr(known, attribute, None) if known.__name__ == module else None
+            if callable(found) and getattr(found, "__module__", module) == module:
+                return found
+        elif getattr(known, "__name__", None) == attribute and known.__module__ in (module, "__main__"):
+            return known
+    return None

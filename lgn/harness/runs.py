@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lgn.checkpoint.describe import CheckpointError
-from lgn.checkpoint.files import write_whole
+from lgn.checkpoint.files import CheckpointError, read_archive, write_archive, write_whole
 from lgn.checkpoint.systems import load, save
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
@@ -50,9 +49,7 @@ def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
     save(folder / "system", system)
     fields = dict(zip(field_names(len(trajectory.state)), trajectory.state, strict=True))
     last = {"t": trajectory.t[-1], **{name: x[-1] for name, x in fields.items()}}
-    content = io.BytesIO()
-    np.savez(content, **{name: np.asarray(x) for name, x in last.items()})  # type: ignore[arg-type]
-    write_whole(folder / "state.npz", content.getvalue())
+    write_archive(folder / "state.npz", {"state": list(fields)}, {name: np.asarray(x) for name, x in last.items()})
 
 
 def continue_from(folder: str | Path, trusted: Iterable = ()):
@@ -65,13 +62,15 @@ def continue_from(folder: str | Path, trusted: Iterable = ()):
     if not (folder / "state.npz").exists():
         raise CheckpointError(f"{folder} holds no state.npz: it is not the folder of a finished experiment")
     try:
-        with np.load(folder / "state.npz") as state:
-            fields, t = tuple(state[name] for name in state.files if name != "t"), float(state["t"])
-    except Exception as error:  # whatever numpy's readers raise at bytes that no `savez` wrote
+        content, arrays = read_archive(folder / "state.npz")
+    except (OSError, ValueError) as error:
+        if (folder / "system").exists():
+            load(folder / "system", trusted=trusted)  # says so where another version wrote both
         raise CheckpointError(
             f"{folder / 'state.npz'} is damaged ({error}); bring it back from a copy, or run the experiment again"
         ) from error
-    return load(folder / "system", trusted=trusted), fields, t
+    state = tuple(arrays[name] for name in content["state"])
+    return load(folder / "system", trusted=trusted), state, float(arrays["t"])
 
 
 def package_version(name: str) -> str:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn.checkpoint.files import write_whole
-from lgn.checkpoint.fingerprints import releases
+from lgn.checkpoint.identity import releases
 from lgn.checkpoint.jobs import Checkpoints
 from lgn.learning.following import CSVRows
 from lgn.learning.phase import Row

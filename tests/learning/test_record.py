@@ -173,14 +173,14 @@ def test_without_its_description_a_run_goes_on_and_another_is_refused(tmp_path):
 
 def stopped(monkeypatch, folder, error, at):
     """A run that meets an error when it writes its state number `at`."""
-    write = jobs.write_whole
+    write = files.write_whole
 
     def fails(path, *content):
         if path.name == f"{at}.state":
             monkeypatch.setattr(files.os, "fsync", lambda number: (_ for _ in ()).throw(error))
         write(path, *content)
 
-    monkeypatch.setattr(jobs, "write_whole", fails)
+    monkeypatch.setattr(files, "write_whole", fails)
     try:
         learn(folder)
     finally:

@@ -16,7 +16,7 @@ import pytest
 from flax import nnx
 
 import lgn
-from lgn.checkpoint.fingerprints import difference, fingerprint, outline
+from lgn.checkpoint.identity import difference, fingerprint, outline
 
 WEIGHT = 2.0
 
@@ -145,7 +145,7 @@ def test_the_innermost_difference_is_named():
 
 SCRIPT = """
 import jax, lgn, optax
-from lgn.checkpoint.fingerprints import fingerprint
+from lgn.checkpoint.identity import fingerprint
 rate = 1e-3
 def make(k):
     return lambda system, data: k * rate * len({"a", "b"}) * lgn.acceleration_loss(system, data)
