@@ -10,7 +10,7 @@ from lgn import _arguments
 from lgn.assembly.discrete_gradient import Automatic
 from lgn.assembly.domain import State
 from lgn.mechanics.system import require
-from lgn.motion.newton import newton
+from lgn.motion.implicit import newton
 from lgn.motion.steps import check_steps, fixed_steps, prepend
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.mechanics.system import System, require
-from lgn.motion.steps import check_steps, fixed_point, fixed_steps, prepend
+from lgn.motion.implicit import fixed_point
+from lgn.motion.steps import check_steps, fixed_steps, prepend
 
 
 @dataclass(frozen=True)

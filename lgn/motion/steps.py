@@ -1,4 +1,4 @@
-"""Steps: what fixed-step integrators share: the way from one output time to the next, and implicit equations."""
+"""Steps: the loop over output times that fixed-step integrators share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,49 +42,3 @@ def fixed_steps(step: Callable, state: Any, ts, dt: float, output: Callable) -> 
 def prepend(first: Any, later: Any) -> Any:
     """The state at ts[0], followed by those at ts[1:]."""
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
-
-
-def fixed_point(image: Callable, guess: Any, tolerance: float, limit: int) -> Any:
-    """x of x = image(x) by iteration; NaN if `limit` iterations do not find it.
-
-    Its derivative is that of the implicit function, found by a similar iteration, not that of the iterations.
-
-    Args:
-        image: of a tree of arrays.
-        guess: where to begin.
-        tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for.
-        limit: most iterations.
-    """
-
-    def solve(_, x):
-        return _iterate(image, x, tolerance, limit)
-
-    def solve_tangent(without, right):
-        """x of x - J x = right, where `without` is 1 - J."""
-
-        def repeat(without, right):
-            def image(x):
-                return jax.tree.map(lambda x, y, r: x - y + r, x, without(x), right)
-
-            return _iterate(image, right, tolerance, limit)
-
-        return lax.custom_linear_solve(without, right, repeat, repeat)
-
-    return lax.custom_root(lambda x: jax.tree.map(jnp.subtract, x, image(x)), guess, solve, solve_tangent)
-
-
-def _iterate(image, x, tolerance, limit):
-    dtype = jnp.result_type(*jax.tree.leaves(x))
-    tolerance = max(tolerance, 10 * float(jnp.finfo(dtype).eps))
-
-    def far(x, y):
-        excess = jax.tree.map(lambda x, y: jnp.max(jnp.abs(x - y) - tolerance * (1 + jnp.abs(y))), x, y)
-        return ~(jnp.max(jnp.stack(jax.tree.leaves(excess))) <= 0)
-
-    def again(state):
-        x, _, count = state
-        following = image(x)
-        return following, far(x, following), count + 1
-
-    x, unsolved, _ = lax.while_loop(lambda state: state[1] & (state[2] < limit), again, (x, jnp.array(True), 0))
-    return jax.tree.map(lambda x: jnp.where(unsolved, jnp.nan, x), x)

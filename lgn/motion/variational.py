@@ -9,7 +9,8 @@ from lgn import _arrays
 from lgn.assembly.domain import State
 from lgn.mechanics.lagrangian import Lagrangian
 from lgn.mechanics.system import require
-from lgn.motion.steps import check_steps, fixed_point, fixed_steps, prepend
+from lgn.motion.implicit import fixed_point
+from lgn.motion.steps import check_steps, fixed_steps, prepend
 
 
 @dataclass(frozen=True)

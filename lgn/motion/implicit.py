@@ -1,4 +1,4 @@
-"""Newton's method for implicit steps: a fixed point where that contracts, matrix-free where the unknowns are many."""
+"""Implicit equations of a step: a fixed point, or Newton's method, matrix-free where the unknowns are many."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,50 @@ from jax.flatten_util import ravel_pytree
 DENSE = 100  # unknowns up to which the derivative is formed and factored
 CONTRACTS = 0.25  # an iteration that gains less than this is not worth its evaluation (measured)
 INNER = 1e-4  # relative accuracy of a step of many unknowns: each iteration then gains four digits
+
+
+def fixed_point(image: Callable, guess: Any, tolerance: float, limit: int) -> Any:
+    """x of x = image(x) by iteration; NaN if `limit` iterations do not find it.
+
+    Its derivative is that of the implicit function, found by a similar iteration, not that of the iterations.
+
+    Args:
+        image: of a tree of arrays.
+        guess: where to begin.
+        tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for.
+        limit: most iterations.
+    """
+
+    def solve(_, x):
+        return _iterate(image, x, tolerance, limit)
+
+    def solve_tangent(without, right):
+        """x of x - J x = right, where `without` is 1 - J."""
+
+        def repeat(without, right):
+            def image(x):
+                return jax.tree.map(lambda x, y, r: x - y + r, x, without(x), right)
+
+            return _iterate(image, right, tolerance, limit)
+
+        return lax.custom_linear_solve(without, right, repeat, repeat)
+
+    return lax.custom_root(lambda x: jax.tree.map(jnp.subtract, x, image(x)), guess, solve, solve_tangent)
+
+
+def _iterate(image, x, tolerance, limit):
+    tolerance = _reachable(tolerance, x)
+
+    def far(x, y):
+        return ~(_excess(jax.tree.map(jnp.subtract, x, y), y, tolerance) <= 0)
+
+    def again(state):
+        x, _, count = state
+        following = image(x)
+        return following, far(x, following), count + 1
+
+    x, unsolved, _ = lax.while_loop(lambda state: state[1] & (state[2] < limit), again, (x, jnp.array(True), 0))
+    return jax.tree.map(lambda x: jnp.where(unsolved, jnp.nan, x), x)
 
 
 def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
@@ -27,8 +71,7 @@ def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
             f no longer falls, with a change below the root of the tolerance, is as good as rounding lets it be.
         limit: most iterations.
     """
-    dtype = jnp.result_type(*jax.tree.leaves(guess))
-    tolerance = max(tolerance, 10 * float(jnp.finfo(dtype).eps))
+    tolerance = _reachable(tolerance, guess)
 
     def solve(_, x):
         def again(state):
@@ -46,7 +89,7 @@ def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
             *_, excess, count = state
             return (excess > 0) & jnp.isfinite(excess) & (count < limit)
 
-        far = jnp.asarray(jnp.inf, dtype)
+        far = jnp.asarray(jnp.inf, jnp.result_type(*jax.tree.leaves(guess)))
         x, *_, excess, _ = lax.while_loop(unfinished, again, (x, jnp.array(True), far, jnp.ones_like(far), 0))
         return jax.tree.map(lambda x: jnp.where(excess <= 0, x, jnp.nan), x)
 
@@ -71,6 +114,11 @@ def linear_solve(linear: Callable, right: Any, accuracy: float = INNER) -> Any:
 
 def _exactly(linear, right):
     return linear_solve(linear, right, 1e-12)
+
+
+def _reachable(tolerance, x) -> float:
+    """The tolerance, where rounding lets a change of x be as small as that."""
+    return max(tolerance, 10 * float(jnp.finfo(jnp.result_type(*jax.tree.leaves(x))).eps))
 
 
 def _excess(change, x, tolerance):
