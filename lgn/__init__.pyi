@@ -24,6 +24,7 @@ from lgn.graphs.tables import Stencil as Stencil
 from lgn.graphs.stencils import cell_stencil as cell_stencil
 from lgn.graphs.stencils import edge_stencil as edge_stencil
 from lgn.graphs.stencils import node_stencil as node_stencil
+from lgn.densities.density import Density as Density
 from lgn.densities.density import Expansion as Expansion
 from lgn.densities.density import config_of as config_of
 from lgn.densities.density import kinetic_energy as kinetic_energy

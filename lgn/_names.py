@@ -14,7 +14,7 @@ HOME = {
     "graphs.meshes": ["from_mesh", "from_meshio"],
     "graphs.tables": ["RaggedStencil", "Stencil"],
     "graphs.stencils": ["cell_stencil", "edge_stencil", "node_stencil"],
-    "densities.density": ["Expansion", "config_of", "kinetic_energy"],
+    "densities.density": ["Density", "Expansion", "config_of", "kinetic_energy"],
     "densities.inputs": ["Inputs"],
     "densities.layers": ["lecun_normal", "lnn_initializer", "small_output"],
     "densities.mlp": ["MLPDensity"],

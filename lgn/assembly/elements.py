@@ -10,22 +10,22 @@ import numpy as np
 from lgn._backends import backend
 from lgn.assembly.dependence import dependence
 from lgn.assembly.reads import gradient
-from lgn.densities.density import Density, Expansion
+from lgn.densities.density import DensityLike, Expansion, as_density
 
 UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time
 
 
-def values(density: Density, *local) -> jax.Array:
+def values(density: DensityLike, *local) -> jax.Array:
     """(element,) value of the density on each element; all that it reads has a leading element axis."""
     return _in_chunks(jax.vmap(density), *local)
 
 
-def gradients(density: Density, *local, field: int) -> jax.Array:
+def gradients(density: DensityLike, *local, field: int) -> jax.Array:
     """(element, slot, dim) dl / d field on each element."""
     return _in_chunks(jax.vmap(lambda *local: gradient(density, (field,))(*local)[0]), *local)
 
 
-def hessians(density: Density, *local, field: int, slots: tuple[int, ...]) -> jax.Array:
+def hessians(density: DensityLike, *local, field: int, slots: tuple[int, ...]) -> jax.Array:
     """(element, slot, dim, slot, dim) d2l / d field d field on each element, between those slots that the density
     reads."""
 
@@ -40,14 +40,14 @@ def hessians(density: Density, *local, field: int, slots: tuple[int, ...]) -> ja
     return _in_chunks(jax.vmap(one), *local, tangents=len(slots) * local[field].shape[2])
 
 
-def discrete_gradients(method, density: Density, after, before, features):
+def discrete_gradients(method, density: DensityLike, after, before, features):
     """(element, slot, dim) of each field: grad-bar l (after, before) on each element, by one such as `Automatic`."""
     return _in_chunks(
         jax.vmap(lambda after, before, features: method(density, after, before, features)), after, before, features
     )
 
 
-def discrete_curvatures(method, density: Density, after, before, features, slots: tuple[int, ...]) -> jax.Array:
+def discrete_curvatures(method, density: DensityLike, after, before, features, slots: tuple[int, ...]) -> jax.Array:
     """(element, slot, dim, slot, dim) d grad-bar l / d after on each element, of a density of one field, between those
     slots that it reads."""
     chosen = np.array(slots)
@@ -61,17 +61,20 @@ def discrete_curvatures(method, density: Density, after, before, features, slots
     return _in_chunks(jax.vmap(one), after, before, features, tangents=len(slots) * after.shape[2])
 
 
-def expand(density: Density, q, v, features, slots: tuple[int, ...] | None = None) -> Expansion:
+def expand(density: DensityLike, q, v, features, slots: tuple[int, ...] | None = None) -> Expansion:
     """The `Expansion` of any density, with the mass between those slots whose v it reads, by default all; a density
     with its own `expand`, in closed form, provides it."""
     slots = tuple(range(v.shape[1])) if slots is None else slots
-    closed = getattr(density, "expand", None) if v[0].size <= UNROLLED else None
-    batched = partial(_closed, closed, slots) if closed else jax.vmap(partial(_expand_one, density, slots))
+
+    def batched(*local):
+        closed = as_density(density).expand(*local) if v[0].size <= UNROLLED else None
+        return jax.vmap(partial(_expand_one, density, slots))(*local) if closed is None else _between(slots, closed)
+
     return _in_chunks(batched, q, v, features, tangents=len(slots) * v.shape[2])
 
 
-def _closed(expand, slots, *local) -> Expansion:
-    found = expand(*local)
+def _between(slots, found: Expansion) -> Expansion:
+    """An expansion with the mass between these slots alone."""
     if len(slots) == found.mass.shape[1]:
         return found
     chosen = np.array(slots)

@@ -15,7 +15,7 @@ from lgn.assembly.parts import Part
 from lgn.assembly.pattern import LaidOutPattern, pattern
 from lgn.assembly.plans import Plan, plan
 from lgn.assembly.terms import LaidOutTerm, Terms, terms_on
-from lgn.densities.density import Density
+from lgn.densities.density import DensityLike
 
 DiscreteGradientOf = Callable  # (density, after, before, features) -> one array a field, for one element
 
@@ -39,7 +39,7 @@ class Functional(nnx.Pytree):
         self.joined: LaidOutPattern | None = None  # of a functional that is laid out: see `layouts`
 
     @property
-    def density(self) -> Density | list[Density]:
+    def density(self) -> DensityLike | list[DensityLike]:
         """The density, or the densities of the terms."""
         densities = [term.density for term in self.terms]
         return densities[0] if len(densities) == 1 else densities

@@ -12,7 +12,7 @@ from lgn.assembly import elements
 from lgn.assembly.layout import Table
 from lgn.assembly.local import Features, gather, read, sources
 from lgn.assembly.moves import added, gathered
-from lgn.densities.density import Density, Expansion
+from lgn.densities.density import DensityLike, Expansion, as_density
 from lgn.graphs.tables import RaggedStencil, Stencil
 
 LARGEST = 2**26  # numbers in the block of one element: 0.5 GB
@@ -31,7 +31,7 @@ class Part:
     """
 
     name: str
-    density: Density
+    density: DensityLike
     stencil: Stencil | Table
     local: tuple
     read: tuple
@@ -79,16 +79,16 @@ class Part:
         return Expansion(force, *3 * (jnp.zeros_like(force),))
 
 
-def known_tables(density: Density, stencil: Stencil) -> tuple[Stencil, ...] | None:
+def known_tables(density: DensityLike, stencil: Stencil) -> tuple[Stencil, ...] | None:
     """The tables of a density on a stencil, as far as they do not depend on which slots it reads: its own, or where it
     is ragged one for each group of nodes, if the density takes any number of slots in any order (its attribute `slots`
     is None); None else."""
     if not isinstance(stencil, RaggedStencil):
         return (stencil,)
-    return stencil.groups if getattr(density, "slots", stencil.slots) is None else None
+    return stencil.groups if as_density(density).slots is None else None
 
 
-def tables_of(density: Density, name: str, stencil: Stencil, features, state) -> list[tuple[Stencil, int | None]]:
+def tables_of(density: DensityLike, name: str, stencil: Stencil, features, state) -> list[tuple[Stencil, int | None]]:
     """The tables of a density on a stencil, each with the number of slots that the density sees where that is more:
     `known_tables`, else one as wide as the last slot that it reads.
 
@@ -105,7 +105,7 @@ def tables_of(density: Density, name: str, stencil: Stencil, features, state) ->
     return [(stencil.padded, None) if count == stencil.slots else (stencil.first(count), stencil.slots)]
 
 
-def part_of(density: Density, name: str, table: Stencil | Table, seen: int | None, features, state) -> Part:
+def part_of(density: DensityLike, name: str, table: Stencil | Table, seen: int | None, features, state) -> Part:
     """A density on one table of `tables_of`; of slots beyond those of the table it sees zeros.
 
     Raises:
@@ -117,7 +117,7 @@ def part_of(density: Density, name: str, table: Stencil | Table, seen: int | Non
     return Part(name, one, table, *gather(scalar, table, features, *state, name=f"density {name}", sized=known))
 
 
-def _widened(density, more: int, known) -> Density:
+def _widened(density, more: int, known) -> DensityLike:
     """The density as a function of the first slots."""
 
     def widen(x):
@@ -134,7 +134,7 @@ def _widened(density, more: int, known) -> Density:
 
 def sized(density) -> bool:
     """Whether it knows its slots and degrees of freedom, which `Term.check` compares, so that it reads within them."""
-    return hasattr(density, "dim")
+    return as_density(density).dim is not None
 
 
 def _scalar(density, name, *local):

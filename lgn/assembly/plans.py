@@ -11,6 +11,7 @@ from lgn._pytrees import Static
 from lgn.assembly.layout import Table, table_of, widened
 from lgn.assembly.parts import part_of, tables_of
 from lgn.assembly.pattern import Pattern, on_device, pattern
+from lgn.densities.density import as_density
 
 
 class Plan(NamedTuple):
@@ -49,7 +50,7 @@ def _plan(structure, leaves, state, roomy) -> Plan:
     def look(leaves, state):
         functional, features = jax.tree.unflatten(structure, leaves)
         for number, term in enumerate(functional.terms):
-            any_slots = getattr(term.density, "slots", 0) is None
+            any_slots = as_density(term.density).slots is None
             for stencil, seen in tables_of(term.density, term.name, term.stencil, features, state):
                 stencil = widened(stencil) if any_slots else stencil
                 part = part_of(term.density, term.name, stencil, seen, features, state)

@@ -1,7 +1,6 @@
 """Terms: a density on a stencil of a graph; a functional is a sum of them."""
 
 import hashlib
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,19 +14,19 @@ from lgn.assembly import checks
 from lgn.assembly.layout import Table
 from lgn.assembly.parts import Part, part_of, tables_of
 from lgn.data.fields import field_names
-from lgn.densities.density import Density
+from lgn.densities.density import DensityLike, as_density
 from lgn.graphs.features import check_graph
 from lgn.graphs.stencils import cell_stencil, edge_stencil, node_stencil
 from lgn.graphs.tables import Stencil
 
 StencilMaker = Callable[[jraph.GraphsTuple], Stencil]
-Terms = Density | Sequence[tuple[Density, Stencil | StencilMaker]]
+Terms = DensityLike | Sequence[tuple[DensityLike, Stencil | StencilMaker]]
 
 
 class Term(nnx.Pytree):
     """A density on a stencil, which it knows how to make on another graph unless it was given as a table."""
 
-    def __init__(self, density: Density, stencil: Stencil, maker: StencilMaker | None = None):
+    def __init__(self, density: DensityLike, stencil: Stencil, maker: StencilMaker | None = None):
         self.density = attribute(density)
         self._stencil = Static(stencil)
         self._maker = Maker(maker)
@@ -51,7 +50,7 @@ class Term(nnx.Pytree):
     @property
     def name(self) -> str:
         """Of the density, for messages."""
-        return getattr(self.density, "__name__", type(self.density).__name__)
+        return as_density(self.density).name
 
     def parts(self, features, *state) -> list[Part]:
         """The density on each of its tables, with what their elements read. Raises ValueError where it is not
@@ -61,7 +60,8 @@ class Term(nnx.Pytree):
 
     def check(self, dim: int, fields: int = 2) -> None:
         """Raises ValueError where density and stencil or state do not fit."""
-        taken = _field_count(self.density)
+        density = as_density(self.density)
+        taken = density.fields
         if taken not in (None, fields):
             raise ValueError(
                 f"density {self.name} takes {taken} fields and the features, but the state has {fields}; write it as "
@@ -69,7 +69,7 @@ class Term(nnx.Pytree):
                 + (", or read it by lgn.canonical(density)" if (taken, fields) == (2, 1) else "")
             )
         slots = self.stencil.slots
-        expected = (getattr(self.density, "slots", None) or slots, getattr(self.density, "dim", dim))
+        expected = (density.slots if isinstance(density.slots, int) else slots, density.dim or dim)
         if expected != (slots, dim):
             raise ValueError(
                 f"density {self.name} was made for (slots, dim) = {expected}, but its stencil has {slots} slots and "
@@ -100,7 +100,7 @@ def _name_of(maker) -> str:
 class LaidOutTerm(nnx.Pytree):
     """A density on one of its tables, whose arrays are data; made from a term that was checked."""
 
-    def __init__(self, density: Density, name: str, table: Table, seen: int | None):
+    def __init__(self, density: DensityLike, name: str, table: Table, seen: int | None):
         self.density, self.name, self.seen = attribute(density), name, seen
         self.table = nnx.data(table)
 
@@ -110,20 +110,6 @@ class LaidOutTerm(nnx.Pytree):
 
     def check(self, dim: int, fields: int = 2) -> None:
         """Was done."""
-
-
-def _field_count(density) -> int | None:
-    """How many fields a density takes besides the features; None where its signature does not say."""
-    inputs: Any = getattr(density, "inputs", None)
-    if hasattr(inputs, "fields"):
-        return inputs.fields
-    try:
-        taken = inspect.signature(density).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(p.kind is p.VAR_POSITIONAL for p in taken):
-        return None
-    return sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in taken) - 1
 
 
 def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list[Term]:

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
-from lgn.densities.density import config_of
+from lgn.densities.density import Density, config_of
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import (
     Activation,
@@ -25,7 +25,7 @@ from lgn.densities.layers import (
 Local = Callable[..., Array]
 
 
-class Continuum(nnx.Module):
+class Continuum(Density):
     """A density of a field and its derivatives, as a density on `cell_stencil`.
 
         l(q, v) = measure * local(phi, grad phi, phi_t, features)
@@ -48,8 +48,6 @@ class Continuum(nnx.Module):
         (8, 1)
     """
 
-    config = config_of
-
     def __init__(self, local: Local):
         self.local = _arguments.called(
             "Continuum: local", local, "a function (phi, gradient, rate, features), or a FieldMLP"
@@ -63,6 +61,17 @@ class Continuum(nnx.Module):
             )
         shape, gradient = (features[name].astype(q.dtype) for name in ("shape", "shape_gradient"))
         return features["measure"] * self.local(shape @ q, gradient.T @ q, *(shape @ v for v in rest), features)
+
+    def seen(self, *local, read=None) -> Float[Array, "row value"]:
+        """The field unless its network sees no shift of it, the gradient, the rate, and the features by name."""
+        *state, features = local
+        phi, *rate = (features["shape"] @ x for x in state)
+        gradient = (features["shape_gradient"].T @ state[0]).ravel()
+        inputs = self.local.inputs if isinstance(self.local, FieldMLP) else None
+        if inputs is None:
+            return jnp.concatenate([phi, gradient, *rate])[None]
+        own = [] if inputs.relative else [inputs.coordinate(phi[None])[0]]
+        return jnp.concatenate([*own, gradient, *rate, inputs.named(features, phi.dtype)])[None]
 
 
 class FieldMLP(nnx.Module):

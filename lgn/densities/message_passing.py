@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from lgn import _arguments
 from lgn.densities import curvature, star
-from lgn.densities.density import Expansion, config_of
+from lgn.densities.density import Density, Expansion
 from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
     Activation,
@@ -29,7 +29,7 @@ from lgn.densities.pairings import Pairing, both_states, difference, size_of
 from lgn.densities.pairs import Pairs, without_velocities
 
 
-class PairDensity(nnx.Module):
+class PairDensity(Density):
     """Learned density of an edge, the same from both ends; for `edge_stencil`.
 
         l = MLP(pairing(0, 1), features_0, features_1) + MLP(pairing(1, 0), features_1, features_0)
@@ -67,7 +67,6 @@ class PairDensity(nnx.Module):
     """
 
     slots = 2
-    config = config_of
 
     def __init__(
         self,
@@ -88,9 +87,7 @@ class PairDensity(nnx.Module):
         self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
-        q, v, features = self.inputs.split(*local)
-        seen = jnp.concatenate([self._pairs(q, v), self._known(features, q.dtype)], 1)
-        return jnp.sum(jax.vmap(partial(perceptron, self.layers, self.activation))(seen))
+        return jnp.sum(jax.vmap(partial(perceptron, self.layers, self.activation))(self.seen(*local)))
 
     def expand(self, q, v, features) -> Expansion:
         """The `Expansion` of a batch of elements, in closed form: each end's network has tangents of its own."""
@@ -107,6 +104,14 @@ class PairDensity(nnx.Module):
         mass, convection = second[:, 0] + second[:, 1, ::-1, :, ::-1], mixed[:, 0] + mixed[:, 1, ::-1]
         return Expansion(found.force, found.momentum, mass, convection)
 
+    def seen(self, *local, read=None) -> Float[Array, "row value"]:
+        """A row for each end."""
+        q, v, features = self.inputs.split(*local)
+        return jnp.concatenate([self._pairs(q, v), self._known(features, q.dtype)], 1)
+
+    def rows(self, mask: np.ndarray) -> np.ndarray:
+        return np.ones((len(mask), 2), bool)
+
     @property
     def _pairs(self) -> Pairs:
         return Pairs(self.pairing, self.inputs, near=(0, 1), far=(1, 0))
@@ -117,7 +122,7 @@ class PairDensity(nnx.Module):
         return jnp.concatenate([known, known[::-1]], 1)
 
 
-class MessageDensity(nnx.Module):
+class MessageDensity(Density):
     """Learned density of a node and any number of neighbours in any order.
 
         l = 0.5 m |v_0|^2 + readout(self_0, sum over filled slots j of message(pairing(0, j), features_0, features_j))
@@ -152,7 +157,6 @@ class MessageDensity(nnx.Module):
     """
 
     slots = None  # any number, in any order
-    config = config_of
 
     def __init__(
         self,
@@ -231,6 +235,16 @@ class MessageDensity(nnx.Module):
             mass=(mass + jnp.diag(jnp.broadcast_to(kinetic, (slots, dim)).ravel())).reshape(*v.shape, slots, dim),
             convection=convection.reshape(v.shape),
         )
+
+    def seen(self, *local, read=None) -> Float[Array, "row value"]:
+        """A row for each neighbour."""
+        q, v, features = self.inputs.split(*local)
+        known = self._known(features, q)
+        here = jnp.broadcast_to(known[:1], known[1:].shape)
+        return jnp.concatenate([self._pairs(len(q))[1](q, v), here, known[1:]], 1)
+
+    def rows(self, mask: np.ndarray) -> np.ndarray:
+        return np.asarray(mask)[:, 1:] > 0
 
     def _pairs(self, slots: int) -> tuple[Pairs, Pairs]:
         """Slot 0 with itself, and with each other."""

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.densities import curvature
-from lgn.densities.density import Expansion, config_of
+from lgn.densities.density import Density, Expansion
 from lgn.densities.inputs import Inputs, InputSettings, widths_of
 from lgn.densities.layers import (
     Activation,
@@ -25,7 +25,7 @@ from lgn.densities.layers import (
 )
 
 
-class MLPDensity(nnx.Module):
+class MLPDensity(Density):
     """Multilayer perceptron on the values of a stencil, beside a kinetic prior on slot 0.
 
         l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features),    h(u) = MLP(u / q_scale, features)
@@ -54,8 +54,6 @@ class MLPDensity(nnx.Module):
         >>> density(jnp.zeros((3, 1)), jnp.ones((3, 1)), {}).shape
         ()
     """
-
-    config = config_of
 
     def __init__(
         self,

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
-from lgn.densities.density import Density, config_of
+from lgn.densities.density import Density, DensityLike, as_density
 
 
 def normal_form(
-    density: Density,
+    density: DensityLike,
     q: Float[Array, "slot dim"],
     v: Float[Array, "slot dim"] | None = None,
     features: Mapping[str, Array] | None = None,
@@ -78,7 +78,7 @@ def normal_form(
 
 
 def mean_mass(
-    density: Density,
+    density: DensityLike,
     q: Float[Array, "slot dim"],
     v: Float[Array, "slot dim"],
     features: Mapping[str, Array] | None = None,
@@ -93,19 +93,17 @@ def mean_mass(
         3.0
     """
     _check_density(density, q, v)
-    name, known = f"density {getattr(density, '__name__', type(density).__name__)}", dict(features or {})
-    if not hasattr(density, "slots"):
+    name, known = f"density {as_density(density).name}", dict(features or {})
+    if as_density(density).slots is ...:
         _traced.reads_within(name, density, q, v, known)
     mass = _traced.said(name, jax.hessian(density, argnums=1), q, v, known)
     return jnp.trace(mass.reshape(v.size, v.size)) / v.shape[1]
 
 
-class NormalForm(nnx.Module):
+class NormalForm(Density):
     """A density in the gauge that `normal_form` fixes; its parameters are those of the density within."""
 
-    config = config_of
-
-    def __init__(self, density: Density, q, v, scale, points: int):
+    def __init__(self, density: DensityLike, q, v, scale, points: int):
         _check_density(density, q, v)
         self.density = attribute(density)
         self.q, self.v, self.scale = (nnx.data(jnp.asarray(x)) for x in (q, v, scale))

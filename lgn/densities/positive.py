@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
-from lgn.densities.density import config_of
+from lgn.densities.density import Density
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import Activation, Initializer, check_smooth, dense_layers, perceptron, small_output
 
@@ -54,7 +54,7 @@ class Dry:
         return self.speed * s**2 / (jnp.sqrt(self.speed**2 + s**2) + self.speed)  # the difference would cancel
 
 
-class PositiveForm(nnx.Module):
+class PositiveForm(Density):
     """Positive function of velocity whose coefficients depend on the configuration.
 
         form(q, v) = sum_k c_k(q) law(w_k),    w = B(q)^T v,    c_k > 0,    B unit lower triangular
@@ -89,8 +89,6 @@ class PositiveForm(nnx.Module):
         >>> L.acceleration(jnp.zeros((1, 1)), jnp.ones((1, 1))).round(6).tolist()
         [[-0.5]]
     """
-
-    config = config_of
 
     def __init__(
         self,

@@ -7,13 +7,13 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn.densities.density import config_of
+from lgn.densities.density import Density
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.layers import Activation, Initializer, dense_layers, perceptron, small_output
 from lgn.densities.positive import PositiveForm, seen_at, settle
 
 
-class StructuredDensity(nnx.Module):
+class StructuredDensity(Density):
     """Kinetic minus potential energy, each a network: a Lagrangian whose mass matrix is positive definite.
 
         l(q, v) = T(q, v) - V(q),    T = 0.5 v^T M(q) v a `PositiveForm`,    V = MLP(q, features)
@@ -46,8 +46,6 @@ class StructuredDensity(nnx.Module):
         >>> bool(L.power(jnp.ones((1, 1)), jnp.ones((1, 1))) < 0)
         True
     """
-
-    config = config_of
 
     def __init__(
         self,

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from flax import nnx
+import numpy as np
 from jaxtyping import Array, Float
 
 from lgn import _arguments
 from lgn._pytrees import attribute
-from lgn.densities.density import Density, config_of
+from lgn.densities.density import Density, DensityLike, as_density
 
 
-class Transformed(nnx.Module):
+class Transformed(Density):
     """A density of other coordinates of its stencil:
 
         l(q, v, features) = density(*coordinates(q, v), features),    and of u alike.
@@ -34,9 +34,7 @@ class Transformed(nnx.Module):
         1.1719
     """
 
-    config = config_of
-
-    def __init__(self, density: Density, coordinates: Callable):
+    def __init__(self, density: DensityLike, coordinates: Callable):
         for name, given in (("density", density), ("coordinates", coordinates)):
             _arguments.called(f"Transformed: {name}", given, "a function or a module")
         self.density, self.coordinates = attribute(density), coordinates
@@ -47,6 +45,13 @@ class Transformed(nnx.Module):
         if not isinstance(fields, tuple | list):
             raise ValueError(f"Transformed: coordinates give a {type(fields).__name__}; expected a tuple of fields")
         return self.density(*fields, features)
+
+    def seen(self, *local, read=None) -> Float[Array, "row value"]:
+        *state, features = local
+        return as_density(self.density).seen(*self.coordinates(*state), features)
+
+    def rows(self, mask: np.ndarray) -> np.ndarray:
+        return as_density(self.density).rows(mask)
 
 
 def halves(u: Float[Array, "slot two_dim"]) -> tuple[Float[Array, "slot dim"], Float[Array, "slot dim"]]:
@@ -67,7 +72,7 @@ def halves(u: Float[Array, "slot two_dim"]) -> tuple[Float[Array, "slot dim"], F
     return u[:, : u.shape[1] // 2], u[:, u.shape[1] // 2 :]
 
 
-def canonical(density: Density) -> Transformed:
+def canonical(density: DensityLike) -> Transformed:
     """The density of (q, v) read as a Hamiltonian h(u) of u = (q, p): p stands in the place of v.
 
     Example:

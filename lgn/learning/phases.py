@@ -12,7 +12,7 @@ import optax
 from lgn import _arguments
 from lgn.assembly import elements
 from lgn.data.samples import Windows
-from lgn.densities.density import Density, kinetic_energy
+from lgn.densities.density import DensityLike, kinetic_energy
 from lgn.learning import bfgs
 from lgn.learning.losses import Data, Loss
 from lgn.learning.phase import Phase, Row
@@ -87,7 +87,7 @@ class QuasiNewton:
         return state.x
 
 
-def pretrain(target: Density = kinetic_energy, steps: int = 300, tolerance: float = 1e-2) -> QuasiNewton:
+def pretrain(target: DensityLike = kinetic_energy, steps: int = 300, tolerance: float = 1e-2) -> QuasiNewton:
     """The phase that starts from a known Lagrangian: value, gradient and Hessian of the density on the elements of the
     data become those of `target`. A network with random weights makes M singular somewhere; this one starts regular.
     With a kinetic prior and a small network there is nothing to do, and it ends at once.

@@ -5,17 +5,14 @@ it reads does: the values of an element. So these are compared, as the density s
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from lgn.data.samples import States
-from lgn.densities.continuum import Continuum
-from lgn.densities.pairs import Pairs
-from lgn.densities.transformed import Transformed
+from lgn.densities.density import as_density
 from lgn.mechanics.system import offered
 
 MOST = 100_000  # elements that are compared, and tenth of it of training that they are compared with, evenly picked
@@ -98,14 +95,15 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
     @jax.jit
     def rows(system, state, features):
         known = system.replace(**features) if features else system
-        return [jax.vmap(partial(_seen, part.density, part.read))(*part.local) for part in parts(known, state)]
+        every = parts(known, state)
+        return [jax.vmap(partial(as_density(part.density).seen, read=part.read))(*part.local) for part in every]
 
     def of(i):
         return jax.tree.map(lambda x: x[i], (data.state, data.features))
 
     tables = [part.stencil for part in parts(system, of(0)[0])]
-    density = system.functional.terms[number].density
-    filled = [_filled(density, table, x.shape[:2]) for table, x in zip(tables, rows(system, *of(0)), strict=True)]
+    density = as_density(system.functional.terms[number].density)
+    filled = [density.rows(np.asarray(table.mask)) for table in tables]
     nodes = np.concatenate([np.repeat(x.index[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)])
     step = max(1, -(-len(data.q) * len(nodes) // most))
 
@@ -115,46 +113,6 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
         return np.full(len(nodes), i)[chosen], nodes[chosen], values[chosen]
 
     return tuple(np.concatenate(x) for x in zip(*map(picked, range(len(data.q))), strict=True))
-
-
-def _filled(density, table, shape) -> np.ndarray:
-    """(element, row) bool: which of the rows that a density sees of an element are there: slots that are empty have
-    none where it takes any number of them."""
-    each = getattr(density, "slots", 0) is None and hasattr(density, "pairing")
-    return np.asarray(table.mask)[:, 1:] > 0 if each else np.ones(shape, bool)
-
-
-def _seen(density, read, *local) -> jax.Array:
-    """(row, value) what a density sees of one element: a row for each pair of nodes where it sees pairs, else one."""
-    *state, features = local
-    inputs: Any = getattr(density, "inputs", None)
-    if isinstance(density, Transformed):
-        return _seen(density.density, None, *density.coordinates(*state), features)
-    if isinstance(density, Continuum):
-        return _seen_of_field(density.local, state, features)[None]
-    if hasattr(density, "pairing"):
-        count = len(state[0])
-        near, far = ([0, 1], [1, 0]) if density.slots == 2 else ([0] * (count - 1), np.arange(1, count))
-        q, v, _ = inputs.split(*local)
-        known = inputs.columns(features, q.dtype) if inputs.features else jnp.zeros((count, 0), q.dtype)
-        seen = Pairs(density.pairing, inputs, near, far)(q, v)
-        return jnp.concatenate([seen, known[np.array(near, int)], known[np.array(far, int)]], 1)
-    if getattr(inputs, "slots", None) == len(state[0]):
-        return inputs(*local)[None]
-    used = [np.ones(x.shape, bool) for x in state] if read is None else read
-    return jnp.concatenate([x[which] for x, which in zip(state, used, strict=False)])[None]
-
-
-def _seen_of_field(local, state, features) -> jax.Array:
-    """The field unless its network sees no shift of it, the gradient, the rate, and the features by name."""
-    shape, gradient = features["shape"], features["shape_gradient"]
-    inputs = getattr(local, "inputs", None)
-    phi, *rate = (shape @ x for x in state)
-    shifted = inputs is not None and inputs.relative
-    if inputs is not None:
-        phi = inputs.coordinate(phi[None])[0]
-    known = [] if inputs is None else [inputs.named(features, phi.dtype)]
-    return jnp.concatenate([*([] if shifted else [phi]), (gradient.T @ state[0]).ravel(), *rate, *known])
 
 
 def _nearest(own_state, own_node, own, state, node, values) -> tuple[np.ndarray, ...]:
