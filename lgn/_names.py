@@ -86,7 +86,6 @@ MODULES = {  # modules that users call by name, `lgn.plots`, and where they are
 }
 MOVED = {  # names that left `lgn`, and where they are: an AttributeError says so
     "catalogue": "lgn.harness.catalogue",
-    "comparison": "lgn.harness.comparison",
     "noether": "lgn.analysis.noether",
     "reports": "lgn.harness.reports",
 }

@@ -5,8 +5,6 @@ import json
 import pytest
 
 from lgn import cli
-from lgn.commands.compare import Compare
-from lgn.commands.mistakes import Mistake
 
 
 def written(tmp_path, **runs):
@@ -21,10 +19,10 @@ def test_what_is_a_fifth_worse_is_named_and_the_rest_is_not(tmp_path, capsys):
     before = {"ring": 1.0, "square": 2.0, "cube": 1.0, "gone": 1.0, "skipped": None}
     after = {"ring": 1.19, "square": 2.5, "cube": 3.0, "new": 9.0, "skipped": 4.0}
     paths = written(tmp_path, before=before, after=after)
-    assert Compare(*paths)() == 1
+    assert cli.compare(*paths) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == ["cube: 1 -> 3, 3.00 times as long", "square: 2 -> 2.5, 1.25 times as long"]
-    assert Compare(paths[0], paths[0])() == 0
+    assert cli.compare(paths[0], paths[0]) == 0
     assert "none of 4 figures" in capsys.readouterr().out
 
 
@@ -47,8 +45,8 @@ def test_the_command_exits_with_one(tmp_path, monkeypatch, capsys):
 )
 def test_bad_input(tmp_path, text, words):
     paths = written(tmp_path, before={"ring": 1.0}, after=text)
-    with pytest.raises(Mistake) as refused:
-        Compare(*paths)()
+    with pytest.raises(cli.Mistake) as refused:
+        cli.compare(*paths)
     assert words in str(refused.value)
-    with pytest.raises(Mistake, match="is no benchmark file"):
-        Compare(tmp_path / "none.json", paths[0])()
+    with pytest.raises(cli.Mistake, match="is no benchmark file"):
+        cli.compare(tmp_path / "none.json", paths[0])

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import lgn
-from lgn import protocol
-from lgn.commands.rollout import Rollout
+from lgn import cli, protocol
 from lgn.harness import reports
 
 HOSTILE = '"><script>alert(1)</script>&amp;'
@@ -150,6 +149,6 @@ def test_a_folder_that_is_no_run_or_damaged_is_said(tmp_path, name, content, wor
 
 
 def test_a_motion_that_is_continued_leaves_a_page_too(run, tmp_path):
-    assert Rollout(run, time=0.5, frames=3, out=tmp_path, trusted=(__name__,))() == 0
+    assert cli.rollout(run, time=0.5, frames=3, out=tmp_path, trusted=(__name__,)) == 0
     page = Page(tmp_path / "report.html")
     assert f"{run.name}, continued" in page.text and "energy_drift" in page.text and len(page.of("img")) == 2

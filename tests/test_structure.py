@@ -31,10 +31,9 @@ ORDER = [
     "analysis",
     "harness",
     "recipes",
-    "commands",
     "cli",
 ]
-SHELL = ("commands", "cli")  # what a user of the command line meets
+SHELL = ("cli",)  # what a user of the command line meets
 ROOT = Path(lgn.__file__).parent
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "__init__.py"]
 TREES = {path: ast.parse(path.read_text()) for path in FILES}

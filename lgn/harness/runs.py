@@ -21,12 +21,11 @@ PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy"
 
 
 def begin(folder: str | Path, config, packages: Sequence[str] = ()) -> Path:
-    """Makes the folder and writes `config.json` (a dataclass) and `environment.txt`, with further packages."""
+    """Makes the folder and writes `config.json` (a dataclass, or a dict) and `environment.txt`, with more packages."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(
-        folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in asdict(config).items()}
-    )
+    settings = config if isinstance(config, dict) else asdict(config)
+    _write_json(folder / "config.json", {key: str(x) if isinstance(x, Path) else x for key, x in settings.items()})
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [f"python {platform.python_version()}", f"machine {platform.machine()}, {cores} cores"]
     lines += map(package_version, [*PACKAGES, *packages])

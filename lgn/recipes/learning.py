@@ -15,7 +15,7 @@ from lgn.learning.training import FitResult, fit
 from lgn.learning.validation import SHARE
 from lgn.mechanics.lagrangian import Lagrangian
 from lgn.motion.integrators import Verlet
-from lgn.recipes.even import Even
+from lgn.recipes.loading import Even
 from lgn.recipes.models import system_of
 from lgn.recipes.recipe import Recipe
 

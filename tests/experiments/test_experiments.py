@@ -10,11 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from lgn import protocol
-from lgn.commands.collect import Collect
-from lgn.commands.mistakes import Mistake
-from lgn.commands.rollout import Rollout
-from lgn.commands.run import Run
+from lgn import cli, protocol
 from lgn.harness import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +106,7 @@ def test_quick_run(name, tmp_path):
     )
     assert (name in STILL) != any(x.endswith(".gif") for x in left)
     if name not in WITHOUT_SYSTEM:
-        assert Rollout(tmp_path, time=0.1, frames=3)() == 0
+        assert cli.rollout(tmp_path, time=0.1, frames=3) == 0
         assert (tmp_path / "rollout" / "trajectory.npz").exists() and (tmp_path / "rollout" / "rollout.png").exists()
 
 
@@ -159,7 +155,7 @@ def toy(tmp_path, monkeypatch):
 
 def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
     assert {"toy", *NAMES} <= set(protocol.experiments())
-    assert Run("toy", ("--quick", "--seeds", "2"))() == 0
+    assert cli.run("toy", ("--quick", "--seeds", "2")) == 0
     metrics = json.loads((toy / "runs" / "toy" / "metrics.json").read_text())
     parts = {name: metrics.pop(name) for name in list(metrics) if name.startswith("part_")}
     assert set(parts) == {f"part_{part}_seconds{x}" for part in ("training", "motion") for x in ("", "_worst")}
@@ -168,16 +164,16 @@ def test_a_new_file_is_found_run_collected_and_continued(toy, capsys):
         "speed_worst": 1.0,
     }  # fmt: skip
     capsys.readouterr()
-    assert Collect()() == 0
+    assert cli.collect() == 0
     table = capsys.readouterr().out
     for cell in ("toy", "energy_drift", "0.001", "<= 1e-06", "1.5e-09 (worst 2e-09)", ">= 2"):
         assert cell in table
-    assert Rollout(toy / "runs" / "toy", time=0.5, frames=3)() == 0
+    assert cli.rollout(toy / "runs" / "toy", time=0.5, frames=3) == 0
 
 
 def test_nothing_to_collect_is_an_error(tmp_path):
-    with pytest.raises(Mistake, match=r"holds no NAME/metrics\.json"):
-        Collect(tmp_path)()
+    with pytest.raises(cli.Mistake, match=r"holds no NAME/metrics\.json"):
+        cli.collect(tmp_path)
 
 
 def test_an_unknown_experiment_names_those_that_there_are():

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from lgn import protocol
-from lgn.commands.rollout import Rollout
+from lgn import cli, protocol
 from lgn.systems import real_pendulum
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +50,7 @@ def test_learns_motion_scale_and_friction_of_synthetic_data(experiment, syntheti
         "system",
         "state.npz",
     } <= left
-    assert Rollout(tmp_path / "run", time=1.0, frames=3)() == 0
+    assert cli.rollout(tmp_path / "run", time=1.0, frames=3) == 0
     assert metrics["gaps"] == 2 and metrics["rows_train"] == 317 and metrics["rows_test"] == 80
     assert metrics["velocity_scale"] == pytest.approx(SCALE, rel=0.01)
     drag = metrics["friction_viscous"] * 0.8 + metrics["friction_dry"]  # the two are alike at the speeds of the motion

@@ -5,7 +5,7 @@ import pytest
 
 import lgn
 from lgn.recipes import loading, models, recipe
-from lgn.recipes.even import even
+from lgn.recipes.loading import even
 from lgn.recipes.recipe import Graph, Recipe
 
 LEAST = 'file = "swing.csv"\npositions = ["angle"]\n'

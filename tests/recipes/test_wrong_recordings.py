@@ -6,8 +6,8 @@ import pytest
 import lgn
 from lgn import cli
 from lgn.recipes import keeping, loading, recipe
-from lgn.recipes.even import even
 from lgn.recipes.forecast import Forecast
+from lgn.recipes.loading import even
 
 T = np.arange(60) / 10
 FEW = "width = [2]\nwindows = [8]\nsteps = 1\n"
