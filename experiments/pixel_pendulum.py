@@ -19,6 +19,7 @@ from flax import nnx
 
 import lgn
 from experiments.support import pixels
+from experiments.support.autoencoder import Autoencoder, Clips, MomentumState, VelocityState, film_loss, unfold
 from experiments.support.pixels import FRAMES
 from lgn import diagnostics, protocol
 from lgn.data.preprocessing import differences
@@ -55,7 +56,7 @@ class Kind(NamedTuple):
 
     label: str
     system: Callable  # (typical velocity, typical acceleration, rngs) -> system of one node
-    state: Callable = lgn.VelocityState()
+    state: Callable = VelocityState()
     unfolded: bool = True
 
 
@@ -81,7 +82,7 @@ def neural_ode(speed, push, rngs):
 
 
 KINDS = {  # prefix of the metrics
-    "": Kind("Hamiltonian", hamiltonian, lgn.MomentumState()),
+    "": Kind("Hamiltonian", hamiltonian, MomentumState()),
     "lagrangian_": Kind("Lagrangian", lagrangian),
     "neural_ode_": Kind("neural ODE", neural_ode),
     "baseline_": Kind("neural ODE, plain start", neural_ode, unfolded=False),
@@ -91,7 +92,7 @@ KINDS = {  # prefix of the metrics
 def train(config: Config, folder: Path, seed: int) -> dict[str, lgn.FitResult]:
     """The trained autoencoder of each kind."""
     films = pixel_pendulum.sample(jax.random.key(seed), config.films, config.frames)
-    unfolding = lgn.unfold(jnp.asarray(films.frames), components=config.components)
+    unfolding = unfold(jnp.asarray(films.frames), components=config.components)
     folders = {name: folder / f"training-{name}{seed}" for name in KINDS}
     return {name: train_kind(config, folders[name], seed, kind, films, unfolding) for name, kind in KINDS.items()}
 
@@ -104,10 +105,10 @@ def train_kind(config: Config, folder: Path, seed: int, kind: Kind, films: Trial
         random = np.random.default_rng(seed).normal(size=unfolding.kernel.shape) / np.sqrt(config.components)
         unfolding = replace(unfolding, kernel=jnp.asarray(random), bias=jnp.zeros(1))
     rngs = nnx.Rngs(seed)
-    model = lgn.Autoencoder(unfolding, kind.system(float(v.std()), float(a.std()), rngs), kind.state, rngs=rngs)
-    clips = lgn.Clips(unfolding.components_of(films.frames), dt)
+    model = Autoencoder(unfolding, kind.system(float(v.std()), float(a.std()), rngs), kind.state, rngs=rngs)
+    clips = Clips(unfolding.components_of(films.frames), dt)
     phases = [lgn.QuasiNewton(120 if config.quick else config.steps)]
-    return lgn.fit(model, clips, key=jax.random.key(seed), phases=phases, loss=lgn.film_loss, folder=folder)
+    return lgn.fit(model, clips, key=jax.random.key(seed), phases=phases, loss=film_loss, folder=folder)
 
 
 def truth(config: Config) -> Trials:

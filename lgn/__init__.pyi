@@ -131,13 +131,6 @@ from lgn.learning.phases import Minibatch as Minibatch
 from lgn.learning.phases import QuasiNewton as QuasiNewton
 from lgn.learning.phases import pretrain as pretrain
 from lgn.learning.limited_memory import LimitedMemory as LimitedMemory
-from lgn.learning.unfolding import Unfolding as Unfolding
-from lgn.learning.unfolding import unfold as unfold
-from lgn.learning.autoencoder import Autoencoder as Autoencoder
-from lgn.learning.autoencoder import Clips as Clips
-from lgn.learning.autoencoder import MomentumState as MomentumState
-from lgn.learning.autoencoder import VelocityState as VelocityState
-from lgn.learning.autoencoder import film_loss as film_loss
 from lgn.learning.phase import Row as Row
 from lgn.learning.following import CSVRows as CSVRows
 from lgn.learning.following import Followers as Followers

@@ -67,8 +67,6 @@ HOME = {
     "learning.shooting": ["Shooting", "ShootingLoss"],
     "learning.phases": ["Minibatch", "QuasiNewton", "pretrain"],
     "learning.limited_memory": ["LimitedMemory"],
-    "learning.unfolding": ["Unfolding", "unfold"],
-    "learning.autoencoder": ["Autoencoder", "Clips", "MomentumState", "VelocityState", "film_loss"],
     "learning.phase": ["Row"],
     "learning.following": ["CSVRows", "Followers", "JSONRows", "TensorBoardRows"],
     "learning.training": ["FitResult", "fit"],
@@ -88,6 +86,10 @@ MOVED = {  # names that left `lgn`, and where they are: an AttributeError says s
     "catalogue": "lgn.harness.catalogue",
     "noether": "lgn.analysis.noether",
     "reports": "lgn.harness.reports",
+}
+MOVED |= {
+    name: f"experiments.support.autoencoder.{name}"
+    for name in ("Autoencoder", "Clips", "MomentumState", "Unfolding", "VelocityState", "film_loss", "unfold")
 }
 MODULE = {name: module for module, names in HOME.items() for name in names}
 

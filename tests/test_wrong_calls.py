@@ -73,21 +73,6 @@ def trained():
     return lgn.Lagrangian(RING, learned())
 
 
-@functools.cache
-def film():
-    return np.random.default_rng(0).normal(size=(30, 6))
-
-
-@functools.cache
-def unfolded():
-    return lgn.unfold(film(), components=3, neighbours=4)
-
-
-@functools.cache
-def autoencoder():
-    return lgn.Autoencoder(unfolded(), lgn.Lagrangian(ONE, learned(1)), rngs=nnx.Rngs(0))
-
-
 def make(name, *given, **settings):
     """A learned density, with random streams unless they are given."""
     return getattr(lgn, name)(*given, **{"rngs": nnx.Rngs(0), **settings})
@@ -943,48 +928,6 @@ CALLS = {
         (lambda: lgn.LimitedMemory(steps=0), "steps=0", "at least 1"),
         (lambda: lgn.LimitedMemory(memory=0), "memory=0", "at least 1"),
         (lambda: lgn.LimitedMemory(memory=2.5), "memory=2.5", "whole number"),
-    ],
-    "Unfolding": [
-        (lambda: unfolded()(film()[:, :4]), "4 pixels", "6"),
-        (lambda: unfolded()([0.0] * 6), "frames is", "array"),
-    ],
-    "unfold": [
-        (lambda: lgn.unfold(film()[:15]), "15 frames for components=20", "more frames"),
-        (lambda: lgn.unfold(film(), components=10), "6 pixels", "components=10"),
-        (lambda: lgn.unfold(film(), dim=0, components=3), "dim=0", "at least 1"),
-        (lambda: lgn.unfold(film(), dim=40, components=3), "dim=40", "landmarks"),
-        (lambda: lgn.unfold(film(), components=2.5), "components=2.5", "whole number"),
-        (lambda: lgn.unfold(film(), components=3, neighbours=0), "neighbours=0", "at least 1"),
-        (lambda: lgn.unfold(film() * np.nan, components=3), "frames", "not finite"),
-        (lambda: lgn.unfold(film() * 1j, components=3), "frames", "complex128"),
-        (lambda: lgn.unfold(1.0), "frames has shape ()", "(..., pixel)"),
-    ],
-    "Autoencoder": [
-        (lambda: make("Autoencoder", film(), BEAD), "unfolding is", "lgn.unfold"),
-        (lambda: make("Autoencoder", unfolded(), oscillator), "system=", "rate"),
-        (lambda: make("Autoencoder", unfolded(), BEAD, hidden=8), "hidden=8", "(8,)"),
-        (lambda: make("Autoencoder", unfolded(), BEAD, units=0), "units=0", "at least 1"),
-        (lambda: make("Autoencoder", unfolded(), BEAD, rngs=0), "rngs is 0", "nnx.Rngs(0)"),
-        (lambda: autoencoder().encode(film()[:, :4]), "4 pixels", "6"),
-        (lambda: autoencoder().start(film()[:2], film()[2:4], 0.0), "dt=0.0", "positive"),
-    ],
-    "VelocityState": [
-        (lambda: make("Autoencoder", unfolded(), BEAD, lgn.VelocityState), "VelocityState is a class", "()"),
-        (lambda: make("Autoencoder", unfolded(), BEAD, "velocity"), "state='velocity'", "lgn.VelocityState()"),
-    ],
-    "MomentumState": [
-        (lambda: make("Autoencoder", unfolded(), BEAD, lgn.MomentumState), "MomentumState is a class", "()"),
-    ],
-    "Clips": [
-        (lambda: lgn.Clips(np.zeros((2, 5, 3)), np.ones(2)).check(), "q has shape (2, 5, 3)", "7 times"),
-        (lambda: lgn.Clips(np.zeros((2, 9, 3)), np.ones(3)).check(), "dt (3,)", "(clip,)"),
-        (lambda: lgn.Clips(np.zeros((2, 9, 3)) * np.nan, np.ones(2)).check(), "q is not finite"),
-        (lambda: lgn.Clips(np.zeros((2, 9, 3)) * 1j, np.ones(2)).check(), "q", "complex128"),
-        (lambda: lgn.Clips(np.zeros((2, 9, 3)), -np.ones(2)).check(), "dt", "positive"),
-    ],
-    "film_loss": [
-        (lambda: lgn.film_loss(autoencoder(), STATES), "States", "Clips"),
-        (lambda: lgn.film_loss(BEAD, lgn.Clips(np.zeros((2, 9, 3)), np.ones(2))), "model is", "Autoencoder"),
     ],
     "Huber": [
         (lambda: lgn.Huber(0.0), "width=0.0", "positive"),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import lgn
+from experiments.support.autoencoder import Autoencoder
 from lgn import diagnostics, plots
 from lgn.data.preprocessing import REACH, differences
 from lgn.systems import pixel_pendulum
@@ -27,7 +27,7 @@ class Motion(NamedTuple):
     energy: np.ndarray  # (trial, time - 6), of angle and angular velocity
 
 
-def follow(model: lgn.Autoencoder, true: Trials) -> Motion:
+def follow(model: Autoencoder, true: Trials) -> Motion:
     """From the first two frames on: latent, frames, and the energy that a viewer would find."""
     state = model.start(true.frames[:, 0], true.frames[:, 1], STEP)
     latent = model.follow(state, STEP * np.arange(FRAMES))[:, :, 0]
@@ -48,7 +48,7 @@ def errors(motion: Motion, true: Trials) -> dict[str, float]:
     }
 
 
-def coordinate_errors(model: lgn.Autoencoder) -> dict[str, float]:
+def coordinate_errors(model: Autoencoder) -> dict[str, float]:
     """Share of the angles along which the coordinate goes one way, and how far it is from linear in the angle."""
     angles, q = coordinate(model)
     steps = np.sign(np.diff(q))
@@ -57,7 +57,7 @@ def coordinate_errors(model: lgn.Autoencoder) -> dict[str, float]:
     return {"monotone": float(share), "coordinate_bend": diagnostics.relative_rms(line - line.mean(), q - line.mean())}
 
 
-def coordinate(model: lgn.Autoencoder) -> tuple[np.ndarray, np.ndarray]:
+def coordinate(model: Autoencoder) -> tuple[np.ndarray, np.ndarray]:
     """Angles up to the largest start, and what the encoder makes of their frames."""
     angles = np.linspace(-pixel_pendulum.ANGLE, pixel_pendulum.ANGLE, 501)
     return angles, np.asarray(model.encode(jnp.asarray(pixel_pendulum.frames(angles))))[:, 0]
@@ -108,7 +108,7 @@ def draw_film(path: Path, films: dict[str, np.ndarray]) -> None:
     plots.animate_colours(path, image, STEP * np.arange(FRAMES), wide.swapaxes(1, 2), 1.0, size)
 
 
-def draw_portrait(ax, model: lgn.Autoencoder, motion: Motion) -> None:
+def draw_portrait(ax, model: Autoencoder, motion: Motion) -> None:
     """Levels of the learned Hamiltonian, its motions, and the states of the test films."""
     q, p, _ = differences(jnp.asarray(motion.latent)[..., None], STEP)
     width, height = 1.15 * np.abs(q).max(), 1.15 * np.abs(p).max()

@@ -75,7 +75,7 @@ def fit(
     Args:
         system: a Lagrangian, or any system with `nnx.Param` and what the loss needs.
         data: `States` with their accelerations, or `Windows`, pieces of trajectories, as the loss requires; or
-            any pytree of samples that has `q` and `check()`, such as `Clips`.
+            any pytree of samples that has `q` and `check()`.
         key: of jax.random.
         phases: run one after the other; by default `default_phases(system, data)`.
         loss: (system, data) -> scalar > 0, by default that of `default_loss(data)`. Its `mark(system)`, if it has one,
