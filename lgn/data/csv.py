@@ -1,56 +1,56 @@
-"""Table: recordings and samples as CSV, a row each time and a column each number."""
+"""Tables: recordings and samples as CSV, a row each time and a column each number."""
 
 import csv
 import json
 import re
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lgn.data.fields import ROWS, Choice, Contents, agreed, axes, find, sizes, whole
+from lgn.data.fields import AXES, Choice, Contents, axes, find, replacing, sizes
 
 MARK = "# lgn "  # before the first line, JSON, of a file that `write` made
+ROWS = {"Recording": ("time",), "States": ("sample",), "Windows": ("sample", "time"), "Trajectory": ("time",)}
 UNSEEN = {"", "nan", "na", "n/a", "null", "none"}
 UNIT = re.compile(r"^(.*?)\s*[\[(]([^\])]*)[\])]$")  # "x [m]" or "x (m)"
-TIMES, TRIALS = ("t", "time"), ("trial",)
 
 
 def read(path: Path, choice: Choice) -> Contents:
     """A table of any origin as a recording, one that `write` made as what it was."""
-    about, names, units, lines = _lines(path)
+    about, names, units, rows = _table(path)
+    cells = list(zip(*rows, strict=True))
     if about and not choice.made:
-        return _written(
-            path, about, lines, agreed(path, about["units"], choice.units, [*about["fields"], *about["names"]])
-        )
-    return _recording(path, choice, names, units, lines, about.get("attributes", {}))
+        units = choice.agreed(path, about["units"], [*about["fields"], *about["names"]])
+        fields = _written(path, about, cells)
+        return Contents(about["kind"], fields, tuple(about["names"]), units, about["attributes"])
+    return _recording(path, choice, units, dict(zip(names, cells, strict=True)), about.get("attributes", {}))
+
+
+def read_graph(path: Path):
+    """Raises ValueError: a table has no graph."""
+    raise ValueError("read_graph: files *.csv hold no graph; make it: lgn.from_edges, lgn.lattice, ...")
 
 
 def write(path: Path, contents: Contents) -> None:
     """A comment of JSON, names of columns, rows."""
-    rows = ROWS[contents.kind]
-    shape = tuple(sizes(path.name, contents)[axis] for axis in rows)
+    found = sizes(path.name, contents)
+    shape = tuple(found[axis] for axis in ROWS[contents.kind])
     fields = {name: np.asarray(x) for name, x in contents.fields.items()}
-    about = {
-        "kind": contents.kind,
-        "length": shape[-1] if len(shape) > 1 else None,
-        "fields": {
-            name: [list(x.shape[len(_leading(contents.kind, name, x)) :]), str(x.dtype)] for name, x in fields.items()
-        },
-        "names": list(contents.names),
-        "units": dict(contents.units),
-        "attributes": dict(contents.attributes),
-    }
-    columns, header = [], []
+    said, columns, header = {}, [], []
     for name, x in fields.items():
-        shared = len(_leading(contents.kind, name, x))
+        shared = _shared(contents.kind, name, x.ndim)
         rest = x.shape[shared:]
-        spread = x.reshape(x.shape[:shared] + (1,) * (len(rows) - shared) + rest)
-        columns.append(np.broadcast_to(spread, shape + rest).reshape(int(np.prod(shape)), -1))
+        said[name] = [list(rest), str(x.dtype)]
+        spread = x.reshape(x.shape[:shared] + (1,) * (len(shape) - shared) + rest)
+        columns.append(np.broadcast_to(spread, shape + rest).reshape(prod(shape), -1))
         header += _columns(name, rest, contents)
     if len({UNIT.sub(r"\1", title) for title in header}) < len(header):
         raise ValueError(f"write: columns of {path.name}: {', '.join(header)}; expected distinct names, change names=")
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    about: dict[str, Any] = {"kind": contents.kind, "length": shape[1] if len(shape) > 1 else None, "fields": said}
+    about |= {"names": list(contents.names), "units": {**contents.units}, "attributes": {**contents.attributes}}
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         file.write(MARK + json.dumps(about) + "\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -58,15 +58,14 @@ def write(path: Path, contents: Contents) -> None:
             writer.writerow(_cell(x) for part in row for x in part)
 
 
-def _leading(kind, name, x) -> tuple[str, ...]:
-    """Axes that a field shares with the rows."""
-    own = axes(kind, name, x.ndim)
-    return tuple(a for a, b in zip(ROWS[kind], own, strict=False) if a == b)
+def _shared(kind, name, ndim) -> int:
+    """How many axes a field shares with the rows."""
+    return sum(a == b for a, b in zip(ROWS[kind], axes(kind, name, ndim), strict=False))
 
 
 def _columns(name, rest, contents) -> list[str]:
     """Names of the columns of a field, with its unit."""
-    if name == "q" and len(contents.names) == np.prod(rest):
+    if name == "q" and len(contents.names) == prod(rest):
         names = list(contents.names)
     else:
         keep = [i for i in range(len(rest)) if not (i == 1 and rest[1] == 1)]  # no number for a single dim
@@ -81,7 +80,7 @@ def _cell(x) -> str:
     return str(int(x)) if isinstance(x, np.bool) else str(x)
 
 
-def _lines(path) -> tuple[dict, list[str], dict[str, str], list[list[str]]]:
+def _table(path) -> tuple[dict, list[str], dict[str, str], list[list[str]]]:
     """What JSON says, names of columns, their units, and rows of cells."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -95,12 +94,8 @@ def _lines(path) -> tuple[dict, list[str], dict[str, str], list[list[str]]]:
         raise ValueError(f"read: {path.name} has {len(lines)} lines; expected names of columns, then rows")
     delimiter = max(",;\t", key=lines[0].count)
     head, *rows = csv.reader(lines, delimiter=delimiter)
-    names, units = [], {}
-    for title in (cell.strip() for cell in head):
-        found = UNIT.match(title)
-        names.append(found[1] if found else title)
-        if found:
-            units[names[-1]] = found[2]
+    titles = [(title, UNIT.match(title)) for title in (cell.strip() for cell in head)]
+    names = [found[1] if found else title for title, found in titles]
     if len(set(names)) < len(names) or all(_number(name) is not None for name in names):
         raise ValueError(
             f"read: the first line of {path.name} is {lines[0][:60]!r}; expected distinct names of columns"
@@ -111,13 +106,13 @@ def _lines(path) -> tuple[dict, list[str], dict[str, str], list[list[str]]]:
                 f"read: row {i} of {path.name} has {len(row)} cells, and there are {len(names)} columns: "
                 f"{delimiter.join(row)[:60]!r}; leave a cell empty where nothing was seen"
             )
-    return about, names, units, rows
+    return about, names, {found[1]: found[2] for _, found in titles if found}, rows
 
 
 def _about(path, text) -> dict:
     try:
         about = json.loads(text.partition("\n")[0].removeprefix(MARK))
-        known = about["kind"] in ROWS and all(isinstance(about[key], dict) for key in ("units", "attributes"))
+        known = about["kind"] in AXES and all(isinstance(about[key], dict) for key in ("units", "attributes"))
         sizes = [size for rest, _ in about["fields"].values() for size in rest]
         known = known and all(np.dtype(dtype).kind in "biuf" for _, dtype in about["fields"].values())
         if known and about["fields"].keys() and all(isinstance(size, int) and size > 0 for size in sizes):
@@ -129,10 +124,8 @@ def _about(path, text) -> dict:
 
 def _number(cell: str) -> float | None:
     """A number, NaN for an empty cell, None for other text."""
-    if cell.strip().lower() in UNSEEN:
-        return np.nan
     try:
-        return float(cell)
+        return np.nan if cell.strip().lower() in UNSEEN else float(cell)
     except ValueError:
         return None
 
@@ -152,52 +145,39 @@ def _numbers(path, name, cells) -> np.ndarray:
     return np.array(found)
 
 
-def _recording(path, choice, names, units, rows, attributes) -> Contents:
-    """Of columns that are chosen, or found by their names."""
-    cells = dict(zip(names, zip(*rows, strict=True), strict=True))
-    time = _named(path, names, choice.time, TIMES) or find(
-        f"read: {path.name}", "column of times", names, choice.time or "t"
-    )
-    trial = _named(path, names, choice.trial, TRIALS)
+def _recording(path, choice, units, cells, attributes) -> Contents:
+    """A recording of columns that are chosen, or found by their names."""
+    caller, names = f"read: {path.name}", list(cells)
+    usual = next((x for x in names if x.lower() in ("t", "time")), "t")
+    time = find(caller, "column of times" if choice.time is None else "column", names, choice.time or usual)
+    usual = next((x for x in names if x.lower() == "trial"), "")
+    trial = usual if choice.trial is None else find(caller, "column", names, choice.trial)
     chosen = {"q": _grid(path, "q", choice.q), "v": _grid(path, "v", choice.v)}
-    taken = {time, trial, *chosen["v"].ravel().tolist()}
     if choice.q is None:
+        taken = {time, trial, *chosen["v"].ravel().tolist()}
         chosen["q"] = np.array([name for name in names if name not in taken], str).reshape(-1, 1)
     fields: dict[str, Any] = {"t": _numbers(path, time, cells[time])}
+    found = choice.agreed(path, units, names)
+    found |= {"t": found[time]} if time in found else {}
     for field, grid in chosen.items():
-        if grid.size:
-            columns = [
-                _numbers(path, name, cells[find(f"read: {path.name}", "column", names, name)])
-                for name in grid.ravel().tolist()
-            ]
-            fields[field] = np.stack(columns, -1).reshape(-1, *grid.shape)
-            if np.isinf(fields[field]).any():
-                row, *at = np.argwhere(np.isinf(fields[field]))[0]
-                raise ValueError(
-                    f"read: {str(grid[*at])!r} of {path.name} is infinite in row {row}; leave the cell empty"
-                )
+        keys = grid.ravel().tolist()
+        columns = [_numbers(path, name, cells[find(caller, "column", names, name)]) for name in keys]
+        if not columns:
+            continue
+        fields[field] = np.stack(columns, -1).reshape(-1, *grid.shape)
+        if np.isinf(fields[field]).any():
+            row, *at = np.argwhere(np.isinf(fields[field]))[0]
+            raise ValueError(f"read: {str(grid[*at])!r} of {path.name} is infinite in row {row}; leave the cell empty")
+        if len(of_all := {found.get(name) for name in keys}) == 1 and None not in of_all:
+            found[field] = str(of_all.pop())
     if "q" not in fields:
         raise ValueError(
             f"read: {path.name} has no columns beside {', '.join(sorted(filter(None, taken)))}; nothing is q"
         )
-    attributes = {**attributes}
     if trial:
         fields["trial"], called = _trials(cells[trial])
-        attributes |= {"trials": called} if called else {}
-    found = agreed(path, units, choice.units, names)
-    found |= {"t": found[time]} if time in found else {}
-    for field, grid in chosen.items():
-        of_all = {found.get(name) for name in grid.ravel().tolist()}
-        if len(of_all) == 1 and None not in of_all:
-            found[field] = str(of_all.pop())
+        attributes = {**attributes, **({"trials": called} if called else {})}
     return Contents("Recording", fields, tuple(map(str, chosen["q"].ravel())), found, attributes)
-
-
-def _named(path, names, wanted, usual) -> str | None:
-    """The column that is wanted, or that has a usual name."""
-    if wanted is not None:
-        return find(f"read: {path.name}", "column", names, wanted)
-    return next((name for name in names if name.lower() in usual), None)
 
 
 def _grid(path, field, chosen) -> np.ndarray:
@@ -221,23 +201,19 @@ def _trials(cells) -> tuple[np.ndarray, list[str]]:
     return number, names.tolist()
 
 
-def _written(path, about, rows, units) -> Contents:
-    """What `write` made, by the order of the columns."""
-    kind, leading = about["kind"], ROWS[about["kind"]]
-    shape = (-1, about["length"]) if len(leading) > 1 else (-1,)
-    numbers = np.stack([_numbers(path, i, cells) for i, cells in enumerate(zip(*rows, strict=True))], 1)
-    expected = sum(int(np.prod(rest)) for rest, _ in about["fields"].values())
-    if numbers.shape[1] != expected or len(numbers) % (about["length"] or 1):
+def _written(path, about, cells) -> dict[str, np.ndarray]:
+    """Fields of what `write` made, by the order of the columns."""
+    kind, length, said = about["kind"], about["length"] or 1, about["fields"]
+    numbers = np.stack([_numbers(path, i, column) for i, column in enumerate(cells)], 1)
+    widths = [prod(rest) for rest, _ in said.values()]
+    if numbers.shape[1] != sum(widths) or len(numbers) % length:
         raise ValueError(
             f"read: {path.name} has {len(numbers)} rows of {numbers.shape[1]} columns, and its first line says "
-            f"{expected}; restore them, or remove that line"
+            f"{sum(widths)}; restore them, or remove that line"
         )
-    fields, at = {}, 0
-    for name, (rest, dtype) in about["fields"].items():
-        width = int(np.prod(rest))
-        x = numbers[:, at : at + width].reshape(*shape, *rest)
-        at += width
-        whole = axes(kind, name, 1 + len(rest))
-        shared = sum(a == b for a, b in zip(leading, whole, strict=False))
-        fields[name] = (x[:, 0] if shared < len(leading) else x).astype(np.dtype(dtype))
-    return Contents(kind, fields, tuple(about["names"]), units, about["attributes"])
+    fields = {}
+    for (name, (rest, dtype)), x in zip(said.items(), np.split(numbers, np.cumsum(widths)[:-1], 1), strict=True):
+        x = x.reshape(-1, *([about["length"]] if len(ROWS[kind]) > 1 else []), *rest)
+        alike = _shared(kind, name, 1 + len(rest)) < len(ROWS[kind])  # in all rows of a sample
+        fields[name] = (x[:, 0] if alike else x).astype(np.dtype(dtype))
+    return fields

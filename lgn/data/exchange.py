@@ -1,10 +1,9 @@
 """Exchange: recordings, samples and motions to files and back; the ending of a path decides the format."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jraph
 import numpy as np
@@ -15,35 +14,14 @@ from lgn.data.fields import FIELD, NOTHING, Choice, Contents, axes, packed
 from lgn.data.recording import Recording
 from lgn.data.samples import States, Trajectory, Windows
 
-
-class Format(NamedTuple):
-    """How files of one ending are read and written.
-
-    Attributes:
-        read: (path, choice) -> contents.
-        write: (path, contents).
-        graph: path -> graph, or None where such files hold none.
-    """
-
-    read: Callable[[Path, Choice], Contents]
-    write: Callable[[Path, Contents], None]
-    graph: Callable[[Path], jraph.GraphsTuple] | None
-
-
-def _series(opened, written) -> Format:
-    return Format(
-        partial(mesh_series.read, opened), partial(mesh_series.write, written), partial(mesh_series.read_graph, opened)
-    )
-
-
-HDF5 = Format(well.read, well.write, well.read_graph)
-FORMATS = {
-    ".csv": Format(csv.read, csv.write, None),
-    ".h5": HDF5,
-    ".hdf5": HDF5,
-    ".nc": Format(netcdf.read, netcdf.write, netcdf.read_graph),
-    ".xdmf": _series(mesh_series.opened_xdmf, mesh_series.write_xdmf),
-    ".pvd": _series(mesh_series.opened_vtk, mesh_series.write_vtk),
+# By ending the module that knows the format, by `read(path, choice)`, `write(path, contents)` and `read_graph(path)`.
+FORMATS: dict[str, Any] = {
+    ".csv": csv,
+    ".h5": well,
+    ".hdf5": well,
+    ".nc": netcdf,
+    ".xdmf": mesh_series,
+    ".pvd": mesh_series,
 }
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Recording, States, Windows, Trajectory)}
 
@@ -93,10 +71,7 @@ def read(
         if one is not None:
             _arguments.of_kind(f"read: {name}", one, str, "one name")
     choice = Choice(time, _names("q", q), _names("v", v), trial, _arguments.named("read: units", units))
-    contents = form.read(path, choice)
-    if contents.kind != "Recording" and choice.made:
-        raise ValueError(f"read: {path.name} holds {contents.kind}, of which nothing is to choose; give the path alone")
-    return _thing(path, contents)
+    return _thing(path, form.read(path, choice))
 
 
 def write(
@@ -165,9 +140,7 @@ def read_graph(path: str | os.PathLike) -> jraph.GraphsTuple:
     path, form = _format("read_graph", path)
     if not path.is_file():
         raise FileNotFoundError(f"read_graph: {path} does not exist, or is no file")
-    if form.graph is None:
-        raise ValueError(f"read_graph: files *{path.suffix} hold no graph; make it: lgn.from_edges, lgn.lattice, ...")
-    return form.graph(path)
+    return form.read_graph(path)
 
 
 def _names(name, chosen) -> list | None:
@@ -183,7 +156,7 @@ def _names(name, chosen) -> list | None:
     return rows
 
 
-def _format(caller, path) -> tuple[Path, Format]:
+def _format(caller, path) -> tuple[Path, Any]:
     path = _arguments.path(f"{caller}: path", path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"{caller}: {path.name} ends with {path.suffix!r}; known endings are {', '.join(FORMATS)}")

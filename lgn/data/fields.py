@@ -1,4 +1,4 @@
-"""Fields: what a file holds, by names and axes, whatever its format, in memory or read when it is needed."""
+"""Fields: the interchange of data; what a file holds by names and axes, in memory or read when it is needed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,20 +16,19 @@ from lgn.graphs.features import node_count
 
 UNITS = "units_"  # before the name of what has no attributes of its own
 NOTHING: Mapping[str, Any] = FrozenDict({})  # as a default: cannot be changed, and can be pickled
-
+BYTES = 2**26  # in memory at a time, of what is written in pieces
 
 # By kind, the axes of each field; `features.NAME` has one value for each sample, `state_0` and the like are fields.
-FIELD, STATE, PIECE = ("time", "node", "dim"), ("sample", "node", "dim"), ("sample", "time", "node", "dim")
 Axes = dict[str, tuple[str, ...]]
+FIELD, STATE, PIECE = ("time", "node", "dim"), ("sample", "node", "dim"), ("sample", "time", "node", "dim")
 SAMPLES: Axes = {"t": ("sample",), "trial": ("sample",), "dt": ("sample",)}
+ALONG = ("t", "energy", "residual", "status", "condition", "worst_node", "iterations")
 AXES: dict[str, Axes] = {
     "Recording": {"t": ("time",), "q": FIELD, "v": FIELD, "trial": ("time",)},
     "States": {"q": STATE, "v": STATE, "a": STATE, "seen": ("sample", "node"), **SAMPLES},
     "Windows": {"q": PIECE, "v": PIECE, "seen": ("sample", "time", "node"), **SAMPLES},
-    "Trajectory": {"q": FIELD, "v": FIELD, "u": FIELD}
-    | {name: ("time",) for name in ("t", "energy", "residual", "status", "condition", "worst_node", "iterations")},
+    "Trajectory": {"q": FIELD, "v": FIELD, "u": FIELD, **{name: ("time",) for name in ALONG}},
 }
-ROWS = {"Recording": ("time",), "States": ("sample",), "Windows": ("sample", "time"), "Trajectory": ("time",)}
 
 
 class Contents(NamedTuple):
@@ -66,6 +65,36 @@ class Choice(NamedTuple):
         """Whether the caller chose columns."""
         return any(x is not None for x in (self.time, self.q, self.v, self.trial))
 
+    def fields(self, path: Path, what: str, names: Sequence[str], ours: Mapping[str, list[str]] = NOTHING) -> dict:
+        """Names that q and v are: chosen, `ours` as `write` marked them, or for q all that nothing else is.
+
+        Raises:
+            ValueError: a name that is not there, or nothing that could be q.
+        """
+        found = {}
+        for name, wanted in (("v", self.v), ("q", self.q)):
+            keys = ours.get(name, []) if wanted is None else wanted
+            found[name] = [find(f"read: {path.name}", what, names, str(key)) for key in keys]
+        found["q"] = found["q"] or [name for name in names if name not in found["v"]]
+        if not found["q"]:
+            raise ValueError(f"read: {path.name} has no {what}; it has {', '.join(names) or 'none'}")
+        return found
+
+    def agreed(self, path: Path, found: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+        """Units of a file, and those that the caller says of what has none there.
+
+        Raises:
+            ValueError: they disagree; a unit of what is not in the file.
+        """
+        for name, unit in self.units.items():
+            find(f"read: {path.name}", "column to give a unit", names, name)
+            if found.get(name, unit) != unit:
+                raise ValueError(
+                    f"read: {path.name} gives {name!r} in {found[name]!r}, and units= says {unit!r}; values are never "
+                    f"converted: leave units={{{name!r}: ...}} out, and multiply what was read"
+                )
+        return {**found, **self.units}
+
 
 def axes(kind: str, name: str, ndim: int) -> tuple[str, ...]:
     """The axes of a field of so many dimensions."""
@@ -75,7 +104,7 @@ def axes(kind: str, name: str, ndim: int) -> tuple[str, ...]:
 
 
 def sizes(caller: str, contents: Contents) -> dict[str, int]:
-    """Of each axis.
+    """The size of each axis.
 
     Raises:
         ValueError: fields that disagree.
@@ -91,96 +120,12 @@ def sizes(caller: str, contents: Contents) -> dict[str, int]:
     return found
 
 
-def find(caller: str, what: str, names: Iterable[str], wanted: str) -> str:
-    """A name that is there.
-
-    Raises:
-        ValueError: it is not; says what is there, and the nearest.
-    """
-    there = sorted(names) if isinstance(names, set) else list(names)
-    if wanted in there:
-        return wanted
-    near = closest(wanted, there, 0.5)
-    hint = f", did you mean {near!r}?" if near else "."
-    raise ValueError(f"{caller}: no {what} {wanted!r}{hint} There is {', '.join(there) or 'none'}")
-
-
-def said(path: Path, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Of the attributes of a file: the kind of thing that was written, units of names, and the others.
-
-    Raises:
-        ValueError: a kind that is none.
-    """
-    others = dict(attributes)
-    kind = others.pop("lgn_kind", "Recording")
-    if kind not in AXES:
-        raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
-    units = {name.removeprefix(UNITS): str(others.pop(name)) for name in attributes if name.startswith(UNITS)}
-    return kind, units, others
-
-
-def agreed(path: Path, found: Mapping[str, str], asked: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Units of a file, and those that the caller says of what has none there.
-
-    Raises:
-        ValueError: they disagree; a unit of what is not in the file.
-    """
-    for name, unit in asked.items():
-        find(f"read: {path.name}", "column to give a unit", names, name)
-        if found.get(name, unit) != unit:
-            raise ValueError(
-                f"read: {path.name} gives {name!r} in {found[name]!r}, and units= says {unit!r}; values are never "
-                f"converted: leave units={{{name!r}: ...}} out, and multiply what was read"
-            )
-    return {**found, **asked}
-
-
-def changed(path: Path) -> ValueError:
-    """The error of a file that became another while its numbers were not read yet."""
-    return ValueError(f"read: {path.name} was changed since it was opened; read it again")
-
-
-def missing(extra: str, name: str, package: str) -> ImportError:
-    """What to install."""
-    return ImportError(f"{name} needs {package}: pip install 'lgn[{extra}]'")
-
-
-def text(value: Any) -> str:
-    """Of an attribute, which may be bytes."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def plain(value: Any) -> Any:
-    """An attribute as text, number or list of these."""
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(x) for x in np.ravel(value).tolist()]
-    return (
-        value
-        if isinstance(value, int | float)
-        else value.item()
-        if isinstance(value, np.number | np.bool)
-        else text(value)
-    )
-
-
-@contextmanager
-def whole(path: Path):
-    """A path to write to that becomes `path` once it is whole; what stood there may be read meanwhile."""
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def field_names(count: int) -> tuple[str, ...]:
     """What the fields of a state of `count` fields are called."""
     return {1: ("u",), 2: ("q", "v")}.get(count) or tuple(f"state[{i}]" for i in range(count))
 
 
-BYTES = 2**26  # in memory at a time, of what is written in pieces
-Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that stand together
+# -- Fields in files ---------------------------------------------------------------------------------------------------
 
 
 class Lazy:
@@ -191,7 +136,7 @@ class Lazy:
     Args:
         shape: (time, node, dim).
         dtype: of the file.
-        read: runs of rows -> these rows, one run after the other.
+        read: runs (start, stop) of rows -> these rows, one run after the other.
 
     Example:
         >>> import numpy as np
@@ -202,31 +147,27 @@ class Lazy:
         [[7, 8], [1, 2]]
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Runs], np.ndarray]):
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Sequence[tuple[int, int]]], np.ndarray]
+    ):
         self.shape, self.dtype, self.read = shape, dtype, read
+        self.ndim = len(shape)
 
     def __len__(self) -> int:
         return self.shape[0]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, tuple):
             first, *rest = rows
             found = self[slice(None) if first is Ellipsis else first]
             return found[rows] if first is Ellipsis else found[*[slice(None)] * (found.ndim - self.ndim + 1), *rest]
+        numbers = np.arange(len(self))[rows]
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(len(self))
             return self.read([(start, max(start, stop))])
-        numbers = np.arange(len(self))[rows]
         distinct, place = np.unique(numbers, return_inverse=True)
-        starts = np.flatnonzero(np.diff(distinct, prepend=-2) > 1)
-        runs = (
-            [(int(run[0]), int(run[-1]) + 1) for run in np.split(distinct, starts[1:])] if distinct.size else [(0, 0)]
-        )
-        return self.read(runs)[place.reshape(numbers.shape)]
+        runs = np.split(distinct, np.flatnonzero(np.diff(distinct) > 1) + 1) if distinct.size else []
+        return self.read([(int(run[0]), int(run[-1]) + 1) for run in runs] or [(0, 0)])[place.reshape(numbers.shape)]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
@@ -240,49 +181,35 @@ def numbers_of(name: str, x: Any) -> Any:
     return x if isinstance(x, Lazy) else _arrays.reals(name, x)
 
 
-def pieces(x: Any, rows: int | None = None) -> list[tuple[int, int]]:
-    """(start, stop) of runs of rows that fit memory; `rows` of them rather than all."""
-    count = len(x) if rows is None else rows
-    step = max(1, BYTES // max(1, int(np.prod(x.shape[1:])) * x.dtype.itemsize))
-    return [(start, min(start + step, count)) for start in range(0, count, step)]
+def of_trials(read: Callable[[Sequence], Iterable[np.ndarray]], trials: int, times: int, shape, dtype) -> Lazy:
+    """A field of trials of equal length as rows (trial * time, node, dim), one trial after the other.
 
-
-class Source(NamedTuple):
-    """One field of a file, of trials of equal length.
-
-    Attributes:
-        read: (trial, start, stop), ... -> (stop - start, node, components) of each, in order.
-        components: numbers at a node.
+    Args:
+        read: (trial, start, stop), ... -> (stop - start, node, dim) of each, in order.
+        trials: how many.
+        times: of each.
+        shape: (node, dim).
         dtype: of the file.
     """
 
-    read: Callable[[Sequence[tuple[int, int, int]]], Iterable[np.ndarray]]
-    components: int
-    dtype: np.dtype
-
-
-def stacked(sources: Sequence[Source], trials: int, times: int, nodes: int) -> Lazy:
-    """Fields side by side as rows (trial * time, node, dim), one trial after the other."""
-    shape = (trials * times, nodes, sum(source.components for source in sources))
-    dtype = np.result_type(*(source.dtype for source in sources))
-
-    def read(runs):
+    def rows(runs):
         parts = [
             (trial, max(start - trial * times, 0), min(stop - trial * times, times))
             for start, stop in runs
             for trial in range(start // times, -(-stop // times))
         ]
-        found = np.empty((sum(stop - start for start, stop in runs), *shape[1:]), dtype)
-        first = 0
-        for source in sources:
-            at, last = 0, first + source.components
-            for part in source.read(parts):
-                found[at : at + len(part), :, first:last] = part
-                at += len(part)
-            first = last
-        return found
+        return np.concatenate([np.empty((0, *shape), dtype), *read(parts)])
 
-    return Lazy(shape, dtype, read)
+    return Lazy((trials * times, *shape), dtype, rows)
+
+
+def beside(fields: Sequence[Lazy]) -> Lazy:
+    """Fields of the same rows and nodes, their components side by side."""
+    if len(fields) == 1:
+        return fields[0]
+    shape = (*fields[0].shape[:2], sum(x.shape[2] for x in fields))
+    dtype = np.result_type(*(x.dtype for x in fields))
+    return Lazy(shape, dtype, lambda runs: np.concatenate([x.read(runs) for x in fields], -1))
 
 
 def chained(parts: Sequence[Any]) -> Lazy:
@@ -292,15 +219,25 @@ def chained(parts: Sequence[Any]) -> Lazy:
     dtype = np.result_type(*(part.dtype for part in parts))
 
     def read(runs):
-        pieces = [
+        found = [
             part[max(start, begin) - begin : min(stop, end) - begin]
             for start, stop in runs
             for part, begin, end in zip(parts, begins, ends, strict=True)
             if (start < end and stop > begin) or start == stop == begin
         ]
-        return np.concatenate(pieces).astype(dtype, copy=False)
+        return np.concatenate(found).astype(dtype, copy=False)
 
     return Lazy((ends[-1], *parts[0].shape[1:]), dtype, read)
+
+
+def pieces(x: Any, rows: int | None = None) -> list[tuple[int, int]]:
+    """(start, stop) of runs of rows that fit memory; `rows` of them rather than all."""
+    count = len(x) if rows is None else rows
+    step = max(1, BYTES // max(1, int(np.prod(x.shape[1:])) * x.dtype.itemsize))
+    return [(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+# -- What is written ---------------------------------------------------------------------------------------------------
 
 
 def packed(
@@ -320,39 +257,32 @@ def packed(
     if of is not None and of is not graph:
         made["lgn_system"] = repr(of)
     known, given = _arguments.named(f"{caller}: units", units), _arguments.named(f"{caller}: attributes", attributes)
-    theirs, names, own = getattr(thing, "units", {}), getattr(thing, "names", ()), getattr(thing, "attributes", {})
     for name, x in given.items():
         parts = x if isinstance(x, list | tuple) else [x]
         if not all(isinstance(part, str | int | float | np.number | np.bool) for part in parts):
             raise ValueError(f"{caller}: attributes[{name!r}] is {_arguments.short(x)}; give text, a number, or a list")
-    contents = Contents(
-        type(thing).__name__,
-        _fields(caller, thing),
-        names,
-        {**theirs, **known},
-        {**own, **{name: plain(x) for name, x in given.items()}, **made},
-        graph,
-    )
+    fields = {name: x for name, x in thing._asdict().items() if x is not None}
+    names, theirs, own = fields.pop("names", ()), fields.pop("units", {}), fields.pop("attributes", None)
+    fields = _fields(caller, fields, own is not None)
+    about = {**(own or {}), **{name: plain(x) for name, x in given.items()}, **made}
+    contents = Contents(type(thing).__name__, fields, names, {**theirs, **known}, about, graph)
     for name in known:
-        find(caller, "field to give a unit", {*contents.fields, *names, *theirs}, name)
+        find(caller, "field to give a unit", {*fields, *names, *theirs}, name)
     nodes = sizes(caller, contents)["node"]
     if graph is not None and node_count(graph) != nodes:
         raise ValueError(f"{caller}: {contents.kind} of {nodes} nodes, of a graph of {node_count(graph)}; give its own")
     return contents
 
 
-def _fields(caller, thing) -> dict[str, Any]:
-    """Arrays by the names of AXES; as they are where they lie in a file."""
-    fields: dict[str, Any] = {name: x for name, x in thing._asdict().items() if x is not None}
+def _fields(caller, fields, recorded) -> dict[str, Any]:
+    """Arrays by the names of AXES, as they are where they lie in a file; of a recording NaN is what was not seen."""
     if "state" in fields:
         state = fields.pop("state")
         names = (name.replace("[", "_").strip("]") for name in field_names(len(state)))
         fields = {"t": fields.pop("t"), **dict(zip(names, state, strict=True)), **fields}
         fields = {"worst_node" if name == "node" else name: x for name, x in fields.items()}
     fields |= {f"features.{name}": x for name, x in fields.pop("features", {}).items()}
-    seen = fields.pop("seen", None) if "attributes" in fields else None  # of a recording: what is NaN was not seen
-    for name in ("names", "units", "attributes"):
-        fields.pop(name, None)
+    seen = fields.pop("seen", None) if recorded else None
     found = {name: numbers_of(f"{caller}: {name}", x) for name, x in fields.items()}
     if seen is not None:
         found |= {name: np.where(np.asarray(seen)[..., None], found[name], np.nan) for name in "qv" if name in found}
@@ -364,3 +294,68 @@ def _version() -> str:
         return version("lgn")
     except PackageNotFoundError:
         return "unknown"
+
+
+@contextmanager
+def replacing(path: Path):
+    """A path to write to that becomes `path` once it is whole; what stood there may be read meanwhile."""
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# -- Names and attributes ----------------------------------------------------------------------------------------------
+
+
+def find(caller: str, what: str, names: Iterable[str], wanted: str) -> str:
+    """A name that is there.
+
+    Raises:
+        ValueError: it is not; says what is there, and the nearest.
+    """
+    there = sorted(names) if isinstance(names, set) else list(names)
+    if wanted in there:
+        return wanted
+    near = closest(wanted, there, 0.5)
+    hint = f", did you mean {near!r}?" if near else "."
+    raise ValueError(f"{caller}: no {what} {wanted!r}{hint} There is {', '.join(there) or 'none'}")
+
+
+def header(path: Path, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The kind of thing that was written, units of names, and the other attributes of a file.
+
+    Raises:
+        ValueError: a kind that is none.
+    """
+    others = {str(name): plain(x) for name, x in attributes.items()}
+    kind = others.pop("lgn_kind", "Recording")
+    if kind not in AXES:
+        raise ValueError(f"read: {path.name} says that it holds {kind!r}; expected one of {', '.join(AXES)}")
+    units = {name.removeprefix(UNITS): str(others.pop(name)) for name in [*others] if name.startswith(UNITS)}
+    return kind, units, others
+
+
+def text(value: Any) -> str:
+    """Text of an attribute, which may be bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """An attribute as text, number or list of these."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(x) for x in np.ravel(value).tolist()]
+    value = value.item() if isinstance(value, np.number | np.bool) else value
+    return value if isinstance(value, int | float) else text(value)
+
+
+def changed(path: Path) -> ValueError:
+    """The error of a file that became another while its numbers were not read yet."""
+    return ValueError(f"read: {path.name} was changed since it was opened; read it again")
+
+
+def missing(extra: str, name: str, package: str) -> ImportError:
+    """What to install."""
+    return ImportError(f"{name} needs {package}: pip install 'lgn[{extra}]'")

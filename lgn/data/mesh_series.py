@@ -1,4 +1,7 @@
-"""Series of fields on a mesh or along the edges of a graph, over time, which ParaView plays: XDMF and VTK."""
+"""Series of fields on a mesh or along the edges of a graph, over time, which ParaView plays: XDMF and VTK.
+
+XDMF is a file of XML with one of HDF5 beside it; VTK a file of XML, `.pvd`, with a folder of meshes, one for each time.
+"""
 
 import copy
 import itertools
@@ -16,15 +19,15 @@ from lgn.data.fields import (
     UNITS,
     Choice,
     Contents,
-    Source,
-    agreed,
+    Lazy,
     axes,
+    beside,
     changed,
     find,
+    header,
     missing,
-    said,
-    stacked,
-    whole,
+    of_trials,
+    replacing,
 )
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.meshes import MESHIO, domain, from_blocks
@@ -48,39 +51,30 @@ class Series(NamedTuple):
     about: dict[str, Any]
 
 
-Opener = Callable[[Path], Series]
-
-
-def read(opened: Opener, path: Path, choice: Choice) -> Contents:
+def read(path: Path, choice: Choice) -> Contents:
     """A recording whose fields stay in the file: `q` and `v`, or `u`, of a file with these alone, else all are q."""
-    series = _opened(opened, path)
+    series = _opened(path)
     there = next(series.steps([0]))
     if not there:
         raise ValueError(f"read: {path.name} has no field at the points of its mesh; data of cells are not read")
     if choice.time is not None or choice.trial is not None:
         raise ValueError(f"read: {path.name} is one trial over the times that it says; leave time= and trial= out")
-    ours = (
-        {"q": [name for name in "qu" if name in there], "v": ["v"] * ("v" in there)} if set(there) <= set("quv") else {}
-    )
+    own = set(there) <= set("quv")
+    ours = {"q": [name for name in "qu" if name in there], "v": [name for name in "v" if name in there]} if own else {}
+    chosen = choice.fields(path, "field", list(there), ours)
+    used = np.unique(domain(f"read: {path.name}", series.blocks)[1])
     fields: dict[str, Any] = {"t": series.times}
-    _, corners = domain(f"read: {path.name}", series.blocks)
-    used = np.unique(corners)
-    for name, wanted in (("v", choice.v), ("q", choice.q)):
-        keys = ours.get(name, []) if wanted is None else wanted
-        keys = [find(f"read: {path.name}", "field", there, str(key)) for key in keys]
-        keys = keys or [key for key in there if name == "q" and key not in (choice.v or ())]
+    for name, keys in chosen.items():
         if keys:
-            sources = [_source(path, series, key, there[key], used) for key in keys]
-            fields[name] = stacked(sources, 1, len(series.times), len(used))
-        if name == "q":
-            names = () if ours and choice.q is None else tuple(keys)
-    _, units, about = said(path, series.about)
-    return Contents("Recording", fields, names, agreed(path, units, choice.units, {*fields, *there}), about)
+            fields[name] = beside([_field(path, series, key, there[key], used) for key in keys])
+    _, units, about = header(path, series.about)
+    names = () if own and choice.q is None else tuple(chosen["q"])
+    return Contents("Recording", fields, names, choice.agreed(path, units, {*fields, *there}), about)
 
 
-def read_graph(opened: Opener, path: Path) -> jraph.GraphsTuple:
-    """Of the cells, or of the edges where a graph was written."""
-    series = _opened(opened, path)
+def read_graph(path: Path) -> jraph.GraphsTuple:
+    """The graph of the cells, or of the edges where a graph was written."""
+    series = _opened(path)
     kind, corners = domain(f"read_graph: {path.name}", series.blocks)
     wide = np.flatnonzero(np.ptp(series.points, axis=0) > 0)
     if kind != "line" or wide.tolist() in ([], [0]):
@@ -90,7 +84,7 @@ def read_graph(opened: Opener, path: Path) -> jraph.GraphsTuple:
     return from_pairs(len(used), distinct(np.searchsorted(used, corners), len(used)), place)
 
 
-def write(written: Callable, path: Path, contents: Contents) -> None:
+def write(path: Path, contents: Contents) -> None:
     """The fields over time, and the mesh of the graph, or its edges as lines."""
     fields = {name: x for name, x in contents.fields.items() if axes(contents.kind, name, len(x.shape)) == FIELD}
     if "t" not in contents.fields or not fields or len(np.unique(contents.fields.get("trial", 0))) > 1:
@@ -108,7 +102,6 @@ def write(written: Callable, path: Path, contents: Contents) -> None:
             f"write: {path.name} needs the places of the nodes; give of= a system or a graph with positions"
         )
     _meshio(path)
-    points, cells = _mesh(contents.graph)
     about = {**contents.attributes, **{f"{UNITS}{name}": unit for name, unit in contents.units.items()}}
 
     def steps():
@@ -116,7 +109,7 @@ def write(written: Callable, path: Path, contents: Contents) -> None:
             rows = ((name, np.asarray(x[i : i + 1])[0]) for name, x in fields.items())
             yield float(t), {name: np.ascontiguousarray(x[:, 0] if x.shape[1] == 1 else x) for name, x in rows}
 
-    written(path, points, cells, steps(), about)
+    WAYS[path.suffix.lower()][1](path, *_mesh(contents.graph), steps(), about)
 
 
 def _mesh(graph) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
@@ -128,36 +121,34 @@ def _mesh(graph) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
     cells = graph.globals.get("cells")
     if cells is not None:
         corners = {"line": 2, "triangle": 3, "quad": 4, "tetra": 4, "hexahedron": 8}
-        kind = next(
-            name for name, space in MESHIO.items() if (space, corners[name]) == (place.shape[1], cells.shape[1])
-        )
+        shape = (place.shape[1], cells.shape[1])
+        kind = next(name for name, space in MESHIO.items() if (space, corners[name]) == shape)
         return points, [(kind, np.asarray(cells, np.int64))]
     i, j = np.asarray(graph.senders, np.int64), np.asarray(graph.receivers, np.int64)
     near = np.isclose(place[i] - place[j], graph.edges["offset"]).all(1) & (i < j)
     return points, [("line", np.stack([i[near], j[near]], 1))]
 
 
-def _source(path, series, name, first, used) -> Source:
+def _field(path, series, name, first, used) -> Lazy:
+    shape = (len(used), int(np.prod(first.shape[1:])))
+
     def rows(parts):
         for _, start, stop in parts:
-            steps = [
-                fields[find(f"read: {path.name}", "field at a later time", fields, name)]
-                for fields in series.steps(range(start, stop))
-            ]
-            wrong = [x.shape for x in steps if x.shape != first.shape]
-            if wrong:
+            found = list(series.steps(range(start, stop)))
+            steps = [x[find(f"read: {path.name}", "field at a later time", x, name)] for x in found]
+            if wrong := [x.shape for x in steps if x.shape != first.shape]:
                 raise ValueError(
                     f"read: {name!r} of {path.name} has shape {first.shape}, later {wrong[0]}: its mesh changes"
                 )
-            yield np.reshape([x[used] for x in steps], (stop - start, len(used), -1))
+            yield np.reshape([x[used] for x in steps], (stop - start, *shape))
 
-    return Source(rows, int(np.prod(first.shape[1:])), first.dtype)
+    return of_trials(rows, 1, len(series.times), shape, first.dtype)
 
 
-def _opened(opened, path) -> Series:
+def _opened(path) -> Series:
     meshio = _meshio(path)
     try:
-        return opened(path)
+        return WAYS[path.suffix.lower()][0](path)
     except (ET.ParseError, meshio.ReadError, SystemExit, KeyError, OSError, ValueError) as error:
         raise ValueError(
             f"read: {path.name} is no series over time that meshio can read ({type(error).__name__}: {error}); of a "
@@ -174,14 +165,14 @@ def _meshio(path) -> Any:
     return meshio
 
 
-def inform(element, about) -> None:
+def _inform(element, about) -> None:
     """Attributes as elements `Information`, which readers pass over."""
     for name, x in about.items():
         ET.SubElement(element, "Information", Name=name, Value=json.dumps(x))
 
 
-def information(element) -> dict[str, Any]:
-    """What `inform` wrote, or others."""
+def _information(element) -> dict[str, Any]:
+    """What `_inform` wrote, or others."""
     found = {}
     for x in element.findall("Information"):
         try:
@@ -191,7 +182,7 @@ def information(element) -> dict[str, Any]:
     return found
 
 
-def opened_xdmf(path: Path) -> Series:
+def _opened_xdmf(path: Path) -> Series:
     """What the file says of its times and its mesh; numbers at later times are not read yet."""
     from meshio.xdmf import TimeSeriesReader
 
@@ -211,16 +202,16 @@ def opened_xdmf(path: Path) -> Series:
                 yield fields
 
     times = [float(grid.find("Time").attrib["Value"]) for grid in reader.collection]
-    return Series(np.array(times), points, blocks, steps, information(reader.domain))
+    return Series(np.array(times), points, blocks, steps, _information(reader.domain))
 
 
-def write_xdmf(path: Path, points, cells, steps, about) -> None:
+def _write_xdmf(path: Path, points, cells, steps, about) -> None:
     """Each field at each time is a dataset of the file of HDF5."""
     import h5py
     from meshio.xdmf import TimeSeriesWriter
 
     numbers = path.with_name(f"{path.name}.h5")
-    with whole(path) as part, whole(numbers) as heavy:
+    with replacing(path) as part, replacing(numbers) as heavy:
         writer = TimeSeriesWriter(part)
         # Its own `with` would put the numbers into the working folder, wherever the path is.
         writer.h5_filename, writer.h5_file = numbers.name, h5py.File(heavy, "w")
@@ -228,12 +219,12 @@ def write_xdmf(path: Path, points, cells, steps, about) -> None:
             writer.write_points_cells(points, cells)
             for t, fields in steps:
                 writer.write_data(t, point_data=fields)
-            inform(writer.domain, about)
+            _inform(writer.domain, about)
         finally:
             writer.__exit__()
 
 
-def opened_vtk(path: Path) -> Series:
+def _opened_vtk(path: Path) -> Series:
     """What the file says of its times; the mesh is that of the first."""
     import meshio
 
@@ -250,12 +241,11 @@ def opened_vtk(path: Path) -> Series:
                 raise FileNotFoundError(f"read: {files[k]} is no longer there")
             yield meshio.read(files[k]).point_data
 
-    return Series(
-        np.array([float(x.attrib["timestep"]) for x in sets]), first.points, first.cells, steps, information(root)
-    )
+    times = np.array([float(x.attrib["timestep"]) for x in sets])
+    return Series(times, first.points, first.cells, steps, _information(root))
 
 
-def write_vtk(path: Path, points, cells, steps, about) -> None:
+def _write_vtk(path: Path, points, cells, steps, about) -> None:
     """The mesh stands in the file of each time."""
     import meshio
 
@@ -267,10 +257,16 @@ def write_vtk(path: Path, points, cells, steps, about) -> None:
         file = folder / f"{i:06d}.vtu"
         meshio.Mesh(points, cells, point_data=fields).write(file)
         ET.SubElement(collection, "DataSet", timestep=repr(t), part="0", file=f"{folder.name}/{file.name}")
-    inform(root, about)
-    with whole(path) as part:
+    _inform(root, about)
+    with replacing(path) as part:
         ET.ElementTree(root).write(part)
     for i in itertools.count(len(collection)):  # later times of a longer motion
         if not (file := folder / f"{i:06d}.vtu").exists():
             break
         file.unlink()
+
+
+WAYS: dict[str, tuple[Callable, Callable]] = {
+    ".xdmf": (_opened_xdmf, _write_xdmf),
+    ".pvd": (_opened_vtk, _write_vtk),
+}

@@ -12,17 +12,15 @@ from lgn.data.fields import (
     Choice,
     Contents,
     Lazy,
-    Source,
-    agreed,
     axes,
+    beside,
     changed,
     find,
+    header,
     missing,
+    of_trials,
     pieces,
-    plain,
-    said,
-    stacked,
-    whole,
+    replacing,
 )
 from lgn.graphs.arrays import from_arrays, to_arrays
 
@@ -53,55 +51,45 @@ def dataset(contents: Contents) -> "xarray.Dataset":
 
 
 def write(path: Path, contents: Contents) -> None:
-    """A file of netCDF 4, and in it the graph as a group `graph`."""
+    """A file of netCDF 4, and in it the graph as a group `graph`; what may be larger than memory goes in pieces."""
     xarray = _xarray(path.name)
+    import h5netcdf
+
     large = {name: x for name, x in contents.fields.items() if isinstance(x, Lazy)}
     small = {name: x for name, x in contents.fields.items() if name not in large}
-    with whole(path) as part:
+    with replacing(path) as part:
         dataset(contents._replace(fields=small)).to_netcdf(part, engine="h5netcdf")
-        _in_pieces(part, large, contents)
+        with h5netcdf.File(part, "a") as file:
+            for name, x in large.items():
+                own = axes(contents.kind, name, len(x.shape))
+                file.dimensions.update({a: n for a, n in zip(own, x.shape, strict=True) if a not in file.dimensions})
+                variable = file.create_variable(name, own, x.dtype)
+                variable.attrs.update({"units": contents.units[name]} if name in contents.units else {})
+                for start, stop in pieces(x):
+                    variable[start:stop] = x[start:stop]
         if contents.graph is not None:
             found = to_arrays(contents.graph)
             arrays = {name: ([f"{name}_{i}" for i in range(x.ndim)], x) for name, x in found.items()}
             xarray.Dataset(arrays).to_netcdf(part, mode="a", group="graph", engine="h5netcdf")
 
 
-def _in_pieces(path, large, contents) -> None:
-    """Fields that may be larger than memory, into a file that is there."""
-    import h5netcdf
-
-    with h5netcdf.File(path, "a") as file:
-        for name, x in large.items():
-            own = axes(contents.kind, name, len(x.shape))
-            for axis, size in zip(own, x.shape, strict=True):
-                if axis not in file.dimensions:
-                    file.dimensions[axis] = size
-            variable = file.create_variable(name, own, x.dtype)
-            if name in contents.units:
-                variable.attrs["units"] = contents.units[name]
-            for start, stop in pieces(x):
-                variable[start:stop] = x[start:stop]
-
-
 def read(path: Path, choice: Choice) -> Contents:
     """A recording whose variables stay in the file; States, Windows and Trajectories that `write` made in memory."""
     with opened(path) as data:
-        kind, of_names, attributes = said(path, {str(name): plain(x) for name, x in data.attrs.items()})
+        kind, of_names, attributes = header(path, data.attrs)
         units = {str(name): str(x.attrs["units"]) for name, x in data.variables.items() if "units" in x.attrs}
         units |= of_names
+        own = "lgn_kind" in data.attrs
+        if own and "time" in units:
+            units["t"] = units.pop("time")  # what netCDF calls our t
         if kind != "Recording" and not choice.made:
             found = {str(name): x.values for name, x in data.variables.items() if name != "position"}
             found = {"t" if name == "time" else name: x for name, x in found.items()}
-            units = {"t" if name == "time" else name: unit for name, unit in units.items()}
-            return Contents(kind, found, (), agreed(path, units, choice.units, found), attributes)
+            return Contents(kind, found, (), choice.agreed(path, units, found), attributes)
         found, chosen = _recording(path, data, choice)
-        time = chosen.pop("t")[0]
-        ours = {"t": time, "q": chosen["q"][0], "v": chosen["v"][0] if chosen["v"] else time}
-        units |= {name: units[key] for name, key in ours.items() if key in units and name in found}
-        if "lgn_kind" in data.attrs:
-            units.pop("time", None)  # what netCDF calls our t
-        names = tuple(attributes.pop("lgn_names", [] if "lgn_kind" in data.attrs else chosen["q"]))
-        units = agreed(path, units, choice.units, {*found, *map(str, data.variables)})
+        units |= {name: units[keys[0]] for name, keys in chosen.items() if keys and keys[0] in units}
+        names = tuple(attributes.pop("lgn_names", [] if own else chosen["q"]))
+        units = choice.agreed(path, units, {*found, *map(str, data.variables)})
         return Contents("Recording", found, names, units, attributes)
 
 
@@ -151,58 +139,44 @@ def _recording(path, data, choice) -> tuple[dict[str, Any], dict[str, list[str]]
     by = (trial,) if trial in data.dims else ()
     varying = [str(name) for name, x in data.data_vars.items() if along[0] in x.dims and x.dtype.kind in "biuf"]
     varying = [name for name in varying if name not in (time, trial)]
-    chosen: dict[str, list[str]] = {"t": [time]}
-    for name, wanted in (("v", choice.v), ("q", choice.q)):
-        ours = [name] if "lgn_kind" in data.attrs and name in varying else []
-        keys = ours if wanted is None else wanted
-        chosen[name] = [find(f"read: {path.name}", f"variable along {along[0]!r}", varying, str(key)) for key in keys]
-    chosen["q"] = chosen["q"] or [key for key in varying if key not in chosen["v"]]
-    if not chosen["q"]:
-        raise ValueError(f"read: {path.name} has no variable along {along[0]!r}; it has {', '.join(there)}")
+    ours = {name: [name] for name in "qv" if "lgn_kind" in data.attrs and name in varying}
+    chosen = choice.fields(path, f"variable along {along[0]!r}", varying, ours)
     trials, times = math.prod(data.sizes[name] for name in by), data.sizes[along[0]]
-    t = data[time].transpose(..., *along).values
-    found: dict[str, Any] = {"t": np.broadcast_to(t, (trials, times)).ravel().astype(float)}
-    for name in "qv":
-        if chosen[name]:
-            found[name] = _stacked(path, data, chosen[name], by, along, trials, times)
+    t = np.broadcast_to(data[time].transpose(..., *along).values, (trials, times)).ravel().astype(float)
+    found: dict[str, Any] = {"t": t}
+    for name, keys in chosen.items():
+        if keys:
+            found[name] = beside([_field(path, data, key, keys[0], by, along, trials, times) for key in keys])
     if by:
         found["trial"] = np.repeat(np.arange(trials), times)
     elif trial is not None:
         found["trial"] = data[trial].values
-    return found, chosen
+    return found, chosen | {"t": [time]}
 
 
-def _stacked(path, data, names, by, along, trials, times) -> Lazy:
-    """Variables side by side: what is no trial, time or component is an axis of nodes."""
-    nodes = {
-        name: {axis: size for axis, size in data[name].sizes.items() if axis not in (*by, *along, COMPONENTS)}
-        for name in names
-    }
-    first = next(iter(nodes.values()))
-    for name, found in nodes.items():
-        if set(by) - set(data[name].dims) or found != first:
-            raise ValueError(
-                f"read: {name!r} of {path.name} has axes {dict(data[name].sizes)}, and {names[0]!r} "
-                f"{dict(data[names[0]].sizes)}; expected the same: choose what belongs together by q= and v="
-            )
-    count = math.prod(first.values())
-    return stacked([_source(path, data[name], by, along, count) for name in names], trials, times, count)
-
-
-def _source(path, variable, by, along, count) -> Source:
-    name, components = variable.name, variable.sizes.get(COMPONENTS, 1)
-    last = (COMPONENTS,) * (COMPONENTS in variable.dims)
-    order = variable.transpose(*by, *along, ..., *last)
+def _field(path, data, name, first, by, along, trials, times) -> Lazy:
+    """A variable, as the first one is: what is no trial, time or component is an axis of nodes."""
+    nodes, others = (
+        {axis: size for axis, size in data[key].sizes.items() if axis not in (*by, *along, COMPONENTS)}
+        for key in (name, first)
+    )
+    if set(by) - set(data[name].dims) or nodes != others:
+        raise ValueError(
+            f"read: {name!r} of {path.name} has axes {dict(data[name].sizes)}, and {first!r} "
+            f"{dict(data[first].sizes)}; expected the same: choose what belongs together by q= and v="
+        )
+    shape = (math.prod(nodes.values()), data[name].sizes.get(COMPONENTS, 1))
+    order = data[name].transpose(*by, *along, ..., *(COMPONENTS,) * (COMPONENTS in data[name].dims))
 
     def rows(parts):
-        with opened(path) as data:
-            if name not in data or set(data[name].dims) != set(order.dims):
+        with opened(path) as again:
+            if name not in again or set(again[name].dims) != set(order.dims):
                 raise changed(path)
-            x = data[name].transpose(*order.dims)
+            x = again[name].transpose(*order.dims)
             for trial, start, stop in parts:
                 part = x[(trial,) * len(by) + (slice(start, stop),)].values
                 if part.shape != (stop - start, *order.shape[len(by) + 1 :]):
                     raise changed(path)
-                yield part.reshape(stop - start, count, components)
+                yield part.reshape(stop - start, *shape)
 
-    return Source(rows, components, variable.dtype)
+    return of_trials(rows, trials, times, shape, order.dtype)

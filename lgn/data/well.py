@@ -8,7 +8,6 @@ Source: https://polymathic-ai.org/the_well/data_format; Ohana et al., The Well, 
 """
 
 import math
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,20 +20,18 @@ from lgn.data.fields import (
     Choice,
     Contents,
     Lazy,
-    Source,
-    agreed,
+    beside,
     changed,
     find,
+    header,
     missing,
+    of_trials,
     pieces,
-    plain,
-    said,
-    stacked,
+    replacing,
     text,
-    whole,
 )
-from lgn.data.grids import grid_of
 from lgn.graphs.arrays import from_arrays, to_arrays
+from lgn.graphs.features import clamped_nodes, node_count
 from lgn.graphs.lattices import lattice
 
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
@@ -48,29 +45,34 @@ class Extent(NamedTuple):
     times: int
     space: dict[str, int]
 
-    @property
-    def nodes(self) -> int:
-        """Points of the grid."""
-        return math.prod(self.space.values())
-
 
 def read(path: Path, choice: Choice) -> Contents:
     """A recording whose fields stay in the file; States, Windows and Trajectories that `write` made in memory."""
     with opened(path) as file:
         extent, fields = _extent(path, file), _fields(file)
-        about = {name: plain(x) for name, x in file.attrs.items() if name not in STRUCTURE}
-        kind, units, attributes = said(path, about)
+        kind, units, attributes = header(path, {name: x for name, x in file.attrs.items() if name not in STRUCTURE})
         units |= _units(file, fields)
         if kind != "Recording" and not choice.made:
             found = _samples(path, file, kind, extent, fields)
-            return Contents(kind, found, (), agreed(path, units, choice.units, found), attributes)
-        found, chosen = _recording(path, file, extent, fields, choice)
+            return Contents(kind, found, (), choice.agreed(path, units, found), attributes)
+        varying = [key for key, x in fields.items() if x.attrs.get("time_varying", True)]
+        ours = {name: [key for key in varying if text(fields[key].attrs.get("lgn_field", "")) == name] for name in "qv"}
+        chosen = choice.fields(path, "field that varies in time", varying, ours)
+        if choice.trial is not None:
+            raise ValueError(f"read: the trials of {path.name} are its {extent.trials} trajectories; leave trial= out")
+        dimensions = file["dimensions"]
+        time = dimensions[find(f"read: {path.name}", "dataset of 'dimensions'", dimensions, choice.time or "time")][()]
+        found = {"t": np.broadcast_to(time, (extent.trials, extent.times)).ravel().astype(float)}
+        found |= {
+            name: beside([_field(path, extent, fields[key]) for key in keys]) for name, keys in chosen.items() if keys
+        }
+        if extent.trials > 1 or "lgn/trial" in file:
+            numbers = file["lgn/trial"][()] if "lgn/trial" in file else np.arange(extent.trials)
+            found["trial"] = np.repeat(numbers, extent.times)
         units |= {name: units[keys[0]] for name, keys in chosen.items() if keys and keys[0] in units}
-        theirs = (
-            [] if "lgn_kind" in file.attrs else [x for key in chosen["q"] for x in _components(fields[key], extent)]
-        )
+        theirs = [x for key in chosen["q"] for x in _components(fields[key], extent) if "lgn_kind" not in file.attrs]
         names = tuple(map(str, attributes.pop("lgn_names", theirs)))
-        return Contents("Recording", found, names, agreed(path, units, choice.units, {*found, *fields}), attributes)
+        return Contents("Recording", found, names, choice.agreed(path, units, {*found, *fields}), attributes)
 
 
 def read_graph(path: Path) -> jraph.GraphsTuple:
@@ -101,10 +103,7 @@ def read_graph(path: Path) -> jraph.GraphsTuple:
 
 def opened(path: Path) -> Any:
     """The file, for reading."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise missing("data", path.name, "h5py") from error
+    h5py = _h5py(path)
     if not path.is_file():
         raise FileNotFoundError(f"read: {path} is no longer there")
     if not h5py.is_hdf5(path):
@@ -115,8 +114,16 @@ def opened(path: Path) -> Any:
         raise ValueError(f"read: {path.name} is no whole HDF5 file ({error}); was it copied to its end?") from error
 
 
+def _h5py(path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise missing("data", path.name, "h5py") from error
+    return h5py
+
+
 def _extent(path, file) -> Extent:
-    lacking = [name for name in ("dimensions", "t0_fields", "t1_fields", "t2_fields") if name not in file]
+    lacking = [name for name in ("dimensions", *ORDERS) if name not in file]
     if "dimensions" in lacking or len(lacking) > 2 or "n_trajectories" not in file.attrs:
         raise ValueError(
             f"read: {path.name} is not in the layout of The Well, which has groups dimensions and {', '.join(ORDERS)} "
@@ -124,27 +131,25 @@ def _extent(path, file) -> Extent:
             f"lgn.Recording(t, q)"
         )
     dimensions = file["dimensions"]
-    axes = [text(x) for x in np.atleast_1d(_said(path, dimensions, "spatial_dims"))]
+    axes = [text(x) for x in np.atleast_1d(_attribute(path, dimensions, "spatial_dims"))]
     for name in ("time", *axes):
         find(f"read: {path.name}", "dataset of 'dimensions'", dimensions, name)
-    for name in ("time", *axes):
-        _check_numbers(path, dimensions[name], 1)
+        _check_numbers(path, dimensions[name])
     trials, space = file.attrs["n_trajectories"], {name: dimensions[name].shape[-1] for name in axes}
     if not isinstance(trials, int | np.integer):
         raise ValueError(f"read: n_trajectories of {path.name} is {trials!r}; expected a whole number")
     return Extent(int(trials), dimensions["time"].shape[-1], space)
 
 
-def _check_numbers(path, thing, axes: int) -> None:
-    """Raises ValueError: no dataset, of text, or of fewer axes."""
-    kind = getattr(getattr(thing, "dtype", None), "kind", None)
-    if kind is None or kind not in "biufc" or thing.ndim < axes:
+def _check_numbers(path, thing) -> None:
+    """Raises ValueError: no dataset, one of text, or a single number."""
+    if getattr(getattr(thing, "dtype", None), "kind", "O") not in "biufc" or thing.ndim < 1:
         raise ValueError(
-            f"read: {thing.name} of {path.name} is {thing!r}; expected a dataset of numbers with {axes} axes or more"
+            f"read: {thing.name} of {path.name} is {thing!r}; expected a dataset of numbers with 1 axes or more"
         )
 
 
-def _said(path, thing, name) -> Any:
+def _attribute(path, thing, name) -> Any:
     """An attribute that must be there."""
     return thing.attrs[find(f"read: {path.name}", f"attribute of {thing.name!r}", thing.attrs, name)]
 
@@ -158,62 +163,34 @@ def _fields(file) -> dict[str, Any]:
     return found
 
 
-def _recording(path, file, extent, fields, choice) -> tuple[dict, dict[str, list[str]]]:
-    """Fields of a recording, and the names of those that q and v are: chosen, marked by `write`, or all that vary."""
-    varying = [key for key, x in fields.items() if x.attrs.get("time_varying", True)]
-    chosen = {}
-    for name, wanted in (("v", choice.v), ("q", choice.q)):
-        marked = [key for key in varying if text(fields[key].attrs.get("lgn_field", "")) == name]
-        keys = marked if wanted is None else wanted
-        chosen[name] = [find(f"read: {path.name}", "field that varies in time", varying, str(key)) for key in keys]
-    chosen["q"] = chosen["q"] or [key for key in varying if key not in chosen["v"]]
-    if not chosen["q"]:
-        raise ValueError(f"read: {path.name} has no field that varies in time; it has {', '.join(fields) or 'none'}")
-    time = file["dimensions"][
-        find(f"read: {path.name}", "dataset of 'dimensions'", file["dimensions"], choice.time or "time")
-    ][()]
-    found: dict[str, Any] = {"t": np.broadcast_to(time, (extent.trials, extent.times)).ravel().astype(float)}
-    found |= {name: _stacked(path, extent, [fields[key] for key in keys]) for name, keys in chosen.items() if keys}
-    if choice.trial is not None:
-        raise ValueError(f"read: the trials of {path.name} are its {extent.trials} trajectories; leave trial= out")
-    numbers = file["lgn/trial"][()] if "lgn/trial" in file else np.arange(extent.trials)
-    if extent.trials > 1 or "lgn/trial" in file:
-        found["trial"] = np.repeat(numbers, extent.times)
-    return found, chosen
-
-
 def _samples(path, file, kind, extent, fields) -> dict[str, Any]:
+    """Fields of States, Windows or a Trajectory, as `write` marked them."""
     parts: dict[str, list] = {}
     for x in fields.values():
-        parts.setdefault(text(_said(path, x, "lgn_field")), []).append(x)
-    whole = (extent.trials, extent.times, extent.nodes)
+        parts.setdefault(text(_attribute(path, x, "lgn_field")), []).append(_field(path, extent, x))
+    whole = (extent.trials, extent.times, math.prod(extent.space.values()))
     shape = {"States": whole[::2], "Windows": whole, "Trajectory": whole[1:]}[kind]
-    found = {name: _stacked(path, extent, of_one)[:].reshape(*shape, -1) for name, of_one in parts.items()}
+    found = {name: beside(of_one)[:].reshape(*shape, -1) for name, of_one in parts.items()}
     found |= {name: x[()] for name, x in file["scalars"].items() if "lgn_field" in x.attrs}
     found |= {name: x[()] for name, x in file["lgn"].items() if name != "graph"} if "lgn" in file else {}
     return found | ({"t": file["dimensions/time"][()]} if kind == "Trajectory" else {})
 
 
-def _stacked(path, extent, datasets) -> Lazy:
-    return stacked([_source(path, extent, x) for x in datasets], extent.trials, extent.times, extent.nodes)
-
-
-def _source(path, extent, dataset) -> Source:
+def _field(path, extent, dataset) -> Lazy:
     """A field, repeated along axes in space along which it does not vary."""
-    _check_numbers(path, dataset, 1)
-    name, by_trial = dataset.name, bool(dataset.attrs.get("sample_varying", True))
-    varies = [bool(x) for x in np.atleast_1d(dataset.attrs.get("dim_varying", [True] * len(extent.space)))]
-    if len(varies) != len(extent.space):
+    _check_numbers(path, dataset)
+    name, by_trial, space = dataset.name, bool(dataset.attrs.get("sample_varying", True)), list(extent.space.values())
+    varies = [bool(x) for x in np.atleast_1d(dataset.attrs.get("dim_varying", [True] * len(space)))]
+    if len(varies) != len(space):
         raise ValueError(
             f"read: dim_varying of {name} of {path.name} is {varies}; expected one for each of {list(extent.space)}"
         )
-    grid = tuple(size for size, vary in zip(extent.space.values(), varies, strict=True) if vary)
+    grid = tuple(size for size, vary in zip(space, varies, strict=True) if vary)
     expected = (extent.trials,) * by_trial + (extent.times,) + grid
     if dataset.shape[: len(expected)] != expected:
         raise ValueError(f"read: {name} of {path.name} has shape {dataset.shape}; expected {expected} and components")
-    components = math.prod(dataset.shape[len(expected) :])
-    rest = dataset.shape[by_trial + 1 :]
-    narrow = [size if vary else 1 for size, vary in zip(extent.space.values(), varies, strict=True)]
+    components, rest = math.prod(dataset.shape[len(expected) :]), dataset.shape[by_trial + 1 :]
+    narrow = [size if vary else 1 for size, vary in zip(space, varies, strict=True)]
 
     def rows(parts):
         with opened(path) as file:
@@ -224,9 +201,9 @@ def _source(path, extent, dataset) -> Source:
                 if x.shape != (stop - start, *rest):
                     raise changed(path)
                 x = x.reshape(-1, *narrow, components)
-                yield np.broadcast_to(x, (len(x), *extent.space.values(), components)).reshape(len(x), -1, components)
+                yield np.broadcast_to(x, (len(x), *space, components)).reshape(len(x), -1, components)
 
-    return Source(rows, components, dataset.dtype)
+    return of_trials(rows, extent.trials, extent.times, (math.prod(space), components), dataset.dtype)
 
 
 def _components(dataset, extent) -> list[str]:
@@ -236,67 +213,62 @@ def _components(dataset, extent) -> list[str]:
 
 
 def _units(file, fields) -> dict[str, str]:
-    scalars = dict(file["scalars"].items()) if "scalars" in file else {}
-    known = {"t": file["dimensions/time"], **scalars, **fields}
+    known = {"t": file["dimensions/time"], **file.get("scalars", {}), **fields}
     found = {name: text(x.attrs["units"]) for name, x in known.items() if "units" in x.attrs}
-    marks = {
-        text(x.attrs["lgn_field"]): found[name]
-        for name, x in fields.items()
-        if name in found and "lgn_field" in x.attrs
-    }
-    return found | marks
+    marked = {name: x.attrs["lgn_field"] for name, x in fields.items() if name in found and "lgn_field" in x.attrs}
+    return found | {text(mark): found[name] for name, mark in marked.items()}
+
+
+# -- Writing -----------------------------------------------------------------------------------------------------------
 
 
 def write(path: Path, contents: Contents) -> None:
     """One trajectory for each trial or sample; in pieces, so that what is larger than memory is written too."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise missing("data", path.name, "h5py") from error
-    names = [name for name, x in contents.fields.items() if _is_field(name, x)]
+    h5py, fields, units = _h5py(path), contents.fields, contents.units
+    names = [x for x in fields if not x.startswith("features.") and x != "seen" and len(fields[x].shape) >= 3]
     time, trial = _times(path, contents)
-    trials, times = time.shape
-    grid = grid_of(contents.graph, contents.fields[names[0]].shape[-2])
-    with whole(path) as part, h5py.File(part, "w") as file:
-        parameters = {k: x for k, x in contents.attributes.items() if isinstance(x, int | float)}
-        file.attrs.update({k: _attribute(x) for k, x in contents.attributes.items()})
-        file.attrs.update(
-            {"lgn_kind": contents.kind, "dataset_name": str(contents.attributes.get("dataset_name", "lgn"))}
-        )
-        file.attrs.update({"grid_type": "cartesian", "n_spatial_dims": len(grid.names), "n_trajectories": trials})
-        file.attrs["simulation_parameters"] = _listed(parameters)
-        of_columns = set(contents.units) & set(contents.names) - set(contents.fields)
-        file.attrs.update({f"{UNITS}{name}": contents.units[name] for name in of_columns})
+    grid = grid_of(contents.graph, fields[names[0]].shape[-2])
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        parameters = {name: x for name, x in contents.attributes.items() if isinstance(x, int | float)}
+        _say(file, **{"dataset_name": "lgn", **contents.attributes})
+        _say(file, lgn_kind=contents.kind, grid_type="cartesian", n_spatial_dims=len(grid.names))
+        _say(file, n_trajectories=len(time), simulation_parameters=list(parameters))
+        _say(file, **{f"{UNITS}{name}": units[name] for name in set(units) & set(contents.names) - set(fields)})
         if contents.names:
-            file.attrs["lgn_names"] = _listed(contents.names)
-        _dimensions(file, grid, time, contents.units)
+            _say(file, lgn_names=list(contents.names))
+        _dimensions(file, grid, time, units)
         for order in ORDERS:
-            file.create_group(order).attrs["field_names"] = _listed([])
+            _say(file.create_group(order), field_names=[])
         for name in names:
-            _field(file, name, contents.fields[name], (trials, times), grid, contents)
+            _write_field(file, name, fields[name], time.shape, grid, contents)
         _scalars(file, contents, parameters, names)
         own = file.create_group("lgn")
         if trial is not None:
             own["trial"] = trial
-        for name, x in contents.fields.items():
+        for name, x in fields.items():
             if np.ndim(x) > 1 and name not in names:
                 own[name] = np.asarray(x)
         for name, x in to_arrays(contents.graph).items() if contents.graph is not None else ():
             own[f"graph/{name}"] = x
 
 
-def _is_field(name, x) -> bool:
-    return not name.startswith("features.") and name != "seen" and len(x.shape) >= 3
+def _say(thing, /, **attributes) -> None:
+    """Attributes; of names h5py makes an array of floats where there are none."""
+    import h5py
+
+    for name, x in attributes.items():
+        listed = isinstance(x, list | tuple) and all(isinstance(part, str) for part in x)
+        thing.attrs[name] = np.array(x, h5py.string_dtype()) if listed else x
 
 
 def _times(path, contents) -> tuple[np.ndarray, np.ndarray | None]:
     """(trajectory, time) times, and the number of the trial of each trajectory of a recording."""
     fields = contents.fields
-    if contents.kind == "States":
-        return np.asarray(fields.get("t", np.zeros(len(fields["q"]))))[:, None], None
-    if contents.kind == "Windows":
-        start, dt = fields.get("t", np.zeros(len(fields["q"]))), np.asarray(fields["dt"])[:, None]
-        return np.asarray(start)[:, None] + dt * np.arange(fields["q"].shape[1]), None
+    if contents.kind in ("States", "Windows"):
+        start = np.asarray(fields.get("t", np.zeros(len(fields["q"]))))[:, None]
+        if contents.kind == "States":
+            return start, None
+        return start + np.asarray(fields["dt"])[:, None] * np.arange(fields["q"].shape[1]), None
     t, trial = np.asarray(fields["t"]), fields.get("trial")
     if trial is None:
         return t[None], None
@@ -311,83 +283,83 @@ def _times(path, contents) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _dimensions(file, grid, time, units) -> None:
-    group = file.create_group("dimensions")
-    group.attrs["spatial_dims"] = _listed(grid.names)
+    group, ends = file.create_group("dimensions"), file.create_group("boundary_conditions")
     alike = bool((time == time[0]).all())
     group["time"] = time[0] if alike else time
-    group["time"].attrs.update({"sample_varying": not alike, "time_varying": True})
-    if "t" in units:
-        group["time"].attrs["units"] = units["t"]
-    for name, place in zip(grid.names, grid.places, strict=True):
-        group[name] = place
-        group[name].attrs.update({"sample_varying": False, "time_varying": False})
-    ends = file.create_group("boundary_conditions")
+    _say(group["time"], sample_varying=not alike, time_varying=True, **({"units": units["t"]} if "t" in units else {}))
+    _say(group, spatial_dims=list(grid.names))
+    still = {"sample_varying": False, "time_varying": False}
     for name, place, kind in zip(grid.names, grid.places, grid.ends, strict=True):
+        group[name] = place
+        _say(group[name], **still)
         end = ends.create_group(f"{name}_{kind.lower()}")
-        end.attrs.update({"bc_type": kind, "sample_varying": False, "time_varying": False})
-        end.attrs.update({"associated_dims": _listed([name]), "associated_fields": _listed([])})
+        _say(end, bc_type=kind, associated_dims=[name], associated_fields=[], **still)
         end["mask"] = np.isin(np.arange(len(place)), [0, len(place) - 1])
 
 
-def _field(file, name, x, leading, grid, contents) -> None:
+def _write_field(file, name, x, leading, grid, contents) -> None:
     """A vector of the space as one field of t1_fields, all else as a scalar field for each dim."""
-    dim, space = x.shape[-1], len(grid.names)
+    dim, space, names = x.shape[-1], len(grid.names), contents.names
     vector = dim == space > 1
-    group = file[ORDERS[1 if vector else 0]]
-    keys = _keys(name, dim, contents, vector)
-    group.attrs["field_names"] = _listed([*group.attrs["field_names"], *keys])
-    shape = (*leading, *grid.shape) + (dim,) * vector
+    keys = [name] if vector or dim == 1 else [f"{name}_{i}" for i in range(dim)]
+    if len(keys) > 1 and name == "q" and len(set(names)) == dim and not any("/" in key for key in names):
+        keys = list(names)
+    group, shape = file[ORDERS[vector]], (*leading, *(len(place) for place in grid.places)) + (dim,) * vector
+    _say(group, field_names=[*map(text, group.attrs["field_names"]), *keys])
     for key in keys:
         made = group.create_dataset(key, shape, x.dtype)
-        made.attrs.update({"dim_varying": [True] * space, "sample_varying": True, "time_varying": True})
-        made.attrs["lgn_field"] = name
+        _say(made, dim_varying=[True] * space, sample_varying=True, time_varying=True, lgn_field=name)
         if unit := contents.units.get(key, contents.units.get(name)):
-            made.attrs["units"] = unit
-    for trial, start, stop, rows in _rows(x, *leading):
-        for i, key in enumerate(keys):
-            group[key][trial, start:stop] = (rows if vector else rows[..., i]).reshape(-1, *shape[2:])
-
-
-def _keys(name, dim, contents, vector) -> list[str]:
-    if vector or dim == 1:
-        return [name]
-    if name == "q" and len(set(contents.names)) == dim and not any("/" in key for key in contents.names):
-        return list(contents.names)
-    return [f"{name}_{i}" for i in range(dim)]
-
-
-def _rows(x, trials, times) -> Iterator[tuple[int, int, int, np.ndarray]]:
-    """Trajectory, start, stop, and what lies between, (time, node, dim)."""
-    rows = x.reshape(trials * times, *x.shape[-2:]) if isinstance(x, np.ndarray) else x
-    for trial in range(trials):
+            _say(made, units=unit)
+    times = leading[1]
+    rows = x.reshape(-1, *x.shape[-2:]) if isinstance(x, np.ndarray) else x
+    for trial in range(leading[0]):
         for start, stop in pieces(rows, times):
-            yield trial, start, stop, rows[trial * times + start : trial * times + stop]
+            part = rows[trial * times + start : trial * times + stop]
+            for i, key in enumerate(keys):
+                group[key][trial, start:stop] = (part if vector else part[..., i]).reshape(-1, *shape[2:])
 
 
 def _scalars(file, contents, parameters, names) -> None:
     """What has one value for each time or each sample; simulation parameters, as the layout wants it, here again."""
     group = file.create_group("scalars")
-    skip = {"Recording": ("t", "trial"), "Trajectory": ("t",)}.get(contents.kind, ())
-    found: dict[str, Any] = {k: x for k, x in contents.fields.items() if np.ndim(x) == 1 and k not in (*skip, *names)}
     by_time = contents.kind in ("Recording", "Trajectory")
-    for name, x in found.items():
-        group[name] = np.asarray(x)
-        group[name].attrs.update({"sample_varying": not by_time, "time_varying": by_time, "lgn_field": name})
-        if name in contents.units:
-            group[name].attrs["units"] = contents.units[name]
-    parameters = {name: x for name, x in parameters.items() if name not in found}
-    for name, x in parameters.items():
+    skip = {*names, *(("t", "trial") if contents.kind == "Recording" else ("t",) if by_time else ())}
+    found = {name: np.asarray(x) for name, x in contents.fields.items() if np.ndim(x) == 1 and name not in skip}
+    for name, x in {**parameters, **found}.items():
         group[name] = x
-        group[name].attrs.update({"sample_varying": False, "time_varying": False})
-    group.attrs["field_names"] = _listed([*found, *parameters])
+        _say(group[name], sample_varying=name in found and not by_time, time_varying=name in found and by_time)
+        if name in found:
+            _say(group[name], lgn_field=name, **({"units": contents.units[name]} if name in contents.units else {}))
+    _say(group, field_names=[*found, *(name for name in parameters if name not in found)])
 
 
-def _attribute(value) -> Any:
-    return _listed(value) if isinstance(value, list | tuple) and all(isinstance(x, str) for x in value) else value
+class Grid(NamedTuple):
+    """Axes of places in C order.
+
+    Attributes:
+        names: of the axes.
+        places: along each axis, (n,).
+        ends: of each axis "PERIODIC", "WALL" where nodes at its ends are clamped, or "OPEN".
+    """
+
+    names: tuple[str, ...]
+    places: tuple[np.ndarray, ...]
+    ends: tuple[str, ...]
 
 
-def _listed(names) -> Any:
-    """Text as attribute, which h5py makes an array of floats where there is none."""
-    import h5py
-
-    return np.array(list(names), h5py.string_dtype())
+def grid_of(graph: jraph.GraphsTuple | None, count: int) -> Grid:
+    """The axes of a lattice; one axis `node`, of numbers, where the nodes are no lattice."""
+    place = None if graph is None or "slots" not in graph.globals else graph.nodes.get("position")
+    if graph is None or place is None or place.shape[1] > 3:
+        return Grid(("node",), (np.arange(count, dtype=float),), ("OPEN",))
+    places = tuple(np.unique(x) for x in place.T)
+    whole = np.stack(np.meshgrid(*places, indexing="ij"), -1)
+    if whole.size != place.size or not np.array_equal(whole.reshape(place.shape), place):
+        return grid_of(None, node_count(graph))
+    # The ends of a periodic axis are neighbours: their distance is not the difference of their places.
+    jumps = np.abs(place[graph.senders] - place[graph.receivers] - graph.edges["offset"]).max(0, initial=0)
+    wraps, held = jumps > 0.5 * np.ptp(place, axis=0), clamped_nodes(graph).reshape(whole.shape[:-1])
+    walls = [np.take(held, [0, -1], axis).all() for axis in range(place.shape[1])]
+    ends = ("PERIODIC" if wrap else "WALL" if wall else "OPEN" for wrap, wall in zip(wraps, walls, strict=True))
+    return Grid(tuple("xyz"[: place.shape[1]]), places, tuple(ends))
