@@ -25,45 +25,7 @@ from lgn.harness.catalogue import number
 
 HEAD = ("metric", "published", "asked", "reached")
 KINDS = {".png": "png", ".gif": "gif", ".jpg": "jpeg", ".jpeg": "jpeg"}
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>
-:root { color-scheme: light; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 3rem; background: #fff; color: #1b1f24;
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { margin: 0 0 .3rem; font-size: 1.8rem; line-height: 1.2; overflow-wrap: anywhere; }
-h2 { margin: 2.4rem 0 .8rem; padding-bottom: .25rem; border-bottom: 1px solid #d0d7de; font-size: 1.25rem; }
-p { margin: .5rem 0; max-width: 46rem; }
-pre { font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  font-size: .87em; margin: .5rem 0; padding: .7rem .9rem; background: #f4f6f8; border-radius: 6px;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid #e3e8ed; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
-td:last-child, th:last-child { padding-right: 0; }
-td span { white-space: nowrap; }
-td:nth-child(2):last-child span { white-space: normal; overflow-wrap: anywhere; }
-th { color: #57606a; font-weight: 600; font-size: .87em; }
-td.missed { color: #b42318; font-weight: 600; }
-figure { margin: 1.4rem 0; }
-figure img { display: block; max-width: 100%; height: auto; }
-figcaption { margin-top: .4rem; color: #57606a; font-size: .9rem; }
-@media (max-width: 40rem) { th, td { padding-right: .35rem; font-size: .84rem; } h1 { font-size: 1.45rem; } }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
-""")
+PAGE = Path(__file__).with_name("report.html")
 
 
 def keep(folder: Path, title: str, table: Sequence[Sequence[Any]]) -> None:
@@ -108,7 +70,9 @@ def write(folder: str | Path) -> Path:
     command = f"<pre>{escape(str(said['command']))}</pre>" if "command" in said else ""
     parts = [command, _figures(folder, table), _pictures(folder), _along(folder), _settings(folder)]
     title = said.get("title", folder.resolve().name)
-    page = PAGE.substitute(title=escape(str(title)), body="\n".join(part for part in parts if part))
+    page = Template(PAGE.read_text()).substitute(
+        title=escape(str(title)), body="\n".join(part for part in parts if part)
+    )
     path = folder / "report.html"
     write_whole(path, page.encode())
     return path
