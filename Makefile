@@ -18,7 +18,7 @@ EXPERIMENTS := $(subst _,-,$(patsubst experiments/%.py,%,$(wildcard experiments/
 # compiled programs are kept for the next run, beside what compiles them; `lgn.cli.keep_programs` says why the log level.
 # Where compilation is measured, nothing is kept.
 $(filter-out scaling scaling2d,$(EXPERIMENTS)): export JAX_COMPILATION_CACHE_DIR ?= $(abspath $(VENV))/programs
-$(EXPERIMENTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
+$(EXPERIMENTS): export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 $(EXPERIMENTS): export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 $(EXPERIMENTS): $(VENV)/ready

@@ -16,7 +16,7 @@ def __getattr__(name: str):
     if name in _names.MOVED:
         place, _, last = _names.MOVED[name].rpartition(".")
         raise AttributeError(f"lgn.{name} has moved; write: from {place} import {last}")
-    raise AttributeError(f"module 'lgn' has no attribute {name!r}")
+    raise AttributeError(f"module 'lgn' has no attribute {name!r}{_names.nearest(name, [*__all__, *_names.MODULES])}")
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,11 @@
 """Public names and the modules that define them: `lgn.NAME` loads on first use, and a checkpoint may name it.
 
 A new density, solver or integrator is one file and one entry here; `__init__.pyi` shows the same table to editors.
+Names that are misspelt, here or elsewhere, meet the nearest that is known.
 """
 
 import importlib
+from collections.abc import Iterable
 
 HOME = {
     "graphs.edges": ["from_edges", "single_node"],
@@ -111,3 +113,23 @@ def stub() -> str:
         lines.append(f"from {above} import {module} as {name}")
     lines += [f"from lgn.{module} import {name} as {name}" for module, names in HOME.items() for name in names]
     return "\n".join([*lines, "", "__version__: str", "__all__: list[str]", ""])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggestion of the known name nearest to one that is not known; a full stop where nothing is close.
+
+    Example:
+        >>> from lgn._names import nearest
+        >>> nearest("dnesity", ["density", "friction"]), nearest("x", ["density"])
+        ("; did you mean 'density'?", '.')
+    """
+    close = closest(name, known)
+    return f"; did you mean {close!r}?" if close else "."
+
+
+def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name itself, whatever its case, or None where nothing is close."""
+    from difflib import get_close_matches
+
+    lower = {other.lower(): other for other in known}
+    return next((lower[near] for near in get_close_matches(name.lower(), lower, 1, likeness)), None)

@@ -19,7 +19,7 @@ from typing import Any
 
 import tyro
 
-from lgn._spelling import nearest
+from lgn._names import nearest
 from lgn.harness import catalogue
 
 LINE = "{:18}{:>8}{:>11}{:>10}  {}"
@@ -293,7 +293,7 @@ def keep_programs() -> None:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "lgn"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

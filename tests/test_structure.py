@@ -10,7 +10,6 @@ from lgn import _names
 
 ORDER = [
     "_names",
-    "_spelling",
     "_guard",
     "_arguments",
     "_arrays",
@@ -135,3 +134,8 @@ def test_a_name_that_left_says_where_it_is():
         assert (path / f"{last}.py").exists() or last in {
             getattr(node, "name", None) for node in ast.parse(path.with_suffix(".py").read_text()).body
         }
+
+
+def test_a_name_that_is_misspelt_meets_the_nearest():
+    with pytest.raises(AttributeError, match=r"no attribute 'Lagrangean'; did you mean 'Lagrangian'\?"):
+        _ = lgn.Lagrangean

@@ -11,7 +11,7 @@ import numpy as np
 from flax.core import FrozenDict
 
 from lgn import _arguments, _arrays
-from lgn._spelling import closest
+from lgn._names import closest
 from lgn.graphs.features import node_count
 
 UNITS = "units_"  # before the name of what has no attributes of its own

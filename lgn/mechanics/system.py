@@ -9,7 +9,7 @@ import jraph
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arguments, _spelling
+from lgn import _arguments, _names
 from lgn.assembly.domain import Field, State
 from lgn.assembly.functional import Functional
 from lgn.data.fields import field_names
@@ -171,7 +171,7 @@ class System(nnx.Pytree):
             if name not in known:
                 raise ValueError(
                     f"on: {type(self).__name__} has no argument {name!r}, but {', '.join(sorted(known))}"
-                    + _spelling.nearest(name, known)
+                    + _names.nearest(name, known)
                 )
         for name in BOUND:
             if name not in given and known.get(name) is not None:

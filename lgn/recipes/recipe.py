@@ -6,7 +6,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from lgn._spelling import nearest
+from lgn._names import nearest
 
 GRAPHS = ("single", "chain", "ring", "lattice", "edges", "mesh")
 DENSITIES = ("potential", "structured", "site_and_edge", "message", "continuum")
