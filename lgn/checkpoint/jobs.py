@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,6 @@ from lgn.checkpoint.identity import difference, outline
 
 KEPT = 2
 SUFFIX = ".state"
-
-
-class Kept(NamedTuple):
-    """A state as it was kept, and whether the job ended there."""
-
-    number: int
-    state: dict[str, Any]
-    done: bool
 
 
 class Checkpoints:
@@ -58,27 +50,26 @@ class Checkpoints:
             CheckpointError: the folder holds another job, no state is whole, another process writes there, or this one
                 cannot.
         """
-        found, damage = self._newest()
-        if self.writes and (found is None or not found.done):
+        number, content, damage = self._newest()
+        if self.writes and not content["done"]:
             self._lock = Lock(self._folder)
             for left in self._folder.glob(f".*{UNFINISHED}"):
                 with contextlib.suppress(OSError):
                     left.unlink()
-            found, damage = self._newest()  # what another process may have kept until it let go
-            if found is None:
+            number, content, damage = self._newest()  # what another process may have kept until it let go
+            if not number:
                 write_whole(self._folder / "run.json", json.dumps(self._outline, indent=1).encode())
         for name, reason in damage:
-            served = f"{found.number}{SUFFIX}" if found else "nothing"
             warnings.warn(
-                f"{self._folder / name} is damaged ({reason}); the state before it, {served}, is whole: the run goes "
-                f"on from there, to the same numbers",
+                f"{self._folder / name} is damaged ({reason}); the state before it, {number}{SUFFIX}, is whole: the "
+                f"run goes on from there, to the same numbers",
                 RuntimeWarning,
                 stacklevel=4,
             )
-        if found is None:
+        if not number:
             return None
-        self._whole, self.done = [found.number], found.done
-        return found.state
+        self._whole, self.done = [number], content["done"]
+        return content["state"]
 
     def keep(self, state: dict[str, Any], done: bool = False) -> None:
         """Write the state, a tree of dicts of arrays; of a job that is done already nothing is written.
@@ -108,8 +99,9 @@ class Checkpoints:
         names = [x.name.removesuffix(SUFFIX) for x in self._folder.glob(f"*{SUFFIX}")]
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def _newest(self) -> tuple[Kept | None, list[tuple[str, str]]]:
-        """The last whole state, and the damaged ones after it with the reason."""
+    def _newest(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        """Number and content of the last whole state, 0 where there is none yet, and the damaged ones after it with the
+        reason."""
         damage = []
         for number in reversed(self._numbers()):
             path = self._folder / f"{number}{SUFFIX}"
@@ -121,7 +113,7 @@ class Checkpoints:
                 damage.append((path.name, str(error)))
                 continue
             self._compare(content["identity"])
-            return Kept(number, _unpacked(content["state"], arrays), content["done"]), damage
+            return number, content | {"state": _unpacked(content["state"], arrays)}, damage
         if damage:
             raise CheckpointError(
                 f"{self._folder}: no state is whole ({'; '.join(': '.join(x) for x in damage)}); bring one back from a "
@@ -131,7 +123,7 @@ class Checkpoints:
             raise CheckpointError(
                 f"{self._folder} holds a run that an earlier lgn began; let that one end it, or give another folder"
             )
-        return None, damage
+        return 0, {"done": False}, damage
 
     def _compare(self, identity):
         if identity != self._identity:

@@ -22,9 +22,9 @@ from lgn.graphs.tables import Stencil
 
 
 def rate_unit(t, x, rate, tolerance: float = 0.01) -> float:
-    """c of dx/dt = c rate, by least squares of x(t + dt) - x(t - dt) and Simpson's integral of the rate,
+    """Unit c of a recorded rate, dx/dt = c rate, by least squares of
 
-        x_2 - x_0 = c dt/3 (rate_0 + 4 rate_1 + rate_2),
+        x_2 - x_0 = c dt/3 (rate_0 + 4 rate_1 + rate_2),    x(t + dt) - x(t - dt) by Simpson's integral of the rate,
 
     over all successive rows of even steps. Trackers that smooth record rates that are too small by a constant, and some
     have units of time of their own; noise on single values averages out.
@@ -191,29 +191,20 @@ def sample_pairs(key: jax.Array, t, u, count: int, by_rate: float = 0.5) -> Wind
     _arguments.whole("sample_pairs: count", count)
     if not (_arguments.real(by_rate) and np.ndim(by_rate) == 0 and 0 <= by_rate <= 1):
         raise ValueError(f"sample_pairs: by_rate={by_rate!r}; give a share between 0 and 1")
-    trajectory, time = _draw(key, _speeds(u, steps), count, round(by_rate * count))
+    fast = round(by_rate * count)
+    speeds = np.mean((np.diff(u, axis=1) / steps[:, None, None]) ** 2, (2, 3), dtype=float)  # (trajectory, pair)
+    if fast and not speeds.any():
+        raise ValueError("sample_pairs: u never changes, so no pair can be drawn by rate; give by_rate=0")
+    of_rate, of_all = jax.random.split(key)
+    total = np.cumsum(speeds)
+    first = np.searchsorted(total, np.asarray(jax.random.uniform(of_rate, (fast,))) * total[-1], side="right")
+    others = np.asarray(jax.random.randint(of_all, (count - fast,), 0, speeds.size))
+    trajectory, time = np.unravel_index(np.concatenate([first, others]), speeds.shape)
     return Windows(u[trajectory[:, None], time[:, None] + np.arange(2)], steps[time], None, t[time]).check()
 
 
-def _speeds(u, steps) -> np.ndarray:
-    """(trajectory, pair) mean square of (u' - u) / dt."""
-    return np.mean((np.diff(u, axis=1) / steps[:, None, None]) ** 2, (2, 3), dtype=float)
-
-
-def _draw(key, speeds, count, fast) -> tuple[np.ndarray, ...]:
-    """Trajectory and time of each pair, the first `fast` of them in proportion to the speeds."""
-    if fast and not speeds.any():
-        raise ValueError("sample_pairs: u never changes, so no pair can be drawn by rate; give by_rate=0")
-    by_rate, evenly = jax.random.split(key)
-    total = np.cumsum(speeds)
-    at = np.asarray(jax.random.uniform(by_rate, (fast,))) * total[-1]
-    first = np.searchsorted(total, at, side="right")
-    others = np.asarray(jax.random.randint(evenly, (count - fast,), 0, speeds.size))
-    return np.unravel_index(np.concatenate([first, others]), speeds.shape)
-
-
 def scales(data: States | Windows, stencil: Stencil | None = None) -> dict[str, Any]:
-    """The root mean squares of q and v of each degree of freedom, as the settings `q_scale` and `v_scale` of a learned
+    """Root mean squares of q and v of each degree of freedom, as the settings `q_scale` and `v_scale` of a learned
     density; of first order in time that of u as `q_scale`.
 
     Args:

@@ -46,6 +46,9 @@ class Recording(NamedTuple):
     def rows(self, part: slice) -> "Recording":
         """The recording of some rows, `recording.rows(slice(0, 1000))`, read into memory, with `seen` where NaN stands.
 
+        Args:
+            part: of (time,) rows.
+
         Raises:
             ValueError: no slice, or one that leaves nothing.
         """
@@ -71,7 +74,7 @@ class Recording(NamedTuple):
         return marked(cut(self.t, self.q, self.v, seen=self.seen, trial=self.trial, **settings)).check()
 
     def check(self) -> "Recording":
-        """Itself.
+        """The recording with lists as arrays; of q and v in a file no number is read.
 
         Raises:
             ValueError: shapes that differ, values that are not real, times that are not finite or do not increase
@@ -94,7 +97,19 @@ class Recording(NamedTuple):
                 f"recording: trial is of dtype {np.asarray(self.trial).dtype}; expected whole numbers, such as "
                 f"np.unique(trial, return_inverse=True)[1]"
             )
-        check_times(t, self.trial)
+        if not np.isfinite(t).all():
+            wrong = np.flatnonzero(~np.isfinite(t))
+            raise ValueError(
+                f"recording: t is {t[wrong[0]]} in row {wrong[0]}, and in {wrong.size} rows in all; every row needs "
+                f"its time: leave these rows out"
+            )
+        at = _unsorted(t, self.trial)
+        if at is not None:
+            raise ValueError(
+                f"recording: times are {'repeated' if t[at + 1] == t[at] else 'unsorted'}: t goes from {t[at]:g} to "
+                f"{t[at + 1]:g} after row {at}; sort the rows and drop repeated ones, or name the column that tells "
+                f"trials apart: trial=..."
+            )
         return self._replace(t=t, q=q, v=v)
 
 
@@ -108,23 +123,15 @@ def marked(data: Any) -> Any:
     return data if seen.all() else data._replace(seen=seen)
 
 
-def check_times(t, trial) -> None:
-    """Raises ValueError: a time that is missing, or that does not increase within a trial."""
-    if not np.isfinite(t).all():
-        wrong = np.flatnonzero(~np.isfinite(t))
-        raise ValueError(
-            f"recording: t is {t[wrong[0]]} in row {wrong[0]}, and in {wrong.size} rows in all; every row needs its "
-            f"time: leave these rows out"
-        )
-    same = np.ones(len(t) - 1, bool) if trial is None else np.diff(trial) == 0
-    wrong = np.flatnonzero(same & ~(np.diff(t) > 0))
-    if wrong.size:
-        at = int(wrong[0])
-        what = "repeated" if t[at + 1] == t[at] else "unsorted"
-        raise ValueError(
-            f"recording: times are {what}: t goes from {t[at]:g} to {t[at + 1]:g} after row {at}; sort the rows and "
-            f"drop repeated ones, or name the column that tells trials apart: trial=..."
-        )
+def _unsorted(t, trial) -> int | None:
+    """The first row after which time does not increase within a trial."""
+    wrong = np.flatnonzero(~(np.diff(t) > 0) & _same(t, trial))
+    return int(wrong[0]) if wrong.size else None
+
+
+def _same(t, trial) -> np.ndarray:
+    """(time - 1,) whether the next row is of the same trial."""
+    return np.ones(len(t) - 1, bool) if trial is None else np.diff(trial) == 0
 
 
 def windows(
@@ -197,11 +204,14 @@ def cut(t, q, v, seen, trial, length, every, dt, tolerance) -> Windows:
 
 def _starts(t, number, length, dt, tolerance) -> np.ndarray:
     """The first row of each piece of even steps within one trial."""
-    same = np.ones(len(t) - 1, bool) if number is None else np.diff(number) == 0
-    if length < 2 or len(t) < length:
+    if len(t) < length:
         raise ValueError(f"windows: {len(t)} states, length={length}; a piece needs 2 or more, the trajectory as many")
-    steps = np.diff(t)
-    _check_order(t, steps, same)
+    steps, same, at = np.diff(t), _same(t, number), _unsorted(t, number)
+    if at is not None:
+        raise ValueError(
+            f"windows: t goes from {t[at]:g} to {t[at + 1]:g} at {at}; sort the times and drop repeated ones, or say "
+            f"by trial= where another recording begins"
+        )
     usual = np.quantile(steps[same], 0.5, method="lower") if dt is None and same.any() else dt
     even = np.abs(steps / usual - 1) <= tolerance if usual else same
     if dt is None and not even[same].all():
@@ -226,19 +236,7 @@ def numbers(trial, count) -> np.ndarray:
     return np.unique(trial, return_inverse=True)[1]
 
 
-def _check_order(t, steps, same) -> None:
-    wrong = np.flatnonzero(same & ~(steps > 0))
-    if wrong.size:
-        at = int(wrong[0])
-        raise ValueError(
-            f"windows: t goes from {t[at]:g} to {t[at + 1]:g} at {at}; sort the times and drop repeated ones, or say "
-            f"by trial= where another recording begins"
-        )
-
-
-def joined(
-    parts: Sequence[States] | Sequence[Windows] | Sequence[Recording],
-) -> States | Windows | Recording:
+def joined(parts: Sequence[States] | Sequence[Windows] | Sequence[Recording]) -> States | Windows | Recording:
     """Several recordings as one: their samples, or rows, one after the other, each a trial of its own.
 
     Args:
@@ -259,19 +257,21 @@ def joined(
     if len(kinds) != 1 or not kinds <= {States, Windows, Recording} or not isinstance(parts, list | tuple):
         found = sorted(kind.__name__ for kind in kinds) or "nothing"
         raise ValueError(f"joined: {found}; give a list of States alone, of Windows alone, or of Recordings alone")
-    marked: list[Any] = []
+    kept: list[Any] = []
     start = 0
     for part in (part.check() for part in parts):
         trial = np.zeros(len(part.q), int) if part.trial is None else numbers(part.trial, len(part.q))
-        marked.append(part._replace(trial=start + trial))
+        kept.append(part._replace(trial=start + trial))
         start += int(trial.max()) + 1
-    if isinstance(marked[0], Recording):
-        return _recordings(marked).check()
-    return type(marked[0])(**{name: _together(name, marked) for name in marked[0]._fields}).check()
+    first, names = kept[0], kept[0]._fields
+    if isinstance(first, Recording):
+        names = names[:5]  # the others are those of the first
+        _check_alike(kept)
+    return first._replace(**{name: _together(name, kept) for name in names}).check()
 
 
-def _recordings(parts) -> Recording:
-    """Rows of all parts; units, names, attributes and the graph are those of the first."""
+def _check_alike(parts) -> None:
+    """Raises ValueError: recordings with other units or names than the first."""
     for part in parts[1:]:
         for name in sorted(set(part.units) | set(parts[0].units)):
             first, other = parts[0].units.get(name), part.units.get(name)
@@ -282,7 +282,6 @@ def _recordings(parts) -> Recording:
                 )
         if part.names != parts[0].names:
             raise ValueError(f"joined: columns {parts[0].names} and {part.names}; expected the same, in one order")
-    return parts[0]._replace(**{name: _together(name, parts) for name in ("t", "q", "v", "seen", "trial")})
 
 
 def _together(name, parts):
@@ -302,6 +301,4 @@ def _together(name, parts):
         raise ValueError(
             f"joined: {name} has shapes {shapes}; expected the same after the first axis, and in every part"
         )
-    if any(isinstance(x, Lazy) for x in fields):
-        return chained(fields)
-    return np.concatenate(fields)
+    return chained(fields) if any(isinstance(x, Lazy) for x in fields) else np.concatenate(fields)

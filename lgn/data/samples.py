@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lgn import _arrays
-from lgn.data.fields import NOTHING, field_names, packed
+from lgn.data.fields import NOTHING, PIECE, STATE, field_names, packed
 from lgn.data.netcdf import dataset
 
 if TYPE_CHECKING:
@@ -20,50 +20,52 @@ def known(x, seen):
     return x if seen is None else jnp.where(seen[..., None], x, 0)
 
 
-def check_samples(data) -> None:
-    """Raises ValueError: an array of the data whose length is not that of q, or that is not finite where it was seen;
-    a mask or trials of another shape or kind."""
-    _check_marks(data)
+def checked(data: Any, axes: tuple[str, ...], fields: tuple[str, ...]) -> Any:
+    """States or Windows with lists as arrays; `fields` have these axes, and what was seen in part may be NaN elsewhere.
+
+    Raises:
+        ValueError: shapes or dtypes differ, no sample, values that are not real, or not finite where they were seen, a
+            mask or trials of another shape or kind.
+    """
+    data = _arrays.recorded(data)
+    shape = np.shape(data.q)
+    for name in fields:
+        x = getattr(data, name)
+        if np.ndim(x) != len(axes) or len(x) == 0 or np.shape(x) != shape:
+            raise ValueError(f"data: {name} has shape {np.shape(x)} and q {shape}; expected ({', '.join(axes)})")
+    if data.seen is not None:
+        seen = np.asarray(data.seen)
+        if seen.dtype != bool or seen.shape != shape[:-1]:
+            raise ValueError(
+                f"data: seen has shape {seen.shape} and dtype {seen.dtype}; expected bool, one for each node: "
+                f"{shape[:-1]}"
+            )
+        if not seen.any():
+            raise ValueError("data: seen is False everywhere, so that nothing was measured")
+    if data.trial is not None:
+        trial = np.asarray(data.trial)
+        if trial.shape != shape[:1] or not np.issubdtype(trial.dtype, np.integer):
+            raise ValueError(
+                f"data: trial has shape {trial.shape} and dtype {trial.dtype}; expected whole numbers, one for each of "
+                f"{shape[0]} samples"
+            )
+    partly = () if data.seen is None else fields if "time" in axes else fields[-1:]
     named = {f"features[{name!r}]": x for name, x in (data.features or {}).items()}
     for name, x in {**data._asdict(), **named}.items():
         if x is None or name in ("features", "seen", "trial"):
             continue
-        if np.ndim(x) < 1 or len(x) != len(data.q):
-            raise ValueError(
-                f"data: {name} has shape {np.shape(x)}; expected one entry for each of {len(data.q)} samples"
-            )
-        wrong = np.argwhere(~np.isfinite(np.asarray(x)) & _counted(data, name, np.shape(x)))
+        if np.ndim(x) < 1 or len(x) != shape[0]:
+            raise ValueError(f"data: {name} has shape {np.shape(x)}; expected one entry for each of {shape[0]} samples")
+        wrong = np.argwhere(
+            ~np.isfinite(np.asarray(x)) & (np.asarray(data.seen)[..., None] if name in partly else True)
+        )
         if wrong.size:
             raise ValueError(
                 f"data: {name} is not finite at (sample, ...) = {tuple(map(int, wrong[0]))}, and in "
                 f"{len(wrong)} places in all; drop these samples: x[np.isfinite(x).all({tuple(range(1, np.ndim(x)))})]"
                 f", or mark nodes that were not measured by `seen`"
             )
-
-
-def _check_marks(data) -> None:
-    """The mask and the trials."""
-    if data.seen is not None:
-        seen, shape = np.asarray(data.seen), np.shape(data.q)[:-1]
-        if seen.dtype != bool or seen.shape != shape:
-            raise ValueError(
-                f"data: seen has shape {seen.shape} and dtype {seen.dtype}; expected bool, one for each node: {shape}"
-            )
-        if not seen.any():
-            raise ValueError("data: seen is False everywhere, so that nothing was measured")
-    if data.trial is not None:
-        trial = np.asarray(data.trial)
-        if trial.shape != (len(data.q),) or not np.issubdtype(trial.dtype, np.integer):
-            raise ValueError(
-                f"data: trial has shape {trial.shape} and dtype {trial.dtype}; expected whole numbers, one for each of "
-                f"{len(data.q)} samples"
-            )
-
-
-def _counted(data, name, shape):
-    """Where the values of a field must be finite: what was measured in part only where it was."""
-    partly = ("q", "v") if hasattr(data, "dt") else ("v",) if data.a is None else ("a",)
-    return np.broadcast_to(data.seen[..., None], shape) if data.seen is not None and name in partly else True
+    return data
 
 
 class States(NamedTuple):
@@ -90,7 +92,7 @@ class States(NamedTuple):
 
     @property
     def u(self) -> Array:
-        """Of first order in time: another name of q."""
+        """Field u of first order in time: another name of q."""
         return self.q
 
     @property
@@ -104,22 +106,12 @@ class States(NamedTuple):
         return (known(self.v, self.seen),) if self.a is None else (self.v, known(self.a, self.seen))
 
     def check(self) -> "States":
-        """Itself.
+        """The states with lists as arrays.
 
         Raises:
             ValueError: shapes or dtypes differ, no sample, values that are not finite or not real.
         """
-        self = _arrays.recorded(self)
-        for name in ("q", "v", "a"):
-            x = getattr(self, name)
-            if name == "a" and x is None:
-                continue
-            if np.ndim(x) != 3 or len(x) == 0 or np.shape(x) != np.shape(self.q):
-                raise ValueError(
-                    f"data: {name} has shape {np.shape(x)} and q {np.shape(self.q)}; expected (sample, node, dim)"
-                )
-        check_samples(self)
-        return self
+        return checked(self, STATE, ("q", "v") if self.a is None else ("q", "v", "a"))
 
 
 class Windows(NamedTuple):
@@ -145,7 +137,7 @@ class Windows(NamedTuple):
 
     @property
     def u(self) -> Array:
-        """Of first order in time: another name of q."""
+        """Field u of first order in time: another name of q."""
         return self.q
 
     @property
@@ -154,19 +146,13 @@ class Windows(NamedTuple):
         return tuple(known(x, self.seen) for x in ((self.q,) if self.v is None else (self.q, self.v)))
 
     def check(self) -> "Windows":
-        """Itself.
+        """The pieces with lists as arrays.
 
         Raises:
             ValueError: shapes or dtypes differ, no sample, values that are not finite or not real, dt that is not
                 positive.
         """
-        self = _arrays.recorded(self)
-        for name, x in (("q", self.q), ("v", self.q if self.v is None else self.v)):
-            if np.ndim(x) != 4 or len(x) == 0 or np.shape(x) != np.shape(self.q):
-                raise ValueError(
-                    f"data: {name} has shape {np.shape(x)} and q {np.shape(self.q)}; expected (sample, time, node, dim)"
-                )
-        check_samples(self)
+        self = checked(self, PIECE, ("q",) if self.v is None else ("q", "v"))
         if not (np.asarray(self.dt) > 0).all():
             raise ValueError(f"data: dt = {float(np.min(self.dt))}; expected positive times between states")
         return self

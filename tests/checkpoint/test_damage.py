@@ -105,7 +105,6 @@ def test_damaged_systems(tmp_path):
     kept.mkdir()
     motion = lgn.rollout(moved, (np.linspace(0, 1, 5)[:, None], np.zeros((5, 1))), [0.0, 0.1], lgn.Verlet(0.1))
     runs.keep_motion(kept, moved, motion)
-    wanted = jax.tree.leaves((moved, tuple(x[-1] for x in motion.state), float(motion.t[-1])))
     for i in range(COUNT):
         done = harmed(kept, tmp_path / str(i), chance)
         try:
@@ -113,8 +112,5 @@ def test_damaged_systems(tmp_path):
         except lgn.CheckpointError:
             outcomes["a named error"] += 1
             continue
-        outcomes["a bit that holds no value, such as a date"] += 1
-        assert done == [("state.npz", "flipped")], done
-        for a, b in zip(jax.tree.leaves(found), wanted, strict=True):
-            np.testing.assert_array_equal(a, b)
+        pytest.fail(f"{done}: {jax.tree.leaves(found)} of a damaged file")
     print(f"{COUNT} saved systems with a damaged file: {dict(outcomes)}")

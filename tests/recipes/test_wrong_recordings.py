@@ -5,7 +5,7 @@ import pytest
 
 import lgn
 from lgn import cli
-from lgn.recipes import keeping, loading, recipe
+from lgn.recipes import forecast, loading, recipe
 from lgn.recipes.forecast import Forecast
 from lgn.recipes.loading import even
 
@@ -86,11 +86,11 @@ def test_a_forecast_keeps_the_numbers_of_the_trials(tmp_path, monkeypatch):
     loaded = loading.load(settings, tmp_path)
     parts = [part[47:] for part in loaded.rows.trials()]
     motions = [Motion(loaded.rows.t[part], loaded.rows.q[part]) for part in parts]
-    motion = keeping.predicted(loaded, Forecast(motions, [part[1:] for part in parts]))
+    motion = forecast.predicted(loaded, Forecast(motions, [part[1:] for part in parts]))
     for number in (3, 7):
         measured, ahead = (x.q[x.trial == number][-12:] for x in (loaded.recording, motion))
         np.testing.assert_array_equal(measured, ahead)
-    measured, ahead = keeping.last_trial(loaded.recording, motion)
+    measured, ahead = forecast.last_trial(loaded.recording, motion)
     np.testing.assert_array_equal(loaded.recording.q[measured][-12:], motion.q[ahead])
 
 
