@@ -18,15 +18,14 @@ HOME = {
     "graphs.stencils": ["cell_stencil", "edge_stencil", "node_stencil"],
     "densities.density": ["Density", "Expansion", "config_of", "kinetic_energy"],
     "densities.inputs": ["Inputs"],
-    "densities.layers": ["lecun_normal", "lnn_initializer", "small_output"],
+    "densities.network": ["lecun_normal", "lnn_initializer", "small_output"],
     "densities.mlp": ["MLPDensity"],
-    "densities.pairings": [
+    "densities.pairs": [
         "both_states", "difference", "distance", "invariants", "inverse_distance", "log_distance",
     ],
     "densities.message_passing": ["MessageDensity", "PairDensity"],
     "densities.continuum": ["Continuum", "FieldMLP"],
-    "densities.positive": ["Dry", "PositiveForm", "cubic", "half_square"],
-    "densities.structured": ["StructuredDensity"],
+    "densities.positive": ["Dry", "PositiveForm", "StructuredDensity", "cubic", "half_square"],
     "densities.transformed": ["Transformed", "canonical", "halves"],
     "densities.normal_form": ["NormalForm", "mean_mass", "normal_form"],
     "data.samples": ["States", "Trajectory", "Windows"],

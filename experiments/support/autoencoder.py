@@ -21,7 +21,7 @@ from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.data.preprocessing import REACH, differences
 from lgn.densities.inputs import widths_of
-from lgn.densities.layers import dense_layers, lecun_normal, small_output, weights
+from lgn.densities.network import dense_layers, lecun_normal, small_output, weights
 from lgn.mechanics.system import System, check_system
 from lgn.motion.integrators import Adaptive
 from lgn.motion.rollout import Integrator

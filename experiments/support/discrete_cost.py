@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 import lgn
-from lgn.densities.layers import dense_layers, perceptron
+from lgn.densities.network import dense_layers, perceptron
 from lgn.systems import cahn_hilliard, kdv
 
 METHODS = {"automatic": lgn.Automatic(), "mean_value": lgn.MeanValue(2), "gonzalez": lgn.Gonzalez()}

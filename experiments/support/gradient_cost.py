@@ -23,7 +23,7 @@ from flax import nnx
 import lgn
 from experiments import double_pendulum, wave
 from lgn import protocol
-from lgn.densities.layers import derivatives
+from lgn.densities.network import derivatives
 from lgn.harness.timing import compiled, interleaved
 from lgn.learning.problem import Problem
 from lgn.learning.validation import SHARE, split

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lgn.assembly import discrete_slopes as slopes
-from lgn.densities.layers import fast_softplus
+from lgn.densities.network import fast_softplus
 
 
 class Pair(NamedTuple):

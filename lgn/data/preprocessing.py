@@ -16,7 +16,7 @@ from lgn import _arguments, _arrays
 from lgn.data.samples import States, Windows
 from lgn.densities.message_passing import PairDensity
 from lgn.densities.mlp import MLPDensity
-from lgn.densities.pairings import difference
+from lgn.densities.pairs import difference
 from lgn.graphs.stencils import edge_stencil, node_stencil
 from lgn.graphs.tables import Stencil
 

@@ -9,18 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
-from lgn.densities.density import Density, config_of
-from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
-from lgn.densities.layers import (
-    Activation,
-    Initializer,
-    check_mass,
-    check_smooth,
-    dense_layers,
-    perceptron,
-    prior_mass,
-    small_output,
-)
+from lgn.densities.density import Density
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of
+from lgn.densities.network import Activation, Initializer, Network, at_rest, dense_layers, small_output
 
 Local = Callable[..., Array]
 
@@ -74,10 +65,10 @@ class Continuum(Density):
         return jnp.concatenate([*own, gradient, *rate, inputs.named(features, phi.dtype)])[None]
 
 
-class FieldMLP(nnx.Module):
+class FieldMLP(Network):
     """Learned local density of a field, for `Continuum`.
 
-        local = 0.5 m |phi_t|^2 + e MLP(phi, seen(grad phi), phi_t, features),
+        local = 0.5 m |phi_t|^2 + e MLP(phi, seen(grad phi), phi_t, features) - e MLP(0, 0, 0, features),
 
     without phi_t where fields=1.
 
@@ -106,8 +97,6 @@ class FieldMLP(nnx.Module):
         >>> density = lgn.Continuum(lgn.FieldMLP(dim=1, space=2, rngs=nnx.Rngs(0)))
     """
 
-    config = config_of
-
     def __init__(
         self,
         dim: int,
@@ -123,32 +112,28 @@ class FieldMLP(nnx.Module):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        hidden = widths_of("FieldMLP", hidden)
         _arguments.whole("FieldMLP: dim", dim)
-        _arguments.whole("FieldMLP: space", space)
-        _arguments.flag("FieldMLP: isotropic", isotropic)
-        _arguments.positive("FieldMLP: energy_scale", energy_scale)
-        check_smooth(activation)
-        check_mass("FieldMLP", mass)
-        self.dim, self.space, self.hidden, self.activation = dim, space, hidden, activation
-        self.isotropic, self.mass, self.energy_scale = isotropic, mass, energy_scale
+        slots = 2 if inputs.get("relative") else 1  # the gradient is what phi is compared by
+        super().__init__(hidden, activation, Inputs(slots, dim, **inputs), mass)
+        self.space = _arguments.whole("FieldMLP: space", space)
+        self.isotropic = _arguments.flag("FieldMLP: isotropic", isotropic)
+        self.energy_scale = _arguments.positive("FieldMLP: energy_scale", energy_scale)
         self.gradient_scale = scale_of("gradient_scale", gradient_scale, dim)
-        self.inputs = Inputs(
-            2 if inputs.get("relative") else 1, dim, **inputs
-        )  # the gradient is what phi is compared by
         seen = dim * (dim + 1) // 2 if isotropic else dim * space
         own = 0 if self.inputs.relative else self.inputs.coordinates
         sizes = (own + seen + self.inputs.moving + self.inputs.feature_size, *hidden, 1)
         self.layers = dense_layers(sizes, initializer, rngs)
 
     def __call__(self, phi, gradient, *rest) -> Float[Array, ""]:
+        local = (phi, gradient, *rest)
+        _, speed, _ = self.inputs.split(*(x[None] for x in (phi, *rest[:-1])), rest[-1])
+        value = self.above_rest(self.layers, self._seen(*local), self._seen(*at_rest(*local)))
+        return self.energy_scale * value + self.kinetic_prior(speed)
+
+    def _seen(self, phi, gradient, *rest):
         *rate, features = rest
-        _, (speed,), _ = self.inputs.split(*(x[None] for x in (phi, *rate)), features)
         own = [] if self.inputs.relative else [self.inputs.coordinate(phi[None])[0]]
         slope = gradient / jnp.asarray(self.gradient_scale, phi.dtype)
         seen = (slope.T @ slope)[jnp.triu_indices(self.dim)] if self.isotropic else slope.ravel()
-        inputs = jnp.concatenate(
-            [*own, seen, self.inputs.speed(speed[None])[0], self.inputs.named(features, phi.dtype)]
-        )
-        value = self.energy_scale * perceptron(self.layers, self.activation, inputs)[0]
-        return value + 0.5 * prior_mass(self.mass, phi.dtype) * jnp.sum(speed**2)
+        speeds = [self.inputs.speed(x[None])[0] for x in rate]
+        return jnp.concatenate([*own, seen, *speeds, self.inputs.named(features, phi.dtype)])

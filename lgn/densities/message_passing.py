@@ -11,28 +11,39 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
-from lgn.densities import curvature, star
 from lgn.densities.density import Density, Expansion
-from lgn.densities.inputs import Inputs, InputSettings, widths_of
-from lgn.densities.layers import (
+from lgn.densities.inputs import Inputs, InputSettings
+from lgn.densities.network import (
     Activation,
     Initializer,
-    check_mass,
-    check_smooth,
+    Network,
+    at_rest,
     dense_layers,
+    forward,
     perceptron,
-    prior_mass,
     small_output,
     weights,
-)
-from lgn.densities.pairings import Pairing, both_states, difference, size_of
-from lgn.densities.pairs import Pairs, without_velocities
+)  # fmt: skip
+from lgn.densities.pairs import (
+    Pairing,
+    Pairs,
+    both_states,
+    centre,
+    centre_twice,
+    difference,
+    size_of,
+    spread,
+    spread_twice,
+    without_velocities,
+)  # fmt: skip
 
 
-class PairDensity(Density):
+class PairDensity(Network, Density):
     """Learned density of an edge, the same from both ends; for `edge_stencil`.
 
         l = MLP(pairing(0, 1), features_0, features_1) + MLP(pairing(1, 0), features_1, features_0)
+
+    less its value at q = v = 0; where the pairing is not finite there, less its value where the pairing is 0.
 
     Args:
         dim: values a node carries.
@@ -79,15 +90,15 @@ class PairDensity(Density):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        hidden = widths_of("PairDensity", hidden)
-        check_smooth(activation)
-        self.dim, self.hidden, self.pairing, self.activation = dim, hidden, pairing, activation
-        self.inputs = Inputs(2, dim, **inputs)
+        super().__init__(hidden, activation, Inputs(2, dim, **inputs))
+        self.pairing = pairing
         seen = size_of(pairing, self.inputs) + 2 * self.inputs.feature_size
         self.layers = dense_layers((seen, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
-        return jnp.sum(jax.vmap(partial(perceptron, self.layers, self.activation))(self.seen(*local)))
+        resting = self.seen(*at_rest(*local))
+        resting = jnp.where(jnp.isfinite(resting), resting, 0.0)
+        return jnp.sum(jax.vmap(partial(self.above_rest, self.layers))(self.seen(*local), resting))
 
     def expand(self, q, v, features) -> Expansion:
         """The `Expansion` of a batch of elements, in closed form: each end's network has tangents of its own."""
@@ -122,12 +133,13 @@ class PairDensity(Density):
         return jnp.concatenate([known, known[::-1]], 1)
 
 
-class MessageDensity(Density):
+class MessageDensity(Network, Density):
     """Learned density of a node and any number of neighbours in any order.
 
         l = 0.5 m |v_0|^2 + readout(self_0, sum over filled slots j of message(pairing(0, j), features_0, features_j))
 
-    where self_0 is pairing(0, 0) and the features of slot 0. Permuting slots changes nothing, padded slots add nothing.
+    less its value at q = v = 0, where self_0 is pairing(0, 0) and the features of slot 0. Permuting slots changes
+    nothing, padded slots add nothing.
 
     Args:
         dim: values a node carries.
@@ -171,19 +183,20 @@ class MessageDensity(Density):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        hidden = widths_of("MessageDensity", hidden)
-        _arguments.whole("MessageDensity: messages", messages)
-        check_smooth(activation)
-        check_mass("MessageDensity", mass)
-        self.dim, self.messages, self.hidden, self.pairing = dim, messages, hidden, pairing
-        self.mass, self.activation = mass, activation
-        self.inputs = Inputs(2, dim, **inputs)
+        super().__init__(hidden, activation, Inputs(2, dim, **inputs), mass)
+        self.messages, self.pairing = _arguments.whole("MessageDensity: messages", messages), pairing
         seen, known = size_of(pairing, self.inputs), self.inputs.feature_size
         inner = nnx.initializers.lecun_normal()
         self.message = dense_layers((seen + 2 * known, *hidden, messages), lambda i, n: inner, rngs)
         self.readout = dense_layers((seen + known + messages, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
+        _, v, _ = self.inputs.split(*local)
+        value = self.above_rest(self.readout, self._received(*local), self._received(*at_rest(*local)))
+        return value + self.kinetic_prior(v[0])
+
+    def _received(self, *local):
+        """What the readout sees: the node itself, its features and the sum of all messages."""
         q, v, features = self.inputs.split(*local)
         (own,), seen = (pairs(q, v) for pairs in self._pairs(len(q)))
         known = self._known(features, q)
@@ -193,13 +206,12 @@ class MessageDensity(Density):
 
         sent = jax.vmap(send)(seen, known[1:])
         received = jnp.asarray(features["mask"], q.dtype)[1:] @ sent
-        value = perceptron(self.readout, self.activation, jnp.concatenate([own, known[0], received]))[0]
-        return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
+        return jnp.concatenate([own, known[0], received])
 
     def expand(self, q, v, features) -> Expansion:
         """The `Expansion` of a batch of elements, in closed form: a message has tangents along the velocities of its
         two ends alone; the readout has those of all slots, and weighs the second derivatives of the messages."""
-        (_, slots, dim), prior = v.shape, prior_mass(self.mass, q.dtype)
+        (_, slots, dim), prior = v.shape, self.prior(q.dtype)
         itself, others = self._pairs(slots)
         own, seen = itself.seen(q, v), others.seen(q, v)
         if own is None or seen is None:
@@ -220,14 +232,14 @@ class MessageDensity(Density):
         start += jnp.sum(mask * sent.value, 1) @ to_sum + jnp.sum(mask, 1) * (bias @ from_sum)
         along = jnp.sum(mask * sent.along, 1) @ to_sum + own.along[:, 0] @ to_own
         slopes = own.slopes.reshape(-1, 1, *own.slopes.shape[-2:])
-        tangents = star.spread(mask[..., None] * sent.tangents) @ to_sum + star.centre(slopes, slots) @ to_own
-        read = curvature.forward(self.activation, start, tangents, along, later).back(output[:, 0])
+        tangents = spread(mask[..., None] * sent.tangents) @ to_sum + centre(slopes, slots) @ to_own
+        read = forward(self.activation, start, tangents, along, later).back(output[:, 0])
         each = sent.back(mask * (read.first @ to_sum.T)[:, None])
 
         near = itself.back(q, v, (read.first @ to_own.T)[:, None])
         far = others.back(q, v, each.first @ to_message.T)
-        mass = read.second + star.spread_twice(each.second + far.second) + star.centre_twice(near.second, slots)
-        convection = read.mixed + star.spread(each.mixed + far.mixed) + star.centre(near.mixed, slots)
+        mass = read.second + spread_twice(each.second + far.second) + centre_twice(near.second, slots)
+        convection = read.mixed + spread(each.mixed + far.mixed) + centre(near.mixed, slots)
         kinetic = prior * (np.arange(slots) == 0)[:, None]
         return Expansion(
             force=near.force + far.force,

@@ -9,29 +9,28 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn.densities import curvature
 from lgn.densities.density import Density, Expansion
-from lgn.densities.inputs import Inputs, InputSettings, widths_of
-from lgn.densities.layers import (
+from lgn.densities.inputs import Inputs, InputSettings
+from lgn.densities.network import (
     Activation,
     Initializer,
-    check_mass,
-    check_smooth,
+    Network,
+    at_rest,
     dense_layers,
-    perceptron,
-    prior_mass,
+    forward,
     small_output,
     weights,
-)
+)  # fmt: skip
 
 
-class MLPDensity(Density):
+class MLPDensity(Network, Density):
     """Multilayer perceptron on the values of a stencil, beside a kinetic prior on slot 0.
 
-        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features),    h(u) = MLP(u / q_scale, features)
+        l(q, v) = 0.5 m |v_0|^2 + MLP(q / q_scale, v / v_scale, features) - MLP(0, 0, features),
+        h(u) = MLP(u / q_scale, features) - MLP(0, features)
 
-    of two fields or, with fields=1, of one. With the prior and a small network the mass matrix starts near m times the
-    identity: positive definite.
+    of two fields or, with fields=1, of one; zero at rest. With the prior and a small network the mass matrix starts
+    near m times the identity: positive definite.
 
     Args:
         slots: nodes that an element reads.
@@ -67,17 +66,14 @@ class MLPDensity(Density):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        hidden = widths_of("MLPDensity", hidden)
-        check_smooth(activation)
-        check_mass("MLPDensity", mass)
-        self.slots, self.dim, self.hidden, self.activation, self.mass = slots, dim, hidden, activation, mass
-        self.inputs = Inputs(slots, dim, **inputs)
+        super().__init__(hidden, activation, Inputs(slots, dim, **inputs), mass)
+        self.slots = slots
         self.layers = dense_layers((self.inputs.size, *hidden, 1), initializer, rngs)
 
     def __call__(self, *local) -> Float[Array, ""]:
         _, v, _ = self.inputs.split(*local)
-        value = perceptron(self.layers, self.activation, self.inputs(*local))[0]
-        return value + 0.5 * prior_mass(self.mass, v.dtype) * jnp.sum(v[0] ** 2)
+        value = self.above_rest(self.layers, self.inputs(*local), self.inputs(*at_rest(*local)))
+        return value + self.kinetic_prior(v[0])
 
     def expand(self, q, v, features) -> Expansion:
         """The `Expansion` of a batch of elements, in closed form: the `Curvature` of the network along each v, and
@@ -88,10 +84,10 @@ class MLPDensity(Density):
         _, shift = jax.jvp(jax.vmap(self.inputs.place), (q,), (v,))
         _, pull_back = jax.vjp(jax.vmap(self.inputs.place), q)
         start = jax.vmap(self.inputs)(q, v, features) @ kernel + bias
-        passed = curvature.forward(self.activation, start, from_v, shift @ from_place, later)
+        passed = forward(self.activation, start, from_v, shift @ from_place, later)
         found = passed.back(output[:, 0])
 
-        prior = prior_mass(self.mass, q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
+        prior = self.prior(q.dtype) * np.repeat(np.arange(self.slots) == 0, self.dim)
         nodal = (batch, self.slots, self.dim)
         return Expansion(
             force=pull_back(found.first @ from_place.T)[0],

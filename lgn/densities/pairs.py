@@ -1,4 +1,9 @@
-"""Pairs: what a pairing sees of two nodes, for each of several pairs of slots, with its derivatives."""
+"""Pairs: what a network sees of two nodes, of each of several pairs of slots, and the derivatives of that.
+
+A pairing makes a density symmetric: `both_states` sees all, `difference` and `distance` see what a spring sees,
+`inverse_distance` and `log_distance` what a force between points sees (infinite at no distance: for `PairDensity`,
+since a `MessageDensity` pairs a node with itself too), `invariants` all that no rotation changes.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,11 +13,66 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lgn.densities.curvature import Passed, forward
+from lgn import _arguments
 from lgn.densities.density import Expansion
 from lgn.densities.inputs import Inputs
-from lgn.densities.layers import Activation
-from lgn.densities.pairings import Pairing
+from lgn.densities.network import Activation, Passed, forward
+
+Pairing = Callable[[Array, Array, Array, Array], Array]
+
+
+def both_states(q0, v0, q1, v1) -> Array:
+    """q0, v0, q1, v1: everything."""
+    return jnp.concatenate([q0, v0, q1, v1])
+
+
+def difference(q0, v0, q1, v1) -> Array:
+    """q1 - q0: total momentum is conserved, and no velocity is read."""
+    return q1 - q0
+
+
+def distance(q0, v0, q1, v1) -> Array:
+    """|q1 - q0|^2, for q in space: a central force, total and angular momentum are conserved."""
+    return jnp.sum((q1 - q0) ** 2, keepdims=True)
+
+
+def log_distance(q0, v0, q1, v1) -> Array:
+    """log |q1 - q0|, for q in space: a central force over many scales, undefined where the nodes meet.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> q0, q1, v = jnp.zeros(2), jnp.array([3.0, 4.0]), jnp.zeros(2)
+        >>> lgn.log_distance(q0, v, q1, v).round(3).tolist(), lgn.inverse_distance(q0, v, q1, v).round(3).tolist()
+        ([1.609], [0.2])
+    """
+    return 0.5 * jnp.log(distance(q0, v0, q1, v1))
+
+
+def inverse_distance(q0, v0, q1, v1) -> Array:
+    """1 / |q1 - q0|, for q in space: a central force that falls off, and grows without limit where the nodes meet."""
+    return 1 / jnp.sqrt(distance(q0, v0, q1, v1))
+
+
+def invariants(q0, v0, q1, v1) -> Array:
+    """Scalar products of r = q1 - q0, v0 and v1, for q in space: all that neither shift nor rotation changes."""
+    vectors = jnp.stack([q1 - q0, v0, v1])
+    return (vectors @ vectors.T)[jnp.triu_indices(3)]
+
+
+def size_of(pairing, inputs) -> int:
+    """Length of what a pairing makes of two states."""
+    _arguments.called("pairing", pairing, "lgn.difference, lgn.distance or a function (q0, v0, q1, v1) -> vector")
+    q, v = (jax.ShapeDtypeStruct((n,), jnp.result_type(float)) for n in (inputs.coordinates, inputs.moving))
+    try:
+        shape = jax.eval_shape(pairing, q, v, q, v).shape
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"pairing {getattr(pairing, '__name__', pairing)} takes no (q0, v0, q1, v1) with q of "
+            f"{inputs.coordinates} numbers and v of {inputs.moving} ({error}); angles make two numbers of one"
+        ) from error
+    if len(shape) != 1:
+        raise ValueError(f"pairing {getattr(pairing, '__name__', pairing)} returns shape {shape}; expected a vector")
+    return shape[0]
 
 
 class Seen(NamedTuple):
@@ -135,3 +195,38 @@ def without_velocities(density, q, v, features) -> Expansion:
     """The `Expansion` of a density that reads no velocity beside its prior on slot 0, without the prior's mass."""
     force, momentum = jax.vmap(jax.grad(density, (0, 1)))(q, v, features)
     return Expansion(force, momentum, jnp.zeros((*v.shape, *v.shape[1:]), v.dtype), jnp.zeros_like(v))
+
+
+def spread(at_ends: Float[Array, "element pair both ..."]) -> Float[Array, "element all ..."]:
+    """(element, slot dim, ...) of (element, pair, 2 dim, ...), the near end first.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from lgn.densities.pairs import spread
+        >>> spread(jnp.array([[[1.0, 2.0], [3.0, 4.0]]])).tolist()
+        [[4.0, 2.0, 4.0]]
+    """
+    near, far = jnp.split(at_ends, 2, 2)
+    return jnp.concatenate([near.sum(1), far.reshape(len(far), -1, *far.shape[3:])], 1)
+
+
+def spread_twice(at_ends: Float[Array, "element pair both both"]) -> Float[Array, "element all all"]:
+    """(element, slot dim, slot dim): two far ends meet only where they are one."""
+    count, pairs, dim = *at_ends.shape[:2], at_ends.shape[2] // 2
+    near, far = spread(at_ends[..., :dim]), at_ends[..., dim:]
+    across = far[:, :, :dim].swapaxes(1, 2).reshape(count, dim, pairs * dim)
+    apart = jnp.eye(pairs, dtype=far.dtype)[:, None, :, None] * far[:, :, dim:, None]
+    rest = jnp.concatenate([across, apart.reshape(count, pairs * dim, pairs * dim)], 1)
+    return jnp.concatenate([near, rest], 2)
+
+
+def centre(at_ends: Float[Array, "element 1 both ..."], slots: int) -> Float[Array, "element all ..."]:
+    """The same of the pair of slot 0 with itself: both ends are there."""
+    near, far = jnp.split(at_ends[:, 0], 2, 1)
+    return jnp.pad(near + far, [(0, 0), (0, (slots - 1) * near.shape[1])] + [(0, 0)] * (near.ndim - 2))
+
+
+def centre_twice(at_ends: Float[Array, "element 1 both both"], slots: int) -> Float[Array, "element all all"]:
+    """The same of a matrix."""
+    near, far = jnp.split(centre(at_ends, slots), 2, 2)
+    return jnp.pad(near + far, [(0, 0), (0, 0), (0, (slots - 1) * near.shape[2])])

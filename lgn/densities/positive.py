@@ -1,8 +1,8 @@
-"""Positive forms: functions of velocity that are positive by construction, as kinetic energy and as friction."""
+"""Positive forms: functions of velocity that are positive by construction, as friction and as kinetic energy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from lgn import _arguments
 from lgn.densities.density import Density
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
-from lgn.densities.layers import Activation, Initializer, check_smooth, dense_layers, perceptron, small_output
+from lgn.densities.network import Activation, Initializer, Network, dense_layers, perceptron, small_output
 
 Growth = Callable[[Array], Array]  # of one component of the velocity
 START = float(np.log(np.expm1(1.0)))  # softplus is 1 here
@@ -54,7 +54,7 @@ class Dry:
         return self.speed * s**2 / (jnp.sqrt(self.speed**2 + s**2) + self.speed)  # the difference would cancel
 
 
-class PositiveForm(Density):
+class PositiveForm(Network, Density):
     """Positive function of velocity whose coefficients depend on the configuration.
 
         form(q, v) = sum_k c_k(q) law(w_k),    w = B(q)^T v,    c_k > 0,    B unit lower triangular
@@ -103,26 +103,23 @@ class PositiveForm(Density):
         rngs: nnx.Rngs | None = None,
         **inputs: Unpack[InputSettings],
     ):
-        self.inputs = Inputs(slots, dim, **inputs)
+        super().__init__(hidden, activation, Inputs(slots, dim, **inputs), least=0)
         if self.inputs.fields != 2:
             raise ValueError(f"fields={self.inputs.fields}: kinetic energy and friction are functions of (q, v)")
-        hidden = widths_of("PositiveForm", hidden, least=0)
-        if self.inputs.features and not hidden:
+        if self.inputs.features and not self.hidden:
             raise ValueError(
                 f"PositiveForm: features={self.inputs.features} with hidden=(), which reads none; give widths"
             )
-        if hidden and rngs is None:
-            raise ValueError(f"PositiveForm: hidden={hidden} without rngs; give rngs=nnx.Rngs(0)")
-        check_smooth(activation)
+        if self.hidden and rngs is None:
+            raise ValueError(f"PositiveForm: hidden={self.hidden} without rngs; give rngs=nnx.Rngs(0)")
         _arguments.called("law", law, "lgn.half_square, lgn.cubic, lgn.Dry(speed) or another convex function")
         _check_law(law)
-        self.slots, self.dim, self.hidden, self.law, self.activation = slots, dim, hidden, law, activation
-        self.size = scale_of("size", size, dim)
+        self.slots, self.law, self.size = slots, law, scale_of("size", size, dim)
         width = (slots - self.inputs.relative) * dim
         outputs = width * (width + 1) // 2
-        sizes = (self.inputs.places + self.inputs.feature_size, *hidden, outputs)
-        self.layers = dense_layers(sizes, initializer, rngs) if hidden else None
-        self.constants = None if hidden else nnx.Param(jnp.zeros(outputs))
+        sizes = (self.inputs.places + self.inputs.feature_size, *self.hidden, outputs)
+        self.layers = dense_layers(sizes, initializer, rngs) if self.hidden else None
+        self.constants = None if self.hidden else nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
         c, B = self.coefficients(q, features)
@@ -144,6 +141,75 @@ class PositiveForm(Density):
         if self.constants is not None:
             return self.constants[...].astype(q.dtype)
         return perceptron(self.layers, self.activation, seen_at(self.inputs, q, features))
+
+
+class StructuredDensity(Network, Density):
+    """Kinetic minus potential energy, each a network: a Lagrangian whose mass matrix is positive definite.
+
+        l(q, v) = T(q, v) - V(q),    T = 0.5 v^T M(q) v a `PositiveForm`,    V = MLP(q, features) - MLP(0, features)
+
+    M of each element is positive definite in its filled slots, hence so is M of a whole graph, for all parameters.
+    Initially M of an element is `mass` times the identity.
+
+    Args:
+        slots: nodes that an element reads.
+        dim: values a node carries.
+        hidden: widths of the hidden layers of V.
+        kinetic_hidden: those of T, by default the same; empty: M of an element is constant.
+        mass: M of an element at the start, one number or one for each degree of freedom.
+        activation: function with a continuous second derivative.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+            Only ratios of v_scale matter, where degrees of freedom have different units.
+
+    Raises:
+        ValueError: sizes that are not positive, scales of the wrong length, angles that are no degrees of freedom.
+
+    Source: deep Lagrangian networks of Lutter, Ritter, Peters 2019, arXiv 1907.04490, equations 6 and 7.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> pendulum = lgn.StructuredDensity(slots=1, dim=1, angles=(0,), rngs=nnx.Rngs(0))
+        >>> L = lgn.Lagrangian(lgn.single_node(), pendulum, dissipation=lgn.PositiveForm(slots=1, dim=1))
+        >>> bool(L.power(jnp.ones((1, 1)), jnp.ones((1, 1))) < 0)
+        True
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        dim: int,
+        hidden: Sequence[int] = (24, 24),
+        *,
+        kinetic_hidden: Sequence[int] | None = None,
+        mass: Scale = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = small_output,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        super().__init__(hidden, activation, Inputs(slots, dim, **inputs))
+        self.kinetic_hidden = (
+            self.hidden if kinetic_hidden is None else widths_of("StructuredDensity: kinetic", kinetic_hidden, least=0)
+        )
+        self.slots, self.mass = slots, scale_of("mass", mass, dim)
+        # T reads the velocities of all slots, and where it is constant no features
+        of_kinetic = InputSettings(**inputs) | {"relative": False}
+        of_kinetic |= {} if self.kinetic_hidden else {"features": (), "feature_size": 0, "feature_scale": 1.0}
+        own: Any = {"size": mass, "activation": activation, "initializer": initializer, "rngs": rngs}
+        self.kinetic = PositiveForm(slots, dim, self.kinetic_hidden, **own, **of_kinetic)
+        sizes = (self.inputs.places + self.inputs.feature_size, *self.hidden, 1)
+        self.potential = dense_layers(sizes, initializer, rngs)
+
+    def __call__(self, q, v, features) -> Float[Array, ""]:
+        potential = self.above_rest(self.potential, self._seen(q, features), self._seen(jnp.zeros_like(q), features))
+        return self.kinetic(q, v, features) - potential
+
+    def _seen(self, q, features):
+        q = settle(q, features)
+        return seen_at(self.inputs, q - q[0] if self.inputs.relative else q, features)
 
 
 def seen_at(inputs: Inputs, q, features) -> Float[Array, " input"]:

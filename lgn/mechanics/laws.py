@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from lgn.densities.density import config_of
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
-from lgn.densities.layers import Activation, Initializer, check_activation, dense_layers, lecun_normal, perceptron
+from lgn.densities.network import Activation, Initializer, check_activation, dense_layers, lecun_normal, perceptron
 
 NodeState = Float[Array, "1 dim"]  # of one node, with the slot axis of a density
 Law = Callable[..., tuple[NodeState, ...]]

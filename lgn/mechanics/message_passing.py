@@ -14,7 +14,7 @@ from lgn.assembly.domain import State
 from lgn.assembly.local import Features
 from lgn.densities.density import config_of
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
-from lgn.densities.layers import Activation, Initializer, dense_layers, lecun_normal, perceptron
+from lgn.densities.network import Activation, Initializer, dense_layers, lecun_normal, perceptron
 
 
 class MessagePassing(nnx.Module):

@@ -14,8 +14,7 @@ from lgn.data.preprocessing import scales, site_and_edge
 from lgn.data.samples import Windows
 from lgn.densities.continuum import Continuum, FieldMLP
 from lgn.densities.message_passing import MessageDensity, PairDensity
-from lgn.densities.positive import Dry, Growth, PositiveForm, cubic, half_square
-from lgn.densities.structured import StructuredDensity
+from lgn.densities.positive import Dry, Growth, PositiveForm, StructuredDensity, cubic, half_square
 from lgn.graphs.edges import from_edges, single_node
 from lgn.graphs.features import clamp, node_count
 from lgn.graphs.lattices import lattice

@@ -8,7 +8,7 @@ from flax import nnx
 import lgn
 from lgn._backends import BACKENDS
 from lgn.assembly import elements
-from lgn.densities.layers import derivatives, fast_softplus
+from lgn.densities.network import derivatives, fast_softplus
 
 MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
 

@@ -1,8 +1,9 @@
-"""Layers: affine layers with an activation between, their initialisers, and derivatives of activations."""
+"""Network: what learned densities are made of: layers, initialisers, activations, and derivatives in closed form."""
 
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,64 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
+from lgn.densities.density import config_of
+from lgn.densities.inputs import Inputs, widths_of
 
 Activation = Callable[[Array], Array]
 Initializer = Callable[[int, int], nnx.Initializer]
+
+
+class Network(nnx.Module):
+    """What learned densities share: the settings of their networks, a kinetic prior, and a value that is zero at rest.
+
+    Args:
+        hidden: widths of the hidden layers.
+        activation: function with a continuous second derivative.
+        inputs: what the network sees.
+        mass: kinetic prior m: a number, an `nnx.Param` to learn it, or None for the network alone.
+        least: how many hidden layers there are at least.
+
+    Raises:
+        ValueError: no widths, an activation without second derivative, a mass that is not positive.
+    """
+
+    config = config_of
+
+    def __init__(
+        self,
+        hidden: Sequence[int],
+        activation: Activation,
+        inputs: Inputs,
+        mass: float | nnx.Param | None = None,
+        *,
+        least: int = 1,
+    ):
+        name = type(self).__name__
+        self.hidden = widths_of(name, hidden, least)
+        check_smooth(activation)
+        if not (mass is None or isinstance(mass, nnx.Variable)):
+            _arguments.positive(f"{name}: the prior, an nnx.Param, None for no prior, or a number, is mass", mass)
+        self.dim, self.activation, self.inputs = inputs.dim, activation, inputs
+        self.mass: Any = mass
+
+    def prior(self, dtype) -> Array:
+        """The kinetic prior m as an array: fixed, learned or zero."""
+        return jnp.asarray(self.mass[...] if isinstance(self.mass, nnx.Variable) else self.mass or 0.0, dtype)
+
+    def kinetic_prior(self, v: Float[Array, " dim"]) -> Float[Array, ""]:
+        """0.5 m |v|^2, the prior of one node's velocity."""
+        return 0.5 * self.prior(v.dtype) * jnp.sum(v**2)
+
+    def above_rest(self, layers: nnx.List, seen: Float[Array, " input"], at_rest: Float[Array, " input"]) -> Array:
+        """Output of a network less that for what it sees at rest, so that a field at rest has no energy. It is a
+        constant that no derivative by the state computes."""
+        return (perceptron(layers, self.activation, seen) - perceptron(layers, self.activation, at_rest))[0]
+
+
+def at_rest(*local) -> tuple:
+    """q = 0, v = 0 or u = 0 with the same features."""
+    *state, features = local
+    return *map(jnp.zeros_like, state), features
 
 
 def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs | None) -> nnx.List:
@@ -51,17 +107,6 @@ def _check_initializer(initializer) -> None:
     taken = [p for p in inspect.signature(initializer).parameters.values() if p.default is p.empty]
     if callable(initializer) and [p.name for p in taken[:2]] == ["key", "shape"]:
         raise ValueError(f"initializer takes (key, shape), as that of one layer does; expected {examples}, not called")
-
-
-def check_mass(name: str, mass) -> None:
-    """Raises ValueError for a kinetic prior that is no positive number, no `nnx.Param` and not None."""
-    if not (mass is None or isinstance(mass, nnx.Variable)):
-        _arguments.positive(f"{name}: the prior, an nnx.Param, None for no prior, or a number, is mass", mass)
-
-
-def prior_mass(mass, dtype) -> Array:
-    """The kinetic prior as an array: fixed, learned or zero."""
-    return jnp.asarray(mass[...] if isinstance(mass, nnx.Variable) else mass or 0.0, dtype)
 
 
 def small_output(layer: int, layers: int) -> nnx.Initializer:
@@ -172,3 +217,100 @@ def fast_softplus(z):
 
 
 fast_softplus.defjvps(lambda tangent, _, z: jax.nn.sigmoid(z) * tangent)
+
+
+class Curvature(NamedTuple):
+    """Derivatives of sensitivity . y, for the last units y of a network.
+
+    Attributes:
+        first: by the inputs of the first activation, (..., unit).
+        second: twice along tangents, (..., tangent, tangent).
+        mixed: along a tangent and the direction, (..., tangent).
+    """
+
+    first: Float[Array, "... unit"]
+    second: Float[Array, "... tangent tangent"]
+    mixed: Float[Array, "... tangent"]
+
+
+class Passed(NamedTuple):
+    """A network, passed forward.
+
+    Attributes:
+        value: its last units y, (..., unit).
+        tangents: their derivative along each tangent, (..., tangent, unit).
+        along: along the direction, (..., unit).
+        back: sensitivity (..., unit) -> `Curvature`.
+    """
+
+    value: Float[Array, "... unit"]
+    tangents: Float[Array, "... tangent unit"]
+    along: Float[Array, "... unit"]
+    back: Callable[[Array], Curvature]
+
+
+def forward(
+    activation: Activation,
+    start: Float[Array, "... unit"],
+    tangents: Float[Array, "... tangent unit"],
+    along: Float[Array, "... unit"],
+    layers: Sequence[tuple[Array, Array]],
+) -> Passed:
+    """A network from the inputs z_1 of its first activation, which are affine in what it sees, to its last activation.
+
+    With z_l the input of activation s in layer l, delta_l = dy/ds(z_l) and J_l = dz_l along the tangents:
+
+        second = sum_l J_l^T diag(delta_l s''(z_l)) J_l,
+
+    and mixed is the same with the right J_l replaced by dz_l along the direction. One product with each kernel forward,
+    one back and one a tangent: half of what forward-over-reverse differentiation takes.
+
+    Args:
+        activation: of each layer.
+        start: z_1.
+        tangents: dz_1 along each tangent; (tangent, unit) where all share them.
+        along: dz_1 along the direction.
+        layers: (kernel, bias) between the activations.
+    """
+    value, slope, bend = derivatives(activation, start)
+    passed: list[tuple] = [(None, tangents, along, slope, bend)]
+    for kernel, bias in layers:
+        tangents, along = _through(slope, tangents, kernel), (slope * along) @ kernel
+        value, slope, bend = derivatives(activation, value @ kernel + bias)
+        passed.append((kernel, tangents, along, slope, bend))
+
+    def back(sensitivity) -> Curvature:
+        second, mixed = jnp.zeros((), start.dtype), jnp.zeros((), start.dtype)
+        for kernel, tangents, along, slope, bend in reversed(passed):
+            curvature = sensitivity * bend
+            second += _gram(curvature, tangents)
+            mixed += _contract(curvature * along, tangents)
+            first = sensitivity * slope
+            sensitivity = first if kernel is None else first @ kernel.T
+        return Curvature(first, second, mixed)
+
+    return Passed(value, slope[..., None, :] * tangents, slope * along, back)
+
+
+def _through(slope, tangents, kernel):
+    """(slope * tangent) @ kernel for each tangent; one product of the slopes while all share them."""
+    if tangents.ndim > 2:
+        return (slope[..., None, :] * tangents) @ kernel
+    shared = tangents.T[:, :, None] * kernel[:, None]
+    return (slope @ shared.reshape(len(kernel), -1)).reshape(*slope.shape[:-1], *shared.shape[1:])
+
+
+def _gram(weights, tangents):
+    """Sum over units of weights times two tangents, (..., tangent, tangent), each two once."""
+    count = tangents.shape[-2]
+    rows = [_contract(weights, tangents[..., i, None, :] * tangents[..., : i + 1, :]) for i in range(count)]
+    lower = jnp.stack([jnp.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, count - row.shape[-1])]) for row in rows], -2)
+    return lower + lower.mT * ~np.eye(count, dtype=bool)
+
+
+def _contract(weights, tangents):
+    """Sum over units of weights (..., unit) times tangents, as a product with a matrix or a vector, because XLA does
+    not vectorise sums along rows."""
+    if tangents.ndim > 2:
+        return (weights[..., None, :] * tangents) @ jnp.ones(tangents.shape[-1], tangents.dtype)
+    return weights @ tangents.T
