@@ -204,12 +204,10 @@ class StructuredDensity(Network, Density):
         self.potential = dense_layers(sizes, initializer, rngs)
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
-        potential = self.above_rest(self.potential, self._seen(q, features), self._seen(jnp.zeros_like(q), features))
-        return self.kinetic(q, v, features) - potential
-
-    def _seen(self, q, features):
         q = settle(q, features)
-        return seen_at(self.inputs, q - q[0] if self.inputs.relative else q, features)
+        q = q - q[0] if self.inputs.relative else q
+        seen, resting = (seen_at(self.inputs, x, features) for x in (q, jnp.zeros_like(q)))
+        return self.kinetic(q, v, features) - self.above_rest(self.potential, seen, resting)
 
 
 def seen_at(inputs: Inputs, q, features) -> Float[Array, " input"]:

@@ -90,12 +90,39 @@ def test_closed_form_expansion_is_that_of_automatic_differentiation(
 def test_value_is_that_of_the_formula_in_numpy():
     density = make(2, 2, (5, 4), mass=1.7, q_scale=(0.5, 3.0), v_scale=2.0, features=("k",), feature_size=2)
     q, v, features = (np.asarray(x[0]) for x in (*batch(2, 2)[:2], batch(2, 2)[2]["k"]))
-    x = np.concatenate([(q / [0.5, 3.0]).ravel(), v.ravel() / 2.0, features])
     *hidden, last = [(np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in density.layers]
-    for kernel, bias in hidden:
-        x = np.log1p(np.exp(x @ kernel + bias))
-    expected = (x @ last[0] + last[1])[0] + 0.5 * 1.7 * (v[0] @ v[0])
+
+    def network(q, v):
+        x = np.concatenate([(q / [0.5, 3.0]).ravel(), v.ravel() / 2.0, features])
+        for kernel, bias in hidden:
+            x = np.log1p(np.exp(x @ kernel + bias))
+        return (x @ last[0] + last[1])[0]
+
+    expected = network(q, v) - network(0 * q, 0 * v) + 0.5 * 1.7 * (v[0] @ v[0])
     np.testing.assert_allclose(density(*map(jnp.asarray, (q, v)), {"k": features}), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("density", "stencil"),
+    [
+        (lambda rngs: lgn.MLPDensity(5, 2, angles=(1,), features=("k",), feature_size=5, rngs=rngs), lgn.node_stencil),
+        (lambda rngs: lgn.MLPDensity(5, 2, fields=1, rngs=rngs), lgn.node_stencil),
+        (lambda rngs: lgn.PairDensity(2, features=("k",), feature_size=1, rngs=rngs), lgn.edge_stencil),
+        (lambda rngs: lgn.PairDensity(2, pairing=lgn.invariants, rngs=rngs), lgn.edge_stencil),
+        (lambda rngs: lgn.MessageDensity(2, features=("k",), feature_size=1, rngs=rngs), lgn.node_stencil),
+        (lambda rngs: lgn.StructuredDensity(5, 2, rngs=rngs), lgn.node_stencil),
+        (lambda rngs: lgn.Continuum(lgn.FieldMLP(2, 2, rngs=rngs)), lgn.cell_stencil),
+    ],
+    ids=["mlp", "mlp of u", "pair", "invariants", "message", "structured", "continuum"],
+)
+def test_a_field_at_rest_has_no_energy(density, stencil):
+    graph = lgn.with_features(lgn.lattice((3, 4)), {"k": np.linspace(1, 2, 12)})
+    learned = density(nnx.Rngs(0, params=1))
+    one = getattr(learned.inputs, "fields", 2) == 1
+    system = lgn.EnergyFlow(graph, learned, structure=lgn.Symplectic()) if one else None
+    system = system or lgn.Lagrangian(graph, [(learned, stencil)])
+    rest, moved = np.zeros((12, 2)), np.random.default_rng(0).normal(size=(2, 12, 2))
+    assert abs(system.energy(*(rest,) * (2 - one))) < 1e-14 < abs(system.energy(*moved[: 2 - one]))
 
 
 def test_relative_density_needs_another_slot():
