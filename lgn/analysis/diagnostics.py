@@ -15,7 +15,12 @@ from lgn.motion.verdict import energy_sizes
 
 
 def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time node dim"]) -> np.ndarray:
-    """(time,) |found - exact| / |exact|, norms over nodes and degrees of freedom."""
+    """Relative error (time,), |found - exact| / |exact|, with norms over nodes and degrees of freedom.
+
+    Args:
+        found: fields of a motion.
+        exact: what they are compared with.
+    """
     x, y = (_arrays.reals(f"relative_l2: {name}", z) for name, z in (("found", found), ("exact", exact)))
     if x.shape != y.shape or x.ndim != 3:
         raise ValueError(
@@ -26,7 +31,7 @@ def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time 
 
 
 def parameters(system) -> int:
-    """How many numbers of a system are trained.
+    """Number of trained parameters of a system.
 
     Example:
         >>> import lgn
@@ -38,7 +43,7 @@ def parameters(system) -> int:
 
 
 def cost(fit) -> dict[str, float]:
-    """Seconds of a training, and how many numbers were trained."""
+    """Cost of a training: `train_seconds` and `parameters`."""
     return {"train_seconds": fit.seconds, "parameters": parameters(fit.system)}
 
 
@@ -48,7 +53,11 @@ def drift(energy: Float[Array | np.ndarray, " time"]) -> float:
 
 
 def relative_energy(system, motion: Trajectory) -> np.ndarray:
-    """(time,) 1 + (E - E_0) / `energy_size` of the energy that a system has along a motion.
+    """Energy of a motion relative to what it exchanges, (time,): 1 + (E - E_0) / `energy_size`.
+
+    Args:
+        system: the system that moved.
+        motion: what `lgn.rollout` returned.
 
     Raises:
         ValueError: what is no motion.
@@ -68,8 +77,7 @@ def relative_energy(system, motion: Trajectory) -> np.ndarray:
 
 
 def energy_size(system, motion: Trajectory) -> float:
-    """Largest sum of |x dE/dx| along a motion, x = (q, v) or u, to compare changes of the energy with: a learned energy
-    holds an arbitrary constant, beside which they look small, and this has none."""
+    """Size of an energy along a motion, the largest sum of |x dE/dx|, x = (q, v) or u: without the constant of E."""
     return float(energy_sizes(system, motion.state).max())
 
 
@@ -83,18 +91,18 @@ def conservation(system, motion: Trajectory, true_energy: Float[Array, " time"])
 
 
 def momentum(system, trajectory: Trajectory) -> np.ndarray:
-    """(time, dim) total canonical momentum; constant where L does not change when all nodes shift together."""
+    """Total canonical momentum (time, dim); constant where L is invariant to a shift of all nodes together."""
     of_nodes = require(system, "momentum", "diagnostics.momentum", "only a Lagrangian has one")
     return np.asarray(jax.lax.map(lambda state: jnp.sum(of_nodes(*state), 0), trajectory.state))
 
 
 def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Small oscillations about an equilibrium q: K x = omega^2 M x, for the slowest modes.
+    """Eigenfrequencies of small oscillations about an equilibrium q: K x = omega^2 M x, for the slowest modes.
 
     Args:
         system: a Lagrangian; clamped nodes do not take part.
-        q: configuration in which nothing moves.
-        count: how many.
+        q: configuration (node, dim) at rest.
+        count: number of modes.
 
     Returns:
         omega (count,), ascending, negative where q is unstable and the mode grows at the rate |omega|; and the
@@ -134,7 +142,12 @@ def eigenfrequencies(system, q: Float[Array, "node dim"], count: int) -> tuple[n
 
 
 def split_friction(system, q: Float[Array, "sample node dim"], v: Float[Array, "sample node dim"]) -> tuple:
-    """Conservative part and friction: accelerations (sample, node, dim) that sum to that of the system.
+    """Split accelerations into the conservative part and friction, (sample, node, dim) each.
+
+    Args:
+        system: a Lagrangian.
+        q: configurations.
+        v: velocities.
 
     Returns:
         M^-1 (f + dR/dv), which holds the external force too, and -M^-1 dR/dv.
@@ -159,7 +172,11 @@ def split_friction(system, q: Float[Array, "sample node dim"], v: Float[Array, "
 
 
 def acceleration_errors(system, states: States) -> dict[str, float]:
-    """Errors of the acceleration on fresh states.
+    """Errors of the accelerations of a system on fresh states.
+
+    Args:
+        system: with an acceleration.
+        states: exact accelerations `a` at `q` and `v`.
 
     Returns:
         `acceleration_l1_sum`: mean over states of the sum over nodes of |error|, the metric of Cranmer et al.;

@@ -13,7 +13,7 @@ from lgn.mechanics.system import require
 
 
 class GaugeDistance(NamedTuple):
-    """What distinguishes a Lagrangian from a reference once gauge is removed.
+    """Distance of a Lagrangian from a reference once gauge is removed.
 
     Attributes:
         scale: alpha of M ~ alpha M_reference by least squares.
@@ -34,7 +34,7 @@ def gauge_distance(
     q: Float[Array, "sample node dim"],
     v: Float[Array, "sample node dim"],
 ) -> GaugeDistance:
-    """Whether L is alpha L_reference + b + dF(q)/dt: M, f and E - c show it, since b and F change none of them.
+    """Distance of L from alpha L_reference + b + dF(q)/dt, shown by M, f and E - c, which b and F leave unchanged.
 
     Norms run over all samples and free nodes: the numbers are relative root mean squares. All three are zero at
     all q and v if and only if the two are gauge-related. Of two that are not, accelerations may still agree:

@@ -43,7 +43,7 @@ class Quantity(NamedTuple):
 
     @property
     def change(self) -> np.ndarray:
-        """(time,) difference from its first value, beside its size."""
+        """Change since the first time relative to `size`, (time,)."""
         return np.abs(self.values - self.values[0]) / (self.size or 1.0)
 
 
@@ -80,7 +80,7 @@ def quantities(system, motion: Trajectory) -> list[Quantity]:
 
 
 def _candidates(system, state) -> Mapping[str, OfNodes]:
-    """What may be constant, by name: what each node contributes, (node,)."""
+    """Candidates for conserved quantities, by name: the contribution of each node, (node,)."""
     pair: Callable[..., tuple]
     if (momentum := offered(system, "momentum")) is not None:
         pair, name = lambda q, v: (q, momentum(q, v)), "momentum"
@@ -110,12 +110,12 @@ def _turn(pair, i, j, *state):
 
 
 def _axes(dim: int, *which: int) -> str:
-    """Of vectors in space by letter, of others by number, of single numbers nothing."""
+    """Label of components: letters for vectors in space, else numbers; empty for scalars."""
     return "" if dim == 1 else " " + "".join("xyz"[i] if dim <= 3 else str(i) for i in which)
 
 
 def _along(state, asked: list[OfNodes]) -> tuple[np.ndarray, np.ndarray]:
-    """(time, quantity) the sums over the nodes, and those of the sizes."""
+    """Sums over the nodes, (time, quantity), and the sums of absolute values."""
 
     def sums(state):
         each = [of_nodes(*state) for of_nodes in asked]
@@ -126,7 +126,7 @@ def _along(state, asked: list[OfNodes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kept(system, motion: Trajectory, asked: list[OfNodes]) -> list[bool]:
-    """Which are constant by law."""
+    """Flags of the quantities that the system conserves."""
 
     @jax.jit
     def changes(system, state, t):

@@ -131,7 +131,7 @@ def history(ax, rows, title: str = "training"):
 
 
 def learning(axes, report):
-    """A `LearningReport` on three axes: its history, M, and how far given states are; dotted, the largest of data."""
+    """`LearningReport` on three axes: training, condition of M, distance to the training data (dotted: within it)."""
     history(axes[0], report.history)
     axes[1].set(title="mass matrix", xlabel="state", ylabel="largest over smallest pivot")
     axes[2].set(title="reach", xlabel="state", ylabel="distance to the training data")
@@ -226,7 +226,7 @@ def animate_pendulums(path: str | Path, t, motions: dict[str, np.ndarray], frame
 
 
 def _lines(ax, values: Mapping[str, ArrayLike], **style) -> dict:
-    """A line a name, each thinner than the one before and of another style."""
+    """Lines by name, each thinner than the one before and of another style."""
     styles = {name: {"ls": ("-", "--", ":")[i % 3], "lw": 3 - i, **style} for i, name in enumerate(values)}
     lines = {name: ax.plot(y, label=name, **styles[name])[0] for name, y in values.items()}
     ax.legend(loc="upper right", frameon=False, ncols=len(lines))

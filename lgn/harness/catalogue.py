@@ -1,4 +1,4 @@
-"""Catalogue: what every experiment says of itself at the top of its file, read without running or importing it."""
+"""Catalogue: what each experiment states at the top of its file, read without importing it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Figure(NamedTuple):
-    """What a metric is compared with: the figure of the paper, and the bound that is asked here, upper or lower."""
+    """Reference for a metric: the published figure, and the target here, an upper or lower bound."""
 
     published: float | None = None
     asked: float | None = None
@@ -15,11 +15,11 @@ class Figure(NamedTuple):
 
     @property
     def demand(self) -> str:
-        """What is asked, in words."""
+        """Target in words."""
         return "" if self.asked is None else f"{'>=' if self.at_least else '<='} {number(self.asked)}"
 
     def missed_by(self, value) -> bool:
-        """Whether a value is not what is asked.
+        """Whether a value misses the target.
 
         Example:
             >>> from lgn.harness.protocol import Figure
@@ -35,7 +35,7 @@ Figures = dict[str, Figure]
 
 
 class Headline(NamedTuple):
-    """The one figure that an experiment is shown by, beside FIGURES in its file."""
+    """Headline figure of an experiment, beside FIGURES in its file."""
 
     metric: str  # a key of FIGURES, or of metrics.json
     reached: float  # in docs/results.md; the median where there are seeds
@@ -44,7 +44,7 @@ class Headline(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An experiment as a list or a gallery shows it."""
+    """Entry of the list and the gallery of experiments."""
 
     name: str
     path: Path
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """Every experiment that there is, by name; their files are parsed, never run, so that jax is not imported.
+    """All experiments, sorted by name; files are parsed, never run, so jax is not imported.
 
     Example:
         >>> from lgn.harness import catalogue
@@ -66,19 +66,19 @@ def entries() -> list[Entry]:
 
 
 def experiments() -> dict[str, Path]:
-    """Name and file of every experiment: of the current folder, of the checkout, of the installed package."""
+    """Files of the experiments by name: of the current folder, the checkout and the installed package."""
     return {path.stem: path for folder in reversed(folders()) for path in sorted(folder.glob("*.py"))}
 
 
 def folders() -> list[Path]:
-    """Where experiments are looked for; the first that has one gives it."""
+    """Folders that are searched for experiments, first match first."""
     package = Path(__file__).parents[1]
     candidates = [Path.cwd() / "experiments", package.parent / "experiments", package / "experiments"]
     return [folder for folder in candidates if folder.is_dir()]
 
 
 def number(value) -> str:
-    """Three digits; nothing for None."""
+    """Number with three digits; empty for None."""
     return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
@@ -106,7 +106,7 @@ def _figure(table: ast.expr | None, headline: Headline | None) -> Figure:
 
 
 def _literal(kind: type, call: ast.expr | None) -> Any:
-    """kind(...) as it is written, where every argument is a literal; None where it is not."""
+    """Value of kind(...) where all arguments are literals, else None."""
     if not isinstance(call, ast.Call):
         return None
     try:

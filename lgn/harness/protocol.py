@@ -1,4 +1,4 @@
-"""Protocol: what every experiment does around its own training: folder, seeds, figures, pictures, table.
+"""Protocol: what experiments share around their own training: run directory, seeds, figures, pictures, table.
 
 An experiment is a file of the folder `experiments` with FIGURES, the figures that were published and are asked;
 HEADLINE, the one that it is shown by; Config, a frozen dataclass with `out`, `quick` and its own settings; train,
@@ -26,7 +26,7 @@ from lgn.learning.training import FitResult, fit
 
 
 def begin(config, packages: Iterable[str] = ()) -> Path:
-    """Double precision, pictures without a screen, and the folder `config.out`, see `runs.begin`."""
+    """Start an experiment: double precision, pictures without a screen, the run directory `config.out`."""
     import matplotlib
 
     use_float64()
@@ -35,12 +35,12 @@ def begin(config, packages: Iterable[str] = ()) -> Path:
 
 
 def use_float64() -> None:
-    """Double precision for all that follows: an experiment's to choose, never the library's."""
+    """Switch to double precision: for experiments to choose, never for the library."""
     jax.config.update("jax_enable_x64", True)
 
 
 def learn(system, sample: Callable, seed: int, folder: Path | None = None, **settings) -> FitResult:
-    """`lgn.fit` of a system to sample(key) -> data; the key of the data and that of the training come from the seed.
+    """Fit a system to sample(key) -> data, the keys of data and training derived from the seed.
 
     An experiment measures its errors on fresh data, so by default it trains on all that it has.
 
@@ -56,7 +56,7 @@ def learn(system, sample: Callable, seed: int, folder: Path | None = None, **set
 
 
 def over_seeds(seeds: Iterable[int], train: Callable, examine: Callable) -> tuple[list[dict], list[tuple]]:
-    """Trains by train(seed) -> fit and examines by examine(fit) -> (metrics, what is drawn), for every seed.
+    """Train by train(seed) -> fit and examine by examine(fit) -> (metrics, what is drawn), for every seed.
 
     Returns:
         rows, the metrics with their seed and the seconds of both parts, data and compilation included; and (fit, what
@@ -75,7 +75,7 @@ def over_seeds(seeds: Iterable[int], train: Callable, examine: Callable) -> tupl
 
 
 def summary(rows: list[dict], prefix: str = "") -> dict:
-    """Median over the rows of each number, and `_worst`, the largest, where there is more than one row.
+    """Summary of the rows: the median of each number, and `_worst`, the largest, of more than one row.
 
     Example:
         >>> from lgn.harness.protocol import summary
@@ -96,8 +96,8 @@ def summary(rows: list[dict], prefix: str = "") -> dict:
 def finish(
     folder: Path, title: str, figures: Figures, metrics: dict, rows: list[dict], draw: Callable, motion=None, shown=None
 ) -> dict:
-    """Writes the metrics, keeps the motion, draws, shows the table, and leaves it all on one page, `report.html`; a
-    picture that fails loses nothing.
+    """Finish a run: write the metrics, keep the motion, draw, show the table and write `report.html`. A failing picture
+    loses nothing.
 
     Args:
         folder: of the run; `title` and `figures` are those of its table.
@@ -122,7 +122,7 @@ def finish(
 
 
 def collect(folder: Path) -> int:
-    """Shows the figures of all finished experiments, folder/NAME/metrics.json or folder/NAME-...; returns how many."""
+    """Show the figures of all finished experiments, folder/NAME/metrics.json or NAME-...; return their number."""
     known, lines, count = experiments(), [], 0
     for path in sorted(folder.glob("*/metrics.json")):
         name = path.parent.name.partition("-")[0]
@@ -136,7 +136,7 @@ def collect(folder: Path) -> int:
 
 
 def load(name: str) -> ModuleType:
-    """The module of an experiment, which finds others as `experiments.NAME`.
+    """Import an experiment, which finds others as `experiments.NAME`.
 
     Raises:
         ValueError: no such experiment; names those that there are.
@@ -149,7 +149,7 @@ def load(name: str) -> ModuleType:
 
 
 def in_own_process(function: Callable, *arguments) -> Any:
-    """function(*arguments) of a fresh process, where jax starts anew: for another precision, memory or cores."""
+    """Call function(*arguments) in a fresh process, where jax starts anew: for other precision, memory or cores."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -158,7 +158,7 @@ def in_own_process(function: Callable, *arguments) -> Any:
 
 
 def on_one_core(function: Callable, *arguments) -> Any:
-    """`in_own_process` with one core from its start, for XLA sizes its pool of threads once; None where the operating
+    """Call `in_own_process` on one core from its start, since XLA sizes its thread pool once; None where the operating
     system cannot."""
     if not hasattr(os, "sched_setaffinity"):
         return None
@@ -171,13 +171,13 @@ def on_one_core(function: Callable, *arguments) -> Any:
 
 
 def _register(folders: list[Path]) -> None:
-    """Makes `experiments` a package of these folders; the first that has a module gives it."""
+    """Make `experiments` a package of these folders, first match first."""
     package = sys.modules.setdefault("experiments", module_from_spec(ModuleSpec("experiments", None, is_package=True)))
     package.__path__ = [str(folder) for folder in folders]
 
 
 def _compare(metrics: dict, figures: Figures) -> list[list]:
-    """[metric, published, asked, reached, missed] of each, the worst of the seeds beside their median."""
+    """Lines [metric, published, asked, reached, missed], the worst of the seeds beside their median."""
     lines = []
     for name, value in metrics.items():
         if name.endswith("_worst"):

@@ -1,4 +1,4 @@
-"""Reports: a run as one page, `report.html`, which holds its pictures and asks for nothing from outside.
+"""Reports: a run as one self-contained page, `report.html`; its template stands beside this file.
 
 The page is made of what lies in the folder of a run: `metrics.json`, and where they are there `report.json` (title,
 command, table), pictures, `quantities.npz` (along the motion), `config.json` and `environment.txt`.
@@ -29,21 +29,20 @@ PAGE = Path(__file__).with_name("report.html")
 
 
 def keep(folder: Path, title: str, table: Sequence[Sequence[Any]]) -> None:
-    """What the page says besides the metrics: `report.json`, with the command of this process.
+    """Write `report.json`, what the page shows besides the metrics, with the command of this process.
 
     Args:
-        folder: of the run.
-        title: of its page.
-        table: a line a figure: metric, published, asked, reached, all texts, and whether the figure missed what is
-            asked.
+        folder: run directory.
+        title: title of the page.
+        table: a line for each figure: the texts of metric, published, asked, reached, and whether it missed the target.
     """
     content = {"title": title, "command": _command(), "table": [list(line) for line in table]}
     write_whole(folder / "report.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def keep_quantities(folder: Path, system, motion: Trajectory) -> None:
-    """What is drawn along a motion: `quantities.npz`, with its times, the residuals of its solves, and its energy and
-    what else the system keeps by law, see `lgn.noether`."""
+    """Write `quantities.npz`, what is drawn along a motion: times, residuals of the solves, the energy and the other
+    conserved quantities (`lgn.analysis.noether`)."""
     found, content = quantities(system, motion), io.BytesIO()
     arrays = {"t": motion.t, "residual": motion.residual, "values": [x.values for x in found]}
     arrays |= {name: [getattr(x, name) for x in found] for name in ("name", "size", "constant")}
@@ -52,7 +51,7 @@ def keep_quantities(folder: Path, system, motion: Trajectory) -> None:
 
 
 def write(folder: str | Path) -> Path:
-    """Writes `report.html` of the run in a folder; returns its path.
+    """Write `report.html` of a run directory and return its path.
 
     Raises:
         ValueError: no folder of a run, or a file in it that is damaged.
@@ -79,7 +78,7 @@ def write(folder: str | Path) -> Path:
 
 
 def _command() -> str:
-    """As a user gave it, without the folders of programs."""
+    """Command line as the user typed it, without the folders of programs."""
     program = Path(sys.argv[0])
     if program.parts[-2:] == ("lgn", "cli.py"):  # python -m lgn.cli
         program = Path("lgn")
@@ -87,7 +86,7 @@ def _command() -> str:
 
 
 def _figures(folder: Path, table) -> str:
-    """The table, without columns in which nothing stands."""
+    """Section of the figures, without empty columns."""
     if not isinstance(table, list) or not all(isinstance(line, list) and len(line) == len(HEAD) + 1 for line in table):
         raise ValueError(f"{folder / 'report.json'} is damaged: its table has a line without five entries")
     asked, missed = sum(bool(line[2]) for line in table), sum(bool(line[-1]) for line in table)
@@ -106,7 +105,7 @@ def _pictures(folder: Path) -> str:
 
 
 def _along(folder: Path) -> str:
-    """What is conserved, and the residuals, along the motion."""
+    """Sections of conserved quantities and residuals along the motion."""
     path = folder / "quantities.npz"
     if not path.exists():
         return ""
@@ -148,7 +147,7 @@ def _along(folder: Path) -> str:
 
 
 def _settings(folder: Path) -> str:
-    """The arguments of the run, and what it ran on."""
+    """Sections of settings and environment."""
     config, environment = folder / "config.json", folder / "environment.txt"
     found = ""
     if config.exists():
@@ -167,7 +166,7 @@ def _section(title: str, *content: str) -> str:
 
 
 def _table(head: Sequence[str], lines: Iterable[tuple[Sequence[Any], bool]]) -> str:
-    """A table of texts, in which the last entry of a line may be marked as missed."""
+    """HTML table; the last entry of a line may be marked as missed."""
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     rows = []
     for cells, missed in lines:
@@ -187,7 +186,7 @@ def _figure(kind: str, content: bytes, caption: str) -> str:
 
 
 def _drawn(t, series: dict[str, np.ndarray], label: str, caption: str) -> str:
-    """Lines against time on a logarithmic axis, as a picture in the page."""
+    """Embedded picture of lines against time on a logarithmic axis."""
     content = io.BytesIO()
     with plots.canvas(size=(8, 3.6)) as ax:
         plots.errors(ax, t, series, "", label).figure.savefig(content, format="png")
@@ -195,7 +194,7 @@ def _drawn(t, series: dict[str, np.ndarray], label: str, caption: str) -> str:
 
 
 def read_json(path: Path, kind: type) -> Any:
-    """What a file of a run holds; a ValueError where that is damaged or of another kind."""
+    """Read a JSON file of a run; ValueError where it is damaged or of another kind."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Runs: the folder that every experiment leaves behind, and from which its motion can be continued."""
+"""Runs: the run directory of an experiment, from which its motion can be continued."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def write_metrics(folder: Path, metrics: dict, rows: list[dict]) -> None:
 
 
 def keep_motion(folder: Path, system, trajectory: Trajectory) -> None:
-    """The system and its last state, from which `continue_from` resumes."""
+    """Save the system and its last state, from which `continue_from` resumes."""
     save(folder / "system", system)
     fields = dict(zip(field_names(len(trajectory.state)), trajectory.state, strict=True))
     last = {"t": trajectory.t[-1], **{name: x[-1] for name, x in fields.items()}}

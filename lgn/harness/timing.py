@@ -64,7 +64,7 @@ def medians(quick: bool, *calls: Callable) -> list[float]:
 
 
 def compiled(function: Callable, *arguments):
-    """The program of function(*arguments), its seconds of compilation, the bytes that it needs."""
+    """Compile function(*arguments): the program, seconds of compilation, bytes that it needs."""
     start = time.perf_counter()
     executable = jax.jit(function).lower(*arguments).compile()
     taken = time.perf_counter() - start
@@ -74,7 +74,7 @@ def compiled(function: Callable, *arguments):
 
 
 def peak_resident_bytes() -> float:
-    """Of the process; from the kernel's table where there is one, for `ru_maxrss` counts the parent of a child too."""
+    """Peak memory of this process in bytes, of the kernel's table if any: `ru_maxrss` counts the parent of a child."""
     status = Path("/proc/self/status")
     if not status.exists():
         import resource
@@ -108,7 +108,7 @@ class Clock:
 
 
 class Timed:
-    """A phase of training by a clock, which ends it at its share of the limit; a resumed run has a new clock.
+    """Phase of training that ends at its share of a clock's limit; a resumed run has a new clock.
 
     Args:
         phase: what runs.
@@ -160,7 +160,7 @@ class Timed:
 
 
 class Regression(NamedTuple):
-    """A figure that grew: its name, and its values before and after."""
+    """Figure that grew: its name, and its values before and after."""
 
     name: str
     before: float
@@ -171,7 +171,7 @@ class Regression(NamedTuple):
 
 
 def figures(path: str | Path) -> dict[str, float]:
-    """The figures of a benchmark file, {name: ratio}; None stands for what was not measured, and is left out.
+    """Read the figures of a benchmark file, {name: ratio}; null, for what was not measured, is left out.
 
     Raises:
         ValueError: no such file, or one that is no such table.
@@ -190,7 +190,7 @@ def figures(path: str | Path) -> dict[str, float]:
 
 
 def regressions(before: dict[str, float], after: dict[str, float], worse: float = WORSE) -> list[Regression]:
-    """The figures of both that grew by more than this factor, the worst first.
+    """Figures of both files that grew by more than a factor, the worst first.
 
     Raises:
         ValueError: no figure is in both.

@@ -63,7 +63,7 @@ def over_seeds(recipe: Recipe, loaded: Loaded) -> tuple[Learned, Forecast, list[
 
 
 def forecast(learned: Learned, loaded: Loaded) -> Forecast:
-    """Goes on from what the training says of the last row that it knew.
+    """Roll out each trial from its last known row, in the state that the training found there.
 
     Raises:
         MotionStopped: the learned motion does not go on to the end.
@@ -79,9 +79,8 @@ def forecast(learned: Learned, loaded: Loaded) -> Forecast:
 
 
 def metrics(recipe: Recipe, learned: Learned, loaded: Loaded, found: Forecast) -> dict[str, float]:
-    """`held_out_error`, of the forecast where it was seen, relative to the root mean square of what was seen there;
-    `noise`, what the model leaves unexplained, relative to that of all that was trained on; the coefficients c of a
-    linear friction, dv/dt = ... - c v, per unit of time."""
+    """Metrics of a forecast: `held_out_error`, relative to the root mean square of what was seen; `noise`, what the
+    model leaves unexplained, relative to the training rows; c of a linear friction, dv/dt = ... - c v [1/time]."""
     rows = loaded.rows
     moving = ~clamped_nodes(loaded.graph)
     judged = (rows.seen & ~loaded.known[:, None] & moving)[..., None] & np.isfinite(rows.q)
@@ -97,7 +96,7 @@ def metrics(recipe: Recipe, learned: Learned, loaded: Loaded, found: Forecast) -
 
 
 def _coefficients(recipe: Recipe, learned: Learned, loaded: Loaded) -> dict[str, float]:
-    """Of each degree of freedom of the first node that moves, at the mean of where it was."""
+    """Friction coefficient of each degree of freedom of the first moving node, at its mean position."""
     node, q = int(np.argmax(~clamped_nodes(loaded.graph))), jnp.asarray(np.nanmean(loaded.rows.q, 0))[None]
     found = {}
     for i, name in enumerate(recipe.grid[0]):
@@ -109,9 +108,8 @@ def _coefficients(recipe: Recipe, learned: Learned, loaded: Loaded) -> dict[str,
 def keep(
     out: Path, settings: Path, recipe: Recipe, loaded: Loaded, learned: Learned, found: Forecast, table: list
 ) -> None:
-    """Writes config.json, environment.txt and the settings; metrics of every seed and of the one that is kept; the
-    system and its last state; forecast.csv, which `lgn.read` reads, forecast.png, and all of it on one page,
-    report.html.
+    """Write the run directory: config.json, environment.txt, the settings, metrics, the system and its last state,
+    forecast.csv, which `lgn.read` reads, forecast.png and report.html.
 
     Raises:
         OSError: the folder cannot be written.
@@ -130,7 +128,7 @@ def keep(
 
 
 def predicted(loaded: Loaded, found: Forecast) -> Recording:
-    """The forecast in the columns and units of the recording."""
+    """Forecast in the columns and units of the recording."""
     rows, moving = np.concatenate(found.rows), ~clamped_nodes(loaded.graph)
     q, v = (
         np.concatenate([np.asarray(x)[1:] for x in parts])[:, moving] / radians
@@ -141,13 +139,13 @@ def predicted(loaded: Loaded, found: Forecast) -> Recording:
 
 
 def last_trial(recording: Recording, motion: Recording) -> list[np.ndarray]:
-    """The rows of both in the trial that the forecast ends with, (time,) bool."""
-    number = None if motion.trial is None else motion.trial[-1]
-    return [np.ones(len(x.t), bool) if x.trial is None else x.trial == number for x in (recording, motion)]
+    """Masks (time,) of the rows of both in the last trial of the forecast."""
+    last = None if motion.trial is None else motion.trial[-1]
+    return [np.ones(len(x.t), bool) if x.trial is None else x.trial == last for x in (recording, motion)]
 
 
 def _draw(path: Path, recipe: Recipe, loaded: Loaded, learned: Learned, motion: Recording) -> None:
-    """The last trial: what was measured, and the forecast of its end; the training."""
+    """Picture of the last trial, measured and forecast, and of the training."""
     recording, names = loaded.recording, [name for row in recipe.grid for name in row]
     last, later = last_trial(recording, motion)
     shown = min(SHOWN, len(names))

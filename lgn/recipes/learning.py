@@ -37,7 +37,7 @@ class Learned(NamedTuple):
 
 
 def learn(recipe: Recipe, rows: Even, known: np.ndarray, graph: Any, seed: int) -> Learned:
-    """Trains on the rows that are known, in stages.
+    """Train on the known rows, in stages.
 
     A motion that is followed for long says the most of friction, which acts slowly, and does not train from an
     arbitrary start. So each stage has longer pieces than the one before, from which it takes the system and the starts;
@@ -71,7 +71,7 @@ def learn(recipe: Recipe, rows: Even, known: np.ndarray, graph: Any, seed: int) 
 
 
 def _cut(rows: Even, known: np.ndarray, length: int) -> np.ndarray:
-    """(piece, time) rows, one piece after the other, the last of each trial to its known end; a trial that is shorter
+    """Rows (piece, time), one piece after the other, the last of each trial to its known end; a trial that is shorter
     than that shortens all. Pieces in which nothing was seen are left out."""
     parts = [part[known[part]] for part in rows.trials()]
     length = min(length, *map(len, parts)) if len(parts) > 1 else min(length, len(parts[0]))
@@ -83,7 +83,7 @@ def _cut(rows: Even, known: np.ndarray, length: int) -> np.ndarray:
 
 
 def _windows(rows: Even, pieces: np.ndarray) -> Windows:
-    """Of these rows."""
+    """Windows of these rows."""
     fields: Any = (rows.q, rows.v, rows.seen)
     fields = [None if x is None else x[pieces] for x in fields]
     first = pieces[:, 0]
@@ -92,12 +92,12 @@ def _windows(rows: Even, pieces: np.ndarray) -> Windows:
 
 
 def _compared(data: Windows) -> int:
-    """How many values the loss compares."""
+    """Number of values that the loss compares."""
     return int(np.sum(np.asarray(data.seen))) * data.q.shape[-1] * len(data.state)
 
 
 def _steps_between(dt: float, data: Windows) -> int:
-    """Steps of the integrator from one row to the next, so that its own error is far below that of a measurement."""
+    """Number of integrator steps between rows, such that its error is far below that of a measurement."""
     sizes = scales(data)
     fastest = max(v / q for q, v in zip(sizes["q_scale"], sizes["v_scale"], strict=True))
     return max(1, int(np.ceil(dt * fastest / ADVANCE)))

@@ -18,7 +18,7 @@ SPARSE = 100  # even times for each row that was measured: more are a mistake, a
 
 
 class Even(NamedTuple):
-    """A recording without gaps.
+    """Recording on even times, without gaps.
 
     Attributes:
         t: (time,) of each row.
@@ -42,7 +42,7 @@ class Even(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What is learned from.
+    """Recording and graph that a recipe names.
 
     Attributes:
         recording: as the file has it.
@@ -60,7 +60,7 @@ class Loaded(NamedTuple):
 
 
 def load(recipe: Recipe, folder: Path) -> Loaded:
-    """Reads the file and makes the graph.
+    """Read the recording and make the graph.
 
     Raises:
         ValueError: columns that are not there (suggests the nearest), times that are not even, too few rows, a column
@@ -104,7 +104,7 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
 
 
 def _measured(recording: Recording, q: np.ndarray, v: np.ndarray | None) -> Even:
-    """On even times; a row in which nothing was seen is none: it is no end to judge by, and its time no step."""
+    """Recording on even times, without the rows in which nothing was seen."""
     seen = np.isfinite(q).all(-1) if recording.seen is None else np.asarray(recording.seen)
     some = seen.any(-1)
     if not some.any():
@@ -114,7 +114,7 @@ def _measured(recording: Recording, q: np.ndarray, v: np.ndarray | None) -> Even
 
 
 def _radians(recipe: Recipe, recording: Recording, columns: list[list[str]]) -> np.ndarray:
-    """One in the unit of each column, (node, dim); velocities without a unit have that of their angle."""
+    """Radians per unit of each column, (node, dim), else 1; velocities without a unit have that of their angle."""
 
     def size(name, angle):
         unit = recording.units.get(name) or recording.units.get(angle, "")
@@ -141,7 +141,7 @@ def _check(recipe: Recipe, rows: Even, known: np.ndarray) -> None:
 
 
 def _check_edges(graph: jraph.GraphsTuple, q: np.ndarray) -> None:
-    """Neighbours that never differ, or were never seen at one time, give an edge no size."""
+    """Raise ValueError where no two neighbours were seen at one time in different places: an edge has no size then."""
     apart = q[:, graph.senders] - q[:, graph.receivers]
     if graph.senders.size and not (np.abs(apart) > 0).any((0, 1)).all():
         raise ValueError(
@@ -151,7 +151,7 @@ def _check_edges(graph: jraph.GraphsTuple, q: np.ndarray) -> None:
 
 
 def even(t, q, v=None, seen=None, trial=None) -> Even:
-    """The rows of a recording at their places among even times.
+    """Place the rows of a recording on even times.
 
     Args:
         t: (time,) increasing within each trial, a multiple of one step apart but for a tenth of it: a camera's times,
@@ -216,8 +216,7 @@ def _check_gaps(t, dt: float) -> None:
 
 
 def _step(steps) -> float:
-    """The step of which all are multiples: the mean of the short ones, then of all by their multiples, since a step
-    that is off by a rounding is off by much more after a thousand."""
+    """Step of which all are multiples: the mean of the short ones, refined by all, since a rounding adds up."""
     dt = float(np.quantile(steps, 0.5, method="lower"))
     for part in (np.abs(steps / dt - 1) < 0.3, steps > 0):
         counts = np.maximum(1, np.rint(steps[part] / dt))

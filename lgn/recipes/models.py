@@ -27,7 +27,7 @@ on_nodes = partial(node_stencil, hops=0)
 
 
 def graph_of(settings: Graph, measured: int, folder: Path) -> jraph.GraphsTuple:
-    """The graph of so many measured nodes and those that are clamped.
+    """Graph of the measured and the clamped nodes.
 
     Raises:
         ValueError: a graph of another number of nodes, edges that make none, a file that is not there.
@@ -51,15 +51,15 @@ def graph_of(settings: Graph, measured: int, folder: Path) -> jraph.GraphsTuple:
 
 
 def check_density(name: str, graph: jraph.GraphsTuple) -> None:
-    """Raises a ValueError for a density that this graph lacks something for."""
+    """Raise ValueError for a density that needs what this graph lacks."""
     if name == "continuum" and "position" not in graph.nodes:
-        raise ValueError(f"density={name!r} is of a mesh or a lattice; this graph has no places")
+        raise ValueError(f"density={name!r} needs positions; give a mesh or a lattice")
     if name == "site_and_edge" and not graph.senders.size:
-        raise ValueError(f"density={name!r} is of nodes that edges join, and there are none; take 'potential'")
+        raise ValueError(f"density={name!r} needs a graph with edges; use 'potential'")
 
 
 def system_of(recipe: Recipe, graph: jraph.GraphsTuple, data: Windows, seed: int) -> Lagrangian:
-    """A Lagrangian to be trained, of parts made to the sizes of the data: their unit of L is where T is of order 1."""
+    """Lagrangian to be trained, scaled to the data: in its units the kinetic energy is of order 1."""
     names = recipe.grid
     dim = len(names[0])
     angles = tuple(i for i in range(dim) if any(row[i] in recipe.angles for row in names))
@@ -81,7 +81,7 @@ def _potential(graph, data, width, mass, settings, kinetic: tuple | None = ()):
 
 
 def _structured(graph, data, width, mass, settings):
-    """The same, where M depends on q."""
+    """Potential and kinetic energy of each node, where M depends on q."""
     return _potential(graph, data, width, mass, settings, None)
 
 
@@ -95,7 +95,7 @@ def _message(graph, data, width, mass, settings):
 
 
 def _continuum(graph, data, width, mass, settings):
-    """Of a field; its gradient is of the size of differences over the lengths of edges."""
+    """Field on a mesh or lattice; gradients are scaled by differences over lengths of edges."""
     length = float(np.sqrt(np.mean(np.sum(np.square(graph.edges["offset"]), -1))))
     slopes = tuple(q / length for q in scales(data, edge_stencil(graph))["q_scale"])
     space = graph.nodes["position"].shape[1]
@@ -113,7 +113,7 @@ DENSITIES = {
 
 
 def _friction(name: str, mass, sizes) -> list | None:
-    """A positive form of each node, which at first takes a twentieth of the energy in the time that q / v is."""
+    """Positive form of each node that initially dissipates a twentieth of the energy in the time q / v."""
     if name == "none":
         return None
     q, v = np.array(sizes["q_scale"]), np.array(sizes["v_scale"])
@@ -125,7 +125,7 @@ def _friction(name: str, mass, sizes) -> list | None:
 
 
 def _from_edge_file(count: int, path: Path) -> jraph.GraphsTuple:
-    """Each row of a CSV joins two nodes by their numbers, from 0; a first row of names is passed over."""
+    """Graph of a CSV file: each row joins two nodes, numbered from 0; a header is skipped."""
     try:
         rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
         pairs = {tuple(sorted(map(int, row))) for row in rows[not rows[0][0].strip().isdigit() :]}

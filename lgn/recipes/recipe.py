@@ -40,7 +40,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to read, what to learn and how; docs/command-line.md explains every key."""
+    """Settings of `lgn fit`; docs/command-line.md explains every key."""
 
     file: str
     positions: tuple[str | tuple[str, ...], ...]
@@ -97,7 +97,7 @@ class Recipe:
 
     @property
     def of_table(self) -> bool:
-        """Whether names are columns, of one node each, and not fields of all nodes."""
+        """Whether the file is a table: names are columns of one node each, not fields of all nodes."""
         return Path(self.file).suffix.lower() == ".csv"
 
     def _by_node(self, names) -> list[list[str]]:
