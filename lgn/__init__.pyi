@@ -19,16 +19,12 @@ from lgn.graphs.networks import from_networkx as from_networkx
 from lgn.graphs.networks import to_networkx as to_networkx
 from lgn.graphs.meshes import from_mesh as from_mesh
 from lgn.graphs.meshes import from_meshio as from_meshio
-from lgn.graphs.tables import RaggedStencil as RaggedStencil
-from lgn.graphs.tables import Stencil as Stencil
 from lgn.graphs.stencils import cell_stencil as cell_stencil
 from lgn.graphs.stencils import edge_stencil as edge_stencil
 from lgn.graphs.stencils import node_stencil as node_stencil
 from lgn.densities.density import Density as Density
-from lgn.densities.density import Expansion as Expansion
 from lgn.densities.density import config_of as config_of
 from lgn.densities.density import kinetic_energy as kinetic_energy
-from lgn.densities.inputs import Inputs as Inputs
 from lgn.densities.network import lecun_normal as lecun_normal
 from lgn.densities.network import lnn_initializer as lnn_initializer
 from lgn.densities.network import small_output as small_output
@@ -51,8 +47,6 @@ from lgn.densities.positive import half_square as half_square
 from lgn.densities.transformed import Transformed as Transformed
 from lgn.densities.transformed import canonical as canonical
 from lgn.densities.transformed import halves as halves
-from lgn.densities.normal_form import NormalForm as NormalForm
-from lgn.densities.normal_form import mean_mass as mean_mass
 from lgn.densities.normal_form import normal_form as normal_form
 from lgn.data.samples import States as States
 from lgn.data.samples import Trajectory as Trajectory
@@ -68,20 +62,15 @@ from lgn.data.preprocessing import site_and_edge as site_and_edge
 from lgn.data.exchange import read as read
 from lgn.data.exchange import read_graph as read_graph
 from lgn.data.exchange import write as write
-from lgn.assembly.block_matrix import BlockMatrix as BlockMatrix
 from lgn.assembly.discrete_gradient import Automatic as Automatic
 from lgn.assembly.discrete_gradient import Gonzalez as Gonzalez
 from lgn.assembly.discrete_gradient import MeanValue as MeanValue
-from lgn.assembly.domain import Domain as Domain
-from lgn.assembly.functional import Functional as Functional
 from lgn.solvers.solution import SingularMassMatrix as SingularMassMatrix
 from lgn.solvers.solution import Solution as Solution
 from lgn.solvers.direct import BlockDiagonal as BlockDiagonal
 from lgn.solvers.direct import Dense as Dense
 from lgn.solvers.banded import Banded as Banded
 from lgn.solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
-from lgn.solvers.choice import default_solver as default_solver
-from lgn.solvers.choice import estimated_costs as estimated_costs
 from lgn.mechanics.system import System as System
 from lgn.mechanics.structures import Scaled as Scaled
 from lgn.mechanics.structures import Structure as Structure
@@ -138,9 +127,7 @@ from lgn.learning.following import JSONRows as JSONRows
 from lgn.learning.following import TensorBoardRows as TensorBoardRows
 from lgn.learning.training import FitResult as FitResult
 from lgn.learning.training import fit as fit
-from lgn.learning.report import LearningReport as LearningReport
 from lgn.learning.report import learning_report as learning_report
-from lgn.analysis.gauge import GaugeDistance as GaugeDistance
 from lgn.analysis.gauge import gauge_distance as gauge_distance
 
 __version__: str

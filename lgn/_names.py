@@ -14,10 +14,8 @@ HOME = {
     "graphs.adjacency": ["from_adjacency", "nearest_neighbours", "within_radius"],
     "graphs.networks": ["from_networkx", "to_networkx"],
     "graphs.meshes": ["from_mesh", "from_meshio"],
-    "graphs.tables": ["RaggedStencil", "Stencil"],
     "graphs.stencils": ["cell_stencil", "edge_stencil", "node_stencil"],
-    "densities.density": ["Density", "Expansion", "config_of", "kinetic_energy"],
-    "densities.inputs": ["Inputs"],
+    "densities.density": ["Density", "config_of", "kinetic_energy"],
     "densities.network": ["lecun_normal", "lnn_initializer", "small_output"],
     "densities.mlp": ["MLPDensity"],
     "densities.pairs": [
@@ -27,20 +25,16 @@ HOME = {
     "densities.continuum": ["Continuum", "FieldMLP"],
     "densities.positive": ["Dry", "PositiveForm", "StructuredDensity", "cubic", "half_square"],
     "densities.transformed": ["Transformed", "canonical", "halves"],
-    "densities.normal_form": ["NormalForm", "mean_mass", "normal_form"],
+    "densities.normal_form": ["normal_form"],
     "data.samples": ["States", "Trajectory", "Windows"],
     "data.recording": ["Recording", "joined", "windows"],
     "data.preprocessing": ["integrated", "rate_unit", "sample_pairs", "scales", "site_and_edge"],
     "data.exchange": ["read", "read_graph", "write"],
-    "assembly.block_matrix": ["BlockMatrix"],
     "assembly.discrete_gradient": ["Automatic", "Gonzalez", "MeanValue"],
-    "assembly.domain": ["Domain"],
-    "assembly.functional": ["Functional"],
     "solvers.solution": ["SingularMassMatrix", "Solution"],
     "solvers.direct": ["BlockDiagonal", "Dense"],
     "solvers.banded": ["Banded"],
     "solvers.conjugate_gradient": ["ConjugateGradient"],
-    "solvers.choice": ["default_solver", "estimated_costs"],
     "mechanics.system": ["System"],
     "mechanics.structures": ["Scaled", "Structure", "Sum"],
     "mechanics.node_structures": ["Damped", "Relaxation", "Symplectic"],
@@ -71,8 +65,8 @@ HOME = {
     "learning.phase": ["Row"],
     "learning.following": ["CSVRows", "Followers", "JSONRows", "TensorBoardRows"],
     "learning.training": ["FitResult", "fit"],
-    "learning.report": ["LearningReport", "learning_report"],
-    "analysis.gauge": ["GaugeDistance", "gauge_distance"],
+    "learning.report": ["learning_report"],
+    "analysis.gauge": ["gauge_distance"],
 }  # fmt: skip
 MODULES = {  # modules that users call by name, `lgn.plots`, and where they are
     "diagnostics": "analysis.diagnostics",
@@ -84,6 +78,19 @@ MODULES = {  # modules that users call by name, `lgn.plots`, and where they are
     "timing": "harness.timing",
 }
 MOVED = {  # names that left `lgn`, and where they are: an AttributeError says so
+    "RaggedStencil": "lgn.graphs.tables.RaggedStencil",
+    "Stencil": "lgn.graphs.tables.Stencil",
+    "Expansion": "lgn.densities.density.Expansion",
+    "Inputs": "lgn.densities.inputs.Inputs",
+    "NormalForm": "lgn.densities.normal_form.NormalForm",
+    "mean_mass": "lgn.densities.normal_form.mean_mass",
+    "BlockMatrix": "lgn.assembly.block_matrix.BlockMatrix",
+    "Domain": "lgn.assembly.domain.Domain",
+    "Functional": "lgn.assembly.functional.Functional",
+    "default_solver": "lgn.solvers.choice.default_solver",
+    "estimated_costs": "lgn.solvers.choice.estimated_costs",
+    "LearningReport": "lgn.learning.report.LearningReport",
+    "GaugeDistance": "lgn.analysis.gauge.GaugeDistance",
     "catalogue": "lgn.harness.catalogue",
     "noether": "lgn.analysis.noether",
     "reports": "lgn.harness.reports",
@@ -93,15 +100,20 @@ MOVED |= {
     for name in ("Autoencoder", "Clips", "MomentumState", "Unfolding", "VelocityState", "film_loss", "unfold")
 }
 MODULE = {name: module for module, names in HOME.items() for name in names}
+FOUND = MODULE | {  # what a checkpoint may name: names that left stay readable
+    name: place.removeprefix("lgn.").rpartition(".")[0]
+    for name, place in MOVED.items()
+    if place.startswith("lgn.") and place.count(".") == 3
+}
 
 
 def find(name: str):
-    """The object that a public name stands for.
+    """The object that a public name stands for, or one that has moved within lgn.
 
     Raises:
         KeyError: no such name.
     """
-    return getattr(importlib.import_module(f"lgn.{MODULE[name]}"), name)
+    return getattr(importlib.import_module(f"lgn.{FOUND[name]}"), name)
 
 
 def stub() -> str:

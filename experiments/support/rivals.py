@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import lgn
 from lgn._pytrees import Static
+from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.pattern import pattern
 from lgn.harness.timing import compiled, interleaved
 from lgn.solvers.banded import solve_band
@@ -134,7 +135,7 @@ def banded_over_scipy(seed: int, quick: bool, batch: int = 1, n: int = 10_000) -
     x = random.normal(size=(batch, n - 2, 3, 3))
     blocks = jnp.asarray(x @ x.swapaxes(-1, -2) + np.eye(3))[:, :, :, None, :, None]
     chain = pattern(n, Static(np.arange(n - 2)[:, None] + np.arange(3)))
-    bands = jax.vmap(lambda block: lgn.BlockMatrix(chain, (block,), 1).band())(blocks)
+    bands = jax.vmap(lambda block: BlockMatrix(chain, (block,), 1).band())(blocks)
     rights = jnp.asarray(random.normal(size=(batch, n)))
     arguments = (bands[0], rights[0]) if batch == 1 else (bands, rights)
     solve = compiled(solve_band if batch == 1 else jax.vmap(solve_band), *arguments)[0]

@@ -116,7 +116,8 @@ class Domain(nnx.Pytree):
 
         Example:
             >>> import lgn
-            >>> domain = lgn.Domain(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}))
+            >>> from lgn.assembly.domain import Domain
+        >>> domain = Domain(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}))
             >>> round(float(domain.replace(g=1.6).graph.globals["g"]), 6)
             1.6
         """

@@ -243,7 +243,7 @@ def name_of(value) -> str:
         CheckpointError: a lambda, a local function.
     """
     name, home = getattr(value, "__name__", ""), getattr(value, "__module__", "")
-    if name in _names.MODULE and _names.find(name) is value:
+    if name in _names.FOUND and _names.find(name) is value:
         return f"lgn:{name}"
     for module in ELEMENTWISE:
         if _of_jax(module, name) is value:
@@ -279,9 +279,9 @@ def find(name: str, trusted: tuple[Any, ...] = ()) -> Any:
 
 def _of_lgn(module, attribute):
     """A public class of lgn, or a function of its mathematics: none that reads, writes or runs anything."""
-    if module == "lgn" and attribute in _names.MODULE:
+    if module == "lgn" and attribute in _names.FOUND:
         found = _names.find(attribute)
-        return found if isinstance(found, type) or _names.MODULE[attribute].startswith(MATHEMATICS) else None
+        return found if isinstance(found, type) or _names.FOUND[attribute].startswith(MATHEMATICS) else None
     if module.startswith("lgn.systems.") and module.removeprefix("lgn.systems.").isidentifier():
         try:
             found = getattr(importlib.import_module(module), attribute, None)

@@ -63,7 +63,8 @@ def normal_form(
         >>> graph = lgn.lattice((4,))
         >>> L = lgn.Lagrangian(graph, [(particle, lgn.node_stencil), (spring, lgn.edge_stencil)])
         >>> rest = [jnp.zeros((term.stencil.slots, 1)) for term in L.terms]
-        >>> scale = sum(lgn.mean_mass(term.density, q, q) for term, q in zip(L.terms, rest))
+        >>> from lgn.densities.normal_form import mean_mass
+        >>> scale = sum(mean_mass(term.density, q, q) for term, q in zip(L.terms, rest))
         >>> terms = [(lgn.normal_form(term.density, q, scale=scale), term.stencil) for term, q in zip(L.terms, rest)]
         >>> float(lgn.Lagrangian(graph, terms)(jnp.eye(4)[:, :1], jnp.ones((4, 1))))  # 0.5 (4 v^2 - q^2 - 2 q^2)
         0.5
@@ -89,7 +90,8 @@ def mean_mass(
     Example:
         >>> import jax.numpy as jnp, lgn
         >>> def particle(q, v, features): return 0.5 * 3.0 * jnp.sum(v[0] ** 2)
-        >>> float(lgn.mean_mass(particle, jnp.zeros((2, 3)), jnp.zeros((2, 3))))
+        >>> from lgn.densities.normal_form import mean_mass
+        >>> float(mean_mass(particle, jnp.zeros((2, 3)), jnp.zeros((2, 3))))
         3.0
     """
     _check_density(density, q, v)

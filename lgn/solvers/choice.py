@@ -47,7 +47,8 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
         >>> from lgn._pytrees import Static
         >>> from lgn.assembly.pattern import pattern
         >>> string = pattern(100, Static(lgn.node_stencil(lgn.lattice((100,))).index))
-        >>> {str(solver): cost for solver, cost in lgn.estimated_costs(string, dim=1).items()}
+        >>> from lgn.solvers.choice import estimated_costs
+        >>> {str(solver): cost for solver, cost in estimated_costs(string, dim=1).items()}
         {'Banded()': 3600, 'ConjugateGradient(tolerance=None, limit=1000)': 72000}
     """
     _arguments.of_kind("pattern", pattern, Pattern, "matrix.pattern of a BlockMatrix")

@@ -51,10 +51,9 @@ def terms(kinetic: Callable = kinetic, attraction: Callable = attraction) -> lis
     Example:
         >>> import jax.numpy as jnp, lgn
         >>> from lgn.systems import n_body
-        >>> graph = n_body.complete_graph(2)
-        >>> H = lgn.Functional(graph, n_body.terms())
+        >>> flow = lgn.EnergyFlow(n_body.complete_graph(2), n_body.terms(), structure=lgn.Symplectic())
         >>> u = jnp.array([[0.0, 0.0, 1.0, 0.0], [0.0, 2.0, 0.0, 0.0]])
-        >>> float(H(lgn.Domain(graph).features, u))
+        >>> float(flow.energy(u))
         0.0
     """
     return [(kinetic, partial(node_stencil, hops=0)), (attraction, edge_stencil)]

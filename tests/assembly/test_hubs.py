@@ -16,7 +16,10 @@ import pytest
 from flax import nnx
 
 import lgn
+from lgn.assembly.domain import Domain
+from lgn.assembly.functional import Functional
 from lgn.graphs import tables
+from lgn.graphs.tables import RaggedStencil
 from lgn.solvers.solution import SOLVED
 
 
@@ -93,7 +96,7 @@ DENSITIES = {
 def test_a_ragged_stencil_moves_as_its_padded_table(name):
     density, solver = DENSITIES[name]
     ragged = lgn.node_stencil(GRAPH)
-    assert isinstance(ragged, lgn.RaggedStencil) and ragged.wasteful
+    assert isinstance(ragged, RaggedStencil) and ragged.wasteful
     q, v = state(GRAPH)
 
     @jax.jit
@@ -122,8 +125,8 @@ def test_two_hops_from_a_hub():
 def test_an_energy_flow_and_its_implicit_step():
     density = learned(fields=1)
     ragged = lgn.node_stencil(GRAPH)
-    (u, before), known = state(GRAPH), lgn.Domain(GRAPH).features
-    functionals = [lgn.Functional(GRAPH, [(density, stencil)]) for stencil in (ragged, ragged.padded)]
+    (u, before), known = state(GRAPH), Domain(GRAPH).features
+    functionals = [Functional(GRAPH, [(density, stencil)]) for stencil in (ragged, ragged.padded)]
     for method in (lgn.MeanValue(2), lgn.Automatic()):
         slopes = [
             jax.jit(H.discrete_gradient, static_argnums=1)(known, method, (u,), (before,))[0] for H in functionals
@@ -163,7 +166,7 @@ def test_a_ragged_stencil_is_saved_and_loaded(tmp_path):
     L = lgn.Lagrangian(GRAPH, learned())
     lgn.save(tmp_path / "system", L)
     loaded = lgn.load(tmp_path / "system")
-    assert isinstance(loaded.terms[0].stencil, lgn.RaggedStencil)
+    assert isinstance(loaded.terms[0].stencil, RaggedStencil)
     assert jax.tree.structure(loaded) == jax.tree.structure(L)
     q, v = state(GRAPH)
     assert loaded(q, v) == L(q, v)

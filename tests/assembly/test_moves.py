@@ -8,10 +8,11 @@ import pytest
 import lgn
 from lgn.assembly.layout import table_of
 from lgn.assembly.moves import added, gathered
+from lgn.graphs.tables import Stencil
 
 
 def stencil(index):
-    return lgn.Stencil(index, np.ones(index.shape), np.full(index.shape, -1))
+    return Stencil(index, np.ones(index.shape), np.full(index.shape, -1))
 
 
 RING, CHAIN = (lgn.node_stencil(lgn.lattice((7,), periodic=ring)) for ring in (True, False))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lgn
+from lgn.graphs.tables import Stencil
 
 rng = np.random.default_rng(0)
 
@@ -294,7 +295,7 @@ def test_padding_does_not_change_L_of_a_masked_density(square):
     def wider(graph):
         tight = lgn.node_stencil(graph)
         pad = ((0, 0), (0, 2))
-        return lgn.Stencil(
+        return Stencil(
             index=np.concatenate([tight.index, tight.index[:, :1], tight.index[:, :1]], 1),
             mask=np.pad(tight.mask, pad),
             edge=np.pad(tight.edge, pad, constant_values=-1),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lgn
-from lgn import GaugeDistance, mean_mass
+from lgn.analysis.gauge import GaugeDistance
+from lgn.densities.normal_form import mean_mass
 
 SHAPES = st.sampled_from([(1, 1), (2, 2), (3, 1)])
 SEEDS = st.integers(0, 10**6)

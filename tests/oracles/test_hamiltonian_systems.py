@@ -10,6 +10,8 @@ import scipy
 import sympy
 
 import lgn
+from lgn.assembly.domain import Domain
+from lgn.assembly.functional import Functional
 from lgn.systems import damped_spring, mass_spring, n_body, pendulum, phase_space
 
 KEY = jax.random.key(0)
@@ -55,7 +57,7 @@ def functional(name):
         terms = n_body.terms()
     else:
         graph, terms = lgn.single_node(), {"spring": mass_spring, "pendulum": pendulum}[name].hamiltonian
-    return partial(lgn.Functional(graph, terms), lgn.Domain(graph).features)
+    return partial(Functional(graph, terms), Domain(graph).features)
 
 
 @each

@@ -15,7 +15,7 @@ from lgn._backends import backend
 from lgn._pytrees import Static
 from lgn.assembly.pattern import pattern
 from lgn.solvers import choice
-from lgn.solvers.choice import default_solver
+from lgn.solvers.choice import default_solver, estimated_costs
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SOLVED
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is chosen on a CPU")
@@ -91,7 +91,7 @@ def test_the_order_finds_the_band(name, width):
 
 def test_costs_grow_linearly_where_the_band_is_taken():
     for small, large in (((1000,), (4000,)), ((4, 1000), (4, 4000))):
-        one, four = (lgn.estimated_costs(pattern_of(lgn.lattice(s, periodic=False)), 1) for s in (small, large))
+        one, four = (estimated_costs(pattern_of(lgn.lattice(s, periodic=False)), 1) for s in (small, large))
         assert four[lgn.Banded()] == 4 * one[lgn.Banded()] < four[lgn.ConjugateGradient()]
 
 
@@ -100,7 +100,7 @@ def test_costs_grow_linearly_where_the_band_is_taken():
 def test_the_choice_takes_seconds_on_a_million_nodes(shape, hops):
     joined = pattern_of(lgn.lattice(shape), hops)
     start = time.perf_counter()
-    assert isinstance(lgn.default_solver(joined, 1), lgn.ConjugateGradient)
+    assert isinstance(default_solver(joined, 1), lgn.ConjugateGradient)
     assert time.perf_counter() - start < 10
 
 

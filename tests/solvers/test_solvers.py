@@ -8,6 +8,7 @@ import lgn
 from lgn._pytrees import Static
 from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.pattern import pattern
+from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
 
 GRAPHS = {
@@ -235,7 +236,7 @@ def test_a_matrix_singular_only_as_a_whole_is_reported(solver):
 )
 def test_default_solver_follows_from_the_graph(graph, hops, kind):
     stencil = lgn.node_stencil(graph, hops)
-    assert isinstance(lgn.default_solver(pattern(int(graph.n_node[0]), Static(stencil.index)), 1), kind)
+    assert isinstance(default_solver(pattern(int(graph.n_node[0]), Static(stencil.index)), 1), kind)
 
 
 def test_patterns_of_equal_graphs_are_one_object_and_one_program():
