@@ -15,6 +15,7 @@ ORDER = [
     "_arrays",
     "_backends",
     "_traced",
+    "_draws",
     "_pytrees",
     "graphs",
     "densities",

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.densities.density import config_of
 from lgn.densities.inputs import Inputs, widths_of
 
@@ -82,9 +83,14 @@ def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs 
     _check_initializer(initializer)
     count, dtype = len(sizes) - 1, jnp.result_type(float)
     return nnx.List(
-        nnx.Linear(a, b, kernel_init=initializer(i, count), param_dtype=dtype, rngs=streams)
+        nnx.Linear(a, b, kernel_init=initializer(i, count), bias_init=_zeros, param_dtype=dtype, rngs=streams)
         for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
     )
+
+
+def _zeros(key, shape, dtype=jnp.float32, out_sharding=None) -> Array:
+    """Zeros of numpy, which take no program."""
+    return jnp.asarray(np.zeros(shape, dtype))
 
 
 def weights(layers: nnx.List, dtype) -> list[tuple[Array, Array]]:
@@ -111,12 +117,22 @@ def _check_initializer(initializer) -> None:
 
 def small_output(layer: int, layers: int) -> nnx.Initializer:
     """LeCun normal kernels, the last one a hundred times smaller: the density starts as little more than its prior."""
-    return nnx.initializers.variance_scaling(1e-4 if layer == layers - 1 else 1.0, "fan_in", "normal")
+    return _scaled(_draws.normal, 1e-4 if layer == layers - 1 else 1.0)
 
 
 def lecun_normal(layer: int, layers: int) -> nnx.Initializer:
     """LeCun normal kernels in every layer: for a network that is the whole density."""
-    return nnx.initializers.lecun_normal()
+    return _scaled(partial(_draws.truncated_normal, lower=-2, upper=2), 1.0, 0.87962566103423978)
+
+
+def _scaled(draw: Callable, variance: float, deviation: float = 1.0) -> nnx.Initializer:
+    """Kernels (inputs, outputs) of draws of a deviation, scaled to variance / inputs, as `variance_scaling` of jax."""
+
+    def initialise(key, shape, dtype=jnp.float32, out_sharding=None):
+        size = np.sqrt(np.asarray(variance / math.prod(shape[:-1]), dtype)) / np.asarray(deviation, dtype)
+        return draw(key, shape=shape, dtype=dtype) * size
+
+    return initialise
 
 
 def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
@@ -135,7 +151,7 @@ def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
     def initialise(key, shape, dtype=jnp.float32, out_sharding=None):
         n = max(shape)
         factor = 2.2 if layer == 0 else n if layer == layers - 1 else 0.58 * layer
-        return factor / np.sqrt(n) * jax.random.normal(key, shape, dtype)
+        return factor / np.sqrt(n) * _draws.normal(key, shape, dtype)
 
     return initialise
 
@@ -143,8 +159,9 @@ def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
 def check_smooth(activation) -> None:
     """Raises ValueError for a piecewise linear activation: without curvature the mass matrix would be zero."""
     check_activation(activation)
-    second = jax.vmap(jax.grad(jax.grad(activation)))(jnp.linspace(-1.05, 1.05, 8))
-    if not (jnp.isfinite(second).all() and jnp.any(jnp.abs(second) > 1e-6)):
+    with jax.ensure_compile_time_eval():
+        second = np.asarray(jax.jit(jax.vmap(jax.grad(jax.grad(activation))))(np.linspace(-1.05, 1.05, 8)))
+    if not (np.isfinite(second).all() and (np.abs(second) > 1e-6).any()):
         name = getattr(activation, "__name__", activation)
         raise ValueError(
             f"activation={name} has no second derivative, so that the mass matrix would be zero; "

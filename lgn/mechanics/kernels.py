@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
 from lgn.mechanics.differences import lattice_stencil, weighted
@@ -160,7 +160,7 @@ def _nodes_at(sides, steps) -> np.ndarray:
 
 def _start(shape, rngs) -> Array:
     _arguments.streams("kernel", rngs)
-    return jax.random.normal(rngs.params(), shape, jnp.result_type(float)) / np.sqrt(np.prod(shape))
+    return _draws.normal(rngs.params(), shape, jnp.result_type(float)) / np.sqrt(np.prod(shape))
 
 
 def _odd(shape) -> tuple[int, ...]:

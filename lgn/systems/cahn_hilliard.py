@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.systems import implicit_steps
 
 GAMMA = 5e-4
@@ -62,7 +62,7 @@ def energy(u: jax.Array, spacing: Sequence[float] = SPACING, gamma: float = GAMM
 def starts(key: jax.Array, count: int, lattice: Sequence[int] = LATTICE) -> jax.Array:
     """(trajectory, *lattice, 1), independent and uniform in (-0.05, 0.05): a mixture."""
     _arguments.drawn("starts", key, count=count)
-    return jax.random.uniform(key, (count, *lattice, 1), minval=-AMPLITUDE, maxval=AMPLITUDE)
+    return _draws.uniform(key, (count, *lattice, 1), minval=-AMPLITUDE, maxval=AMPLITUDE)
 
 
 def trajectory(

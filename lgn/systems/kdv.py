@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.systems import implicit_steps
 
 NODES = 50
@@ -61,9 +61,9 @@ def starts(key: jax.Array, count: int, n_node: int = NODES, dx: float = SPACING)
     """
     _arguments.drawn("starts", key, count=count, n_node=n_node)
     keys = jax.random.split(key, 4)
-    k = jax.random.uniform(keys[0], (2, count, 1), minval=0.5, maxval=2.0)
-    first = jax.random.uniform(keys[1], (count, 1), minval=0.2, maxval=0.3)
-    second = first + jax.random.uniform(keys[2], (count, 1), minval=0.2, maxval=0.5)
+    k = _draws.uniform(keys[0], (2, count, 1), minval=0.5, maxval=2.0)
+    first = _draws.uniform(keys[1], (count, 1), minval=0.2, maxval=0.3)
+    second = first + _draws.uniform(keys[2], (count, 1), minval=0.2, maxval=0.5)
     places = n_node * dx * jnp.stack([first, second])
     u = soliton(dx * jnp.arange(n_node), 0.0, k, places).sum(0)
     return jnp.where(jax.random.bernoulli(keys[3], shape=(count, 1)), u[:, ::-1], u)[..., None]

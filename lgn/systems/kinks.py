@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from lgn import _draws
 from lgn.data.samples import States
 
 
@@ -23,8 +24,8 @@ def shaken(kink: Callable, acceleration: Callable, key: jax.Array, count: int, n
     """
     place, speed, shake = jax.random.split(key, 3)
     length = spacing * (n_node - 1)
-    x = spacing * jnp.arange(n_node) - length * jax.random.uniform(place, (count, 1))
-    q, v = jax.vmap(kink)(x, jax.random.uniform(speed, (count,), minval=-0.9, maxval=0.9))
-    dq, dv = jax.random.normal(shake, (2, count, n_node, 1))
+    x = spacing * jnp.arange(n_node) - length * _draws.uniform(place, (count, 1))
+    q, v = jax.vmap(kink)(x, _draws.uniform(speed, (count,), minval=-0.9, maxval=0.9))
+    dq, dv = _draws.normal(shake, (2, count, n_node, 1))
     q, v = q + spacing * dq, v + dv
     return States(q, v, acceleration(q, spacing))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 from lgn.systems import phase_space
 
@@ -54,7 +54,7 @@ def energy(q: jax.Array, v: jax.Array, m: float = MASS, k: float = STIFFNESS) ->
 def sample(key: jax.Array, count: int, m: float = MASS, k: float = STIFFNESS, c: float = 0.0) -> States:
     """States of independent normal q and v, with exact accelerations."""
     _arguments.drawn("sample", key, count=count)
-    q, v = jax.random.normal(key, (2, count, 1, 1))
+    q, v = _draws.normal(key, (2, count, 1, 1))
     return States(q, v, acceleration(q, v, m, k, c))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 
 SPEED = 1.0
@@ -46,7 +46,7 @@ def energy(q, v) -> np.ndarray:
 def sample(key: jax.Array, count: int, side: int) -> States:
     """States of independent normal q and v on side x side nodes, periodic, with exact accelerations."""
     _arguments.drawn("sample", key, count=count, side=side)
-    q, v = AMPLITUDE * jax.random.normal(key, (2, count, side, side))
+    q, v = AMPLITUDE * _draws.normal(key, (2, count, side, side))
     q, v, a = (x.reshape(count, side**2, 1) for x in (q, v, acceleration(q)))
     return States(q, v, a)
 

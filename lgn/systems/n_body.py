@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.graphs.edges import from_pairs
 from lgn.graphs.stencils import edge_stencil, node_stencil
 from lgn.systems import phase_space
@@ -126,8 +126,8 @@ def two_bodies(key: jax.Array, count: int, disturbance: float = 0.05) -> jax.Arr
     """
     _arguments.drawn("two_bodies", key, count=count)
     place, size = jax.random.split(key)
-    x = jax.random.uniform(place, (count, 2), minval=0.5, maxval=1.5)
-    factor = 1 + disturbance * jax.random.normal(size, (count, 1))
+    x = _draws.uniform(place, (count, 2), minval=0.5, maxval=1.5)
+    factor = 1 + disturbance * _draws.normal(size, (count, 1))
     p = factor * _quarter_turn(x) / (2 * jnp.linalg.norm(x, axis=-1, keepdims=True) ** 1.5)
     body = jnp.concatenate([x, p], -1)
     return jnp.stack([body, -body], 1)
@@ -145,7 +145,7 @@ def three_bodies(key: jax.Array, count: int, disturbance: float = 0.2) -> jax.Ar
     place, size = jax.random.split(key)
     corner = phase_space.around_origin(place, count, (0.9, 1.2))
     x = jnp.concatenate([_turned(corner, angle) for angle in (0, 2 * math.pi / 3, 4 * math.pi / 3)], 1)
-    factor = 1 + disturbance * jax.random.uniform(size, x.shape, minval=-1, maxval=1)
+    factor = 1 + disturbance * _draws.uniform(size, x.shape, minval=-1, maxval=1)
     p = factor * _quarter_turn(x) / (3**0.25 * jnp.linalg.norm(x, axis=-1, keepdims=True) ** 1.5)
     return jnp.concatenate([x, p], -1)
 

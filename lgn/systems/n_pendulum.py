@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 
 GRAVITY = 9.8
@@ -83,8 +83,8 @@ def sample(
     """States of independent angles U(0, 2 pi) and velocities U(-speed, speed), with exact accelerations."""
     _arguments.drawn("sample", key, count=count, n=n)
     angles, velocities = jax.random.split(key)
-    q = jax.random.uniform(angles, (count, 1, n), maxval=2 * jnp.pi)
-    v = jax.random.uniform(velocities, (count, 1, n), minval=-speed, maxval=speed)
+    q = _draws.uniform(angles, (count, 1, n), maxval=2 * jnp.pi)
+    v = _draws.uniform(velocities, (count, 1, n), minval=-speed, maxval=speed)
     return States(q, v, acceleration(q, v, friction, lengths, masses, g))
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import networkx
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 from lgn.graphs.stencils import edge_stencil, node_stencil
 
@@ -107,5 +107,5 @@ def energy(graph: networkx.Graph, q, v) -> np.ndarray:
 def sample(key: jax.Array, count: int, graph: networkx.Graph) -> States:
     """States of independent normal q and v, with exact accelerations."""
     _arguments.drawn("sample", key, count=count)
-    q, v = AMPLITUDE * jax.random.normal(key, (2, count, len(graph), 1))
+    q, v = AMPLITUDE * _draws.normal(key, (2, count, len(graph), 1))
     return States(q, v, jnp.asarray(acceleration(graph, np.asarray(q))))

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 from lgn.systems import phase_space
 from lgn.systems.n_pendulum import integrate
@@ -132,5 +132,5 @@ def _acceleration(xp, q, v, friction, g):
 
 def _uniform(key, count, speed):
     angles, velocities = jax.random.split(key)
-    q = jax.random.uniform(angles, (count, 1, 1), minval=-jnp.pi, maxval=jnp.pi)
-    return q, jax.random.uniform(velocities, (count, 1, 1), minval=-speed, maxval=speed)
+    q = _draws.uniform(angles, (count, 1, 1), minval=-jnp.pi, maxval=jnp.pi)
+    return q, _draws.uniform(velocities, (count, 1, 1), minval=-speed, maxval=speed)

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from lgn import _draws
+
 TOLERANCE = 3e-14  # relative and absolute; scipy takes no smaller one
 BATCH = 50  # motions that share their steps, by the mean of their errors
 EVALUATION_TIMES = np.linspace(0, 20, 100)
@@ -94,7 +96,7 @@ def motions(rate: Callable, starts, ts) -> np.ndarray:
 def record(key: jax.Array, rate: Callable, u: np.ndarray, ts, noise: float = 0.0) -> Recording:
     """Motions u (trajectory, time, node, dim) as they are measured: with normal noise, and the rates without it."""
     u = np.asarray(u)
-    return Recording(np.asarray(ts), u + noise * np.asarray(jax.random.normal(key, u.shape)), rate(u))
+    return Recording(np.asarray(ts), u + noise * np.asarray(_draws.normal(key, u.shape)), rate(u))
 
 
 def recordings(key: jax.Array, rate: Callable, motion: Callable, protocol: Protocol) -> Recording:
@@ -108,15 +110,15 @@ def around_origin(key: jax.Array, count: int, radii: tuple[float, float]) -> jax
     """Starts (count, 1, 2) at distances U(*radii), in the directions of points uniform in a square, as published: the
     diagonals are more likely than the axes."""
     direction, distance = jax.random.split(key)
-    point = jax.random.uniform(direction, (count, 1, 2), minval=-1, maxval=1)
-    radius = jax.random.uniform(distance, (count, 1, 1), minval=radii[0], maxval=radii[1])
+    point = _draws.uniform(direction, (count, 1, 2), minval=-1, maxval=1)
+    radius = _draws.uniform(distance, (count, 1, 1), minval=radii[0], maxval=radii[1])
     return radius * point / jnp.linalg.norm(point, axis=-1, keepdims=True)
 
 
 def evaluation_starts(key: jax.Array, count: int = 15) -> jax.Array:
     """Starts (count, 1, 2) of the published energies: q and p independent, uniform in +-[0.2, 1]."""
     sign, size = jax.random.split(key)
-    return jax.random.rademacher(sign, (count, 1, 2)) * jax.random.uniform(size, (count, 1, 2), minval=0.2)
+    return jax.random.rademacher(sign, (count, 1, 2)) * _draws.uniform(size, (count, 1, 2), minval=0.2)
 
 
 def squared_positions(u):

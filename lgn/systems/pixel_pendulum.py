@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ellipj, ellipk, ellipkinc
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.preprocessing import differences
 
 GRAVITY = 10.0
@@ -153,8 +153,8 @@ def sample(key: jax.Array, trials: int = 200, times: int = 100, angle: float = A
     """Trials of `times` frames from uniform starts."""
     _arguments.drawn("sample", key, trials=trials, times=times)
     at, moving = jax.random.split(key)
-    q0 = np.asarray(jax.random.uniform(at, (trials,), minval=-angle, maxval=angle), float)
-    v0 = np.asarray(jax.random.uniform(moving, (trials,), minval=-speed, maxval=speed), float)
+    q0 = np.asarray(_draws.uniform(at, (trials,), minval=-angle, maxval=angle), float)
+    v0 = np.asarray(_draws.uniform(moving, (trials,), minval=-speed, maxval=speed), float)
     q, v = motion(q0, v0, STEP * np.arange(times))
     return Trials(frames(q), q, v)
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 
 FASTEST = 0.99999
@@ -84,9 +84,9 @@ def sample(
     """
     _arguments.drawn("sample", key, count=count)
     place, speed, field = jax.random.split(key, 3)
-    q = jax.random.uniform(place, (1, count, 1), minval=-10, maxval=10)
-    v = FASTEST * jnp.tanh(2 * jax.random.normal(speed, (1, count, 1)))
-    g = 10 * jax.random.normal(field, (count,))
+    q = _draws.uniform(place, (1, count, 1), minval=-10, maxval=10)
+    v = FASTEST * jnp.tanh(2 * _draws.normal(speed, (1, count, 1)))
+    g = 10 * _draws.normal(field, (count,))
     return States(q, v, acceleration(q, v, g)), g
 
 

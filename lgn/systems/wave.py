@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
 
 STIFFNESS = 5.0
@@ -30,9 +30,10 @@ def density(q, v, features):
     return 0.5 * v[0, 0] ** 2 - 0.5 * STIFFNESS * (q[2, 0] - q[0, 0]) ** 2
 
 
-def acceleration(q: jax.Array) -> jax.Array:
-    """5 (q[i+1] - 2 q[i] + q[i-1]) on the axis before the last; q is (..., node, 1)."""
-    return STIFFNESS * (jnp.roll(q, -1, -2) - 2 * q + jnp.roll(q, 1, -2))
+def acceleration(q):
+    """5 (q[i+1] - 2 q[i] + q[i-1]) on the axis before the last; q is (..., node, 1), of numpy or of jax."""
+    roll = np.roll if isinstance(q, np.ndarray) else jnp.roll
+    return STIFFNESS * (roll(q, -1, -2) - 2 * q + roll(q, 1, -2))
 
 
 def energy(q: jax.Array, v: jax.Array) -> jax.Array:
@@ -43,8 +44,8 @@ def energy(q: jax.Array, v: jax.Array) -> jax.Array:
 def sample(key: jax.Array, count: int, n_node: int) -> States:
     """States of independent normal q and v, with exact accelerations."""
     _arguments.drawn("sample", key, count=count, n_node=n_node)
-    q, v = AMPLITUDE * jax.random.normal(key, (2, count, n_node, 1))
-    return States(q, v, acceleration(q))
+    q, v = AMPLITUDE * np.asarray(_draws.normal(key, (2, count, n_node, 1)))
+    return States(jnp.asarray(q), jnp.asarray(v), jnp.asarray(acceleration(q)))
 
 
 def pulse(n_node: int, width: float = 0.05 * 99) -> tuple[jax.Array, jax.Array]:
@@ -54,9 +55,8 @@ def pulse(n_node: int, width: float = 0.05 * 99) -> tuple[jax.Array, jax.Array]:
         n_node: nodes of the ring.
         width: standard deviation, in nodes.
     """
-    place = jnp.arange(n_node) - 0.5 * (n_node - 1)
-    q = jnp.exp(-0.5 * (place / width) ** 2)[:, None]
-    return q, jnp.zeros_like(q)
+    place = np.arange(n_node, dtype=jnp.result_type(float))[:, None] - 0.5 * (n_node - 1)
+    return jnp.exp(-0.5 * (place / width) ** 2), jnp.asarray(np.zeros_like(place))
 
 
 def exact(q0, v0, ts) -> tuple[np.ndarray, np.ndarray]:
