@@ -29,14 +29,10 @@ TASK = phase_plane.Task(pendulum, ENERGIES, FIGURES)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(phase_plane.Config):
     """Settings of the experiment."""
 
     out: Path = Path("runs/pendulum")  # folder for tables, pictures and checkpoints
-    quick: bool = False  # short trainings, to see that everything runs
-    seeds: int = 1
-    steps: int = 30  # iterations of BFGS where states are noisy: more would learn the noise
-    long_steps: int = 100  # where the noise is found too
 
 
 def main(config: Config) -> dict:

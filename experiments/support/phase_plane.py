@@ -11,6 +11,7 @@ rivals is a network of q and p, as published.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,17 @@ NEXT = 20 / 99  # time between two states of the second protocol
 LENGTH = 34  # states in a piece of a motion
 WEIGHT = 1e-2  # of the shifts of the states beside the errors of the rates
 DENSE = (16, 16)  # widths of the rivals
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of both experiments."""
+
+    out: Path
+    quick: bool = False  # short trainings, to see that everything runs
+    seeds: int = 1
+    steps: int = 30  # iterations of BFGS where states are noisy: more would learn the noise
+    long_steps: int = 100  # where the noise is found too
 
 
 class Task(NamedTuple):
