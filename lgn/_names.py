@@ -55,15 +55,14 @@ HOME = {
     "parallel.sharded": ["shard"],
     "checkpoint.files": ["CheckpointError"],
     "checkpoint.systems": ["load", "save"],
-    "learning.losses": ["RolloutLoss", "acceleration_loss", "rate_loss", "residual_loss", "variational_loss"],
-    "learning.errors": ["Huber"],
-    "learning.penalty": ["WeightPenalty"],
-    "learning.discrete": ["DiscreteLoss"],
+    "learning.loss": ["Huber"],
+    "learning.losses": [
+        "DiscreteLoss", "RolloutLoss", "WeightPenalty", "acceleration_loss", "rate_loss", "residual_loss",
+        "variational_loss",
+    ],
     "learning.shooting": ["Shooting", "ShootingLoss"],
-    "learning.phases": ["Minibatch", "QuasiNewton", "pretrain"],
-    "learning.limited_memory": ["LimitedMemory"],
+    "learning.optimizers": ["LimitedMemory", "Minibatch", "QuasiNewton", "pretrain"],
     "learning.phase": ["Row"],
-    "learning.following": ["CSVRows", "Followers", "JSONRows", "TensorBoardRows"],
     "learning.training": ["FitResult", "fit"],
     "learning.report": ["learning_report"],
     "analysis.gauge": ["gauge_distance"],
@@ -95,6 +94,8 @@ MOVED = {  # names that left `lgn`, and where they are: an AttributeError says s
     "noether": "lgn.analysis.noether",
     "reports": "lgn.harness.reports",
 }
+MOVED |= {name: f"lgn.learning.loggers.{name}" for name in ("CSVRows", "JSONRows", "TensorBoardRows")}
+MOVED |= {"Followers": "lgn.learning.loggers.Loggers"}
 MOVED |= {
     name: f"experiments.support.autoencoder.{name}"
     for name in ("Autoencoder", "Clips", "MomentumState", "Unfolding", "VelocityState", "film_loss", "unfold")

@@ -25,6 +25,7 @@ from lgn.assembly.pattern import pattern
 from lgn.densities.inputs import Inputs
 from lgn.densities.normal_form import NormalForm, mean_mass
 from lgn.graphs.tables import RaggedStencil, Stencil
+from lgn.learning import loggers
 from lgn.solvers.choice import default_solver, estimated_costs
 from lgn.systems import double_pendulum, mass_spring, n_body, pendulum, pixel_pendulum, wave
 
@@ -1071,18 +1072,16 @@ CALLS = {
         (lambda: fit(STATES._replace(q=SHAPED * 1j)), "q", "complex128"),
         (lambda: fit(folder=5), "folder=5", "path"),
         (lambda: fit(checkpoint_seconds=-1.0), "checkpoint_seconds=-1.0", "not negative"),
-        (lambda: fit(on_row=[print]), "on_row=[", "lgn.Followers"),
-        (lambda: fit(on_row="rows.csv"), "on_row=", "lgn.CSVRows(path)"),
-        (lambda: fit(on_row=lgn.JSONRows), "JSONRows is a class", "JSONRows(...)"),
+        (lambda: fit(on_row=[print]), "on_row=[", "Loggers(...)"),
+        (lambda: fit(on_row="rows.csv"), "on_row=", "CSVRows(path)"),
+        (lambda: fit(on_row=loggers.JSONRows), "JSONRows is a class", "JSONRows(...)"),
+        (lambda: loggers.Loggers(print, "rows.csv"), "number 1", "function of a row"),
+        (lambda: loggers.Loggers([print]), "number 0", "cannot be called"),
+        (lambda: loggers.Loggers(loggers.CSVRows), "CSVRows", "is a class"),
+        (lambda: loggers.CSVRows(None), "CSVRows: path=None", "pathlib.Path"),
+        (lambda: loggers.JSONRows(5), "JSONRows: path=5", "pathlib.Path"),
+        (lambda: loggers.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path"),
     ],
-    "Followers": [
-        (lambda: lgn.Followers(print, "rows.csv"), "number 1", "function of a row"),
-        (lambda: lgn.Followers([print]), "number 0", "cannot be called"),
-        (lambda: lgn.Followers(lgn.CSVRows), "CSVRows", "is a class"),
-    ],
-    "CSVRows": [(lambda: lgn.CSVRows(None), "CSVRows: path=None", "pathlib.Path")],
-    "JSONRows": [(lambda: lgn.JSONRows(5), "JSONRows: path=5", "pathlib.Path")],
-    "TensorBoardRows": [(lambda: lgn.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path")],
     "learning_report": [
         (lambda: lgn.learning_report(STRING, STATES), "result", "what lgn.fit returned"),
         (lambda: lgn.learning_report(RESULT, Q), "data", "those that lgn.fit was given"),

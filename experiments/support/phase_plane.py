@@ -25,7 +25,7 @@ from flax import nnx
 import lgn
 from experiments.support import hamiltonian, orbits
 from lgn import diagnostics, plots, protocol
-from lgn.learning.losses import relative
+from lgn.learning.loss import relative
 from lgn.systems import phase_space
 
 NEXT = 20 / 99  # time between two states of the second protocol

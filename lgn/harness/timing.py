@@ -107,7 +107,7 @@ class Clock:
             self.curve.append((self.seconds, self.measure(system)))
 
 
-class Timed:
+class Timed(Phase):
     """Phase of training that ends at its share of a clock's limit; a resumed run has a new clock.
 
     Args:
@@ -130,8 +130,7 @@ class Timed:
     def __init__(self, phase: Phase, clock: Clock, share: float = 1.0):
         self.phase, self.clock, self.until = phase, clock, share * clock.limit
         self.name, self.steps, self.state, self.steps_done = phase.name, phase.steps, phase.state, 0
-        self.done, self.healthy, self.parameters = phase.done, phase.healthy, phase.parameters
-        self.objective = getattr(phase, "objective", None)
+        self.objective, self.target, self.batch = phase.objective, phase.target, phase.batch
 
     def start(self, problem: Problem, x, key):
         """Its state; two steps from a copy of it, which compile, come before the clock starts."""
@@ -157,6 +156,18 @@ class Timed:
     def finished(self, state) -> bool:
         """Whether the phase is, or its time is over."""
         return self.phase.finished(state) or self.clock.seconds >= self.until
+
+    def done(self, state) -> int:
+        """Steps of the phase so far."""
+        return self.phase.done(state)
+
+    def healthy(self, state) -> bool:
+        """Whether all is finite, as the phase says."""
+        return self.phase.healthy(state)
+
+    def parameters(self, state) -> np.ndarray:
+        """Last finite x, as the phase says."""
+        return self.phase.parameters(state)
 
 
 class Regression(NamedTuple):

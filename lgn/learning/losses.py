@@ -1,25 +1,28 @@
-"""Losses: functions (system, data) -> scalar > 0, each relative to the size of what it compares.
+"""Losses: of accelerations, rates, motions, discrete laws and weights, each relative to the size of what it compares.
 
 What was not seen does not count. Each takes an `error`, by default the mean square; see `Huber`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from lgn import _arguments
+from lgn.assembly.discrete_gradient import MeanValue
 from lgn.data.samples import States, Windows
-from lgn.learning.errors import Error, relative
+from lgn.learning.loss import Data, Error, Loss, LossLike, as_loss, relative
 from lgn.learning.samples import at_states, on_samples
 from lgn.mechanics.system import offered, require
 from lgn.motion.rollout import Integrator, check_integrator
 
-Data = States | Windows
-Loss = Callable[[Any, Any], jax.Array]
+
+class Start(nnx.Param):
+    """Free initial state, trained together with a system but not one of its weights."""
 
 
 def acceleration_loss(system, data: States, error: Error = relative) -> jax.Array:
@@ -33,7 +36,7 @@ def acceleration_loss(system, data: States, error: Error = relative) -> jax.Arra
     return error(accelerations(system, data), data.rate[1], counted(data))
 
 
-def default_loss(data: Data) -> Loss:
+def default_loss(data: Data) -> LossLike:
     """`acceleration_loss` of states with accelerations, `rate_loss` of states of first order.
 
     Raises:
@@ -90,14 +93,14 @@ def residuals(system, data: States) -> tuple[jax.Array, jax.Array]:
 
 
 def accelerations(system, data: States) -> jax.Array:
-    """Of every sample, (sample, node, dim)."""
+    """Accelerations of a system at every sample, (sample, node, dim)."""
     expect(data, States, "accelerations")
     require(system, "acceleration", "the acceleration of data", "use rate_loss")
     return at_states(lambda system, state, t: system.acceleration(*state, t), system, data)
 
 
 @dataclass(frozen=True)
-class RolloutLoss:
+class RolloutLoss(Loss):
     """Mean squared error of all states after the first of each piece, reached by an integrator from the first.
 
     Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1. A piece whose
@@ -143,11 +146,10 @@ class RolloutLoss:
         return total(self.error, [x[:, 1:] for x in found], [x[:, 1:] for x in data.state], later)
 
     def judge(self, data: Windows) -> "RolloutLoss | None":
-        """Itself, where motions are followed further than a step."""
+        """Loss of held-out data: itself, where motions are followed further than a step."""
         return self if data.q.shape[1] > 2 else None
 
-    @staticmethod
-    def check(system, data: Windows) -> None:
+    def check(self, system, data: Windows) -> None:
         """Raises ValueError where no piece has a first state that was seen at every node."""
         if data.seen is not None and not np.asarray(data.seen)[:, 0].all(1).any():
             raise ValueError(
@@ -200,8 +202,121 @@ def variational_loss(system, data: Windows, error: Error = relative) -> jax.Arra
     return error(seen + off, seen, whole(data, 3))
 
 
+@dataclass(frozen=True, eq=False)
+class DiscreteLoss(Loss):
+    """Mean square of (u' - u) / dt - G grad-bar H(u', u) over successive states, relative to that of (u' - u) / dt; the
+    sum over the fields of a state.
+
+    `MeanValue(2)` costs least in training; a motion may then use `Automatic()`, which conserves H exactly.
+
+    Args:
+        gradient: the discrete gradient that is trained.
+        weight: a linear map of (node, dim) by which both sides are compared, such as G^+,
+            `flow.structure.pseudo_inverse(dim)`: the potential form, which compares grad-bar H with G^+ du/dt and is
+            needed where G is stiff, for its largest eigenvalues would outweigh all others.
+        error: how the two sides are compared; two states count where all nodes were seen in both.
+
+    Raises:
+        ValueError: data of other fields than the system's, a system without an energy of densities.
+
+    Source: Matsubara, Ishikawa, Yaguchi 2020, arXiv 1905.08604, section 3.3.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn, numpy as np
+        >>> def spring(u, features): return u[0, 0] ** 2 + u[0, 1] ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), spring, structure=lgn.Symplectic())
+        >>> t = 0.05 * np.arange(9)
+        >>> pairs = lgn.windows(t, np.stack([np.cos(2 * t), -np.sin(2 * t)], 1)[:, None], length=2)
+        >>> bool(lgn.DiscreteLoss()(flow, pairs) < 1e-5)
+        True
+    """
+
+    gradient: Any = field(default_factory=lambda: MeanValue(2))
+    weight: Callable | None = None
+    error: Error = relative
+
+    def __post_init__(self):
+        _arguments.called("gradient", self.gradient, "lgn.Automatic(), lgn.MeanValue() or lgn.Gonzalez()")
+        if self.weight is not None:
+            _arguments.called("weight", self.weight, "a function of (node, dim)")
+
+    def __call__(self, system, data: Windows) -> jax.Array:
+        expect(data, Windows, "DiscreteLoss")
+        remedy = "give an EnergyFlow or a Lagrangian, or use RolloutLoss"
+        require(system, "discrete_rate", "DiscreteLoss", remedy)
+        weigh = self.weight or (lambda x: x)
+
+        def sides(system, state, t, dt):
+            """Both sides of the law, each field (interval, node, dim)."""
+
+            def one(before, after, t):
+                found = system.discrete_rate(self.gradient, after, before, t + dt / 2)[0]
+                seen = jax.tree.map(lambda a, b: (a - b) / dt, after, before)
+                return jax.tree.map(weigh, (found, seen))
+
+            times = t + dt * jnp.arange(len(state[0]) - 1)
+            return jax.vmap(one)(tuple(x[:-1] for x in state), tuple(x[1:] for x in state), times)
+
+        found, seen = on_samples(sides, system, data, data.dt)
+        return total(self.error, found, seen, whole(data, 2))
+
+    def mark(self, system):
+        """The system that was trained, which knows by which discrete gradient."""
+        return offered(system, "trained_by")(self.gradient)
+
+
+@dataclass(frozen=True)
+class WeightPenalty(Loss):
+    """loss + strength * (sum of the squares of all kernels), the parameters that are matrices;
+    initial states of `Shooting` are not penalised.
+
+    Held-out data are judged by the loss alone. Measured beside other remedies in docs/training.md.
+
+    Args:
+        strength: in the unit of the loss, which is relative; of the order of the square of the relative noise over the
+            number of weights.
+        loss: of the data.
+
+    Raises:
+        ValueError: a strength that is negative or not finite.
+
+    Example:
+        >>> import jax, lgn
+        >>> from flax import nnx
+        >>> from lgn.systems import wave
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
+        >>> data = wave.sample(jax.random.key(0), 20, 5)
+        >>> bool(lgn.WeightPenalty(1e-3)(L, data) > lgn.acceleration_loss(L, data))
+        True
+    """
+
+    strength: float
+    loss: LossLike = acceleration_loss
+
+    def __post_init__(self):
+        _arguments.positive("WeightPenalty: strength", self.strength, zero=True)
+        _arguments.called("WeightPenalty: loss", self.loss, "lgn.acceleration_loss or another loss")
+
+    def __call__(self, system, data) -> jax.Array:
+        weights = nnx.state(system, nnx.All(nnx.Param, nnx.Not(Start)))
+        kernels = [x for x in jax.tree.leaves(weights) if x.ndim > 1]
+        return self.loss(system, data) + self.strength * sum((jnp.sum(x**2) for x in kernels), jnp.zeros(()))
+
+    def check(self, system, data) -> None:
+        """Raises ValueError as the loss does."""
+        as_loss(self.loss).check(system, data)
+
+    def judge(self, data) -> LossLike | None:
+        """Loss of held-out data: that of the loss, without the penalty."""
+        return as_loss(self.loss).judge(data)
+
+    def mark(self, system) -> Any:
+        """The trained system, as the loss marks it."""
+        return as_loss(self.loss).mark(system)
+
+
 def expect(data: Any, kind: type, caller: str) -> Any:
-    """Itself, if it is the data that a loss takes. Raises ValueError else."""
+    """Check that data are of the kind that a loss takes, and return them. Raises ValueError else."""
     remedy = "lgn.windows(t, q, v, length=2)" if kind is Windows else "lgn.States(q, v, a), or States(u, rate)"
     return _arguments.of_kind(f"{caller}: data", data, kind, f"{remedy}, or use a loss of such data")
 

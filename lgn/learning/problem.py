@@ -15,7 +15,8 @@ from jax.flatten_util import ravel_pytree
 
 from lgn.data.samples import States
 from lgn.learning import bfgs
-from lgn.learning.losses import Loss, acceleration_loss
+from lgn.learning.loss import LossLike, as_loss
+from lgn.learning.losses import acceleration_loss
 from lgn.learning.samples import on_samples
 from lgn.mechanics.diagnosis import why_no_rate
 from lgn.mechanics.system import offered
@@ -24,11 +25,9 @@ from lgn.mechanics.system import offered
 class Problem:
     """A system whose `nnx.Param` are free, data, and a loss: functions of one flat vector x."""
 
-    def __init__(self, system, data: Any, loss: Loss = acceleration_loss):
-        check = getattr(loss, "check", None)
-        if check is not None:
-            check(system, data)
-        self.data, self.loss = data, loss
+    def __init__(self, system, data: Any, loss: LossLike = acceleration_loss):
+        self.data, self.loss = data, as_loss(loss)
+        self.loss.check(system, data)
         self._rest: Any
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
         x, self._unravel = ravel_pytree(parameters)
@@ -39,11 +38,16 @@ class Problem:
         """The system with parameters x."""
         return nnx.merge(self._definition, self._unravel(x), self._rest)
 
-    def on(self, data: Any, loss: Loss | None = None, apart: bool = False) -> "Problem":
-        """The same on other data, by the same programs: none is compiled again for data of the same shapes. Another
-        loss has programs of its own, and what is to stand `apart`."""
+    def on(self, data: Any, loss: LossLike | None = None, apart: bool = False) -> "Problem":
+        """Problem on other data, by the same programs: none is compiled again for data of the same shapes.
+
+        Args:
+            data: the other data.
+            loss: another loss, which has programs of its own.
+            apart: whether to have programs of its own in any case.
+        """
         other = copy(self)
-        other.data, other.loss = data, loss or self.loss
+        other.data, other.loss = data, self.loss if loss is None else as_loss(loss)
         if apart or other.loss != self.loss:
             other._programs = {}
         return other
@@ -55,8 +59,8 @@ class Problem:
         program = self._program("value", lambda problem, x, data: problem.loss(problem.system_at(x), data))
         return float(program(x, self.data))
 
-    def log_and_gradient(self, objective: Loss | None) -> bfgs.ValueAndGradient:
-        """log of the objective and its gradient, in numpy."""
+    def log_and_gradient(self, objective: LossLike | None) -> bfgs.ValueAndGradient:
+        """Function x -> log of the objective, by default the loss, and its gradient, in numpy."""
         chosen = objective or self.loss
 
         def log(problem, x, data):

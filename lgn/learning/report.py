@@ -9,9 +9,10 @@ from flax import nnx
 
 from lgn import _arguments
 from lgn.data.samples import States, Trajectory, Windows
-from lgn.learning.losses import Loss, default_loss
+from lgn.learning.extrapolation import Reach, reach
+from lgn.learning.loss import LossLike
+from lgn.learning.losses import default_loss
 from lgn.learning.phase import Row
-from lgn.learning.reach import Reach, reach
 from lgn.learning.samples import at_states
 from lgn.learning.training import FitResult
 from lgn.learning.validation import FEW, SMALL
@@ -91,7 +92,7 @@ def learning_report(
     result: FitResult,
     data: States | Windows,
     *,
-    loss: Loss | None = None,
+    loss: LossLike | None = None,
     held_out: States | Windows | None = None,
     states: Trajectory | States | tuple | None = None,
     system: Any = None,

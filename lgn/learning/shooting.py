@@ -13,15 +13,11 @@ from lgn import _arguments
 from lgn.assembly import clamps
 from lgn.assembly.domain import State
 from lgn.data.samples import Windows
-from lgn.learning.errors import Error, relative
-from lgn.learning.losses import counted, expect, total
+from lgn.learning.loss import Error, Loss, relative
+from lgn.learning.losses import Start, counted, expect, total
 from lgn.learning.samples import on_samples
 from lgn.mechanics.system import check_system, offered
 from lgn.motion.rollout import Integrator, check_integrator
-
-
-class Start(nnx.Param):
-    """A state that is found beside the parameters of a system, and is no weight of its."""
 
 
 class Shooting(nnx.Pytree):
@@ -73,7 +69,7 @@ class Shooting(nnx.Pytree):
 
 
 @dataclass(frozen=True)
-class ShootingLoss:
+class ShootingLoss(Loss):
     """Mean squared difference of the states of each piece from the motion that begins at its free start, relative to
     the mean square of each field, where they were seen; of positions alone, where only these were measured. Below the
     relative variance of the noise of the data there is nothing to learn.
@@ -118,12 +114,11 @@ class ShootingLoss:
         return total(self.error, found[: len(data.state)], data.state, counted(data))
 
     def judge(self, data: Windows) -> "ShootingLoss":
-        """Itself."""
+        """Loss of held-out data: itself, for the motion from a free start has no noise."""
         return self
 
-    @staticmethod
-    def hold_out(data: Windows, share: float) -> tuple[Windows, Windows] | None:
-        """The data without the last share of the times of each piece, and these times alone."""
+    def hold_out(self, data: Windows, share: float, key) -> tuple[Windows, Windows] | None:
+        """The data without the last share of the times of each piece, and these times alone; nothing is drawn."""
         times = data.q.shape[1]
         seen: Any = np.ones(np.shape(data.q)[:3], bool) if data.seen is None else data.seen
         last = round(share * times)

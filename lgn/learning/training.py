@@ -2,8 +2,9 @@
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +14,16 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lgn import _arguments
-from lgn.learning.following import Follower, followers_of
-from lgn.learning.losses import Loss, default_loss
+from lgn.checkpoint.files import write_whole
+from lgn.checkpoint.identity import releases
+from lgn.checkpoint.jobs import Checkpoints
+from lgn.learning.loggers import CSVRows, Loggers
+from lgn.learning.loss import LossLike
+from lgn.learning.losses import default_loss
+from lgn.learning.optimizers import default_phases
 from lgn.learning.phase import Phase, Row
-from lgn.learning.phases import default_phases
 from lgn.learning.problem import Problem
-from lgn.learning.record import Record
-from lgn.learning.stages import has_objective, stages
-from lgn.learning.validation import SHARE, split, untrained
+from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrained
 from lgn.parallel.processes import answering
 from lgn.parallel.samples import divided_samples
 
@@ -52,14 +55,14 @@ def fit(
     *,
     key: jax.Array,
     phases: Sequence[Phase] | None = None,
-    loss: Loss | None = None,
+    loss: LossLike | None = None,
     validation: Any = SHARE,
     folder: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
     mesh: Mesh | None = None,
-    on_row: Follower | None = None,
+    on_row: Callable[[Row], Any] | None = None,
 ) -> FitResult:
-    """Trains the `nnx.Param` of a system.
+    """Train the `nnx.Param` of a system.
 
     With a folder, `metrics.csv` and checkpoints are kept there: the same call after a kill at any moment resumes from
     the last checkpoint, to the same numbers as an uninterrupted run, and of a finished run it returns the result. Any
@@ -69,17 +72,17 @@ def fit(
     where they were best; then they join the others for a last share of the steps. Held out are whole trials, where the
     data tell them apart (`trial`); of independent states a random share; of pieces of one motion those in the middle;
     for `ShootingLoss` the end of each piece. Single steps do not judge, as `DiscreteLoss` and `variational_loss`
-    compare them: where states are noisy, they reward a model that fits the noise. A loss of pieces judges by its
-    `judge(data)`.
+    compare them: where states are noisy, they reward a model that fits the noise. A loss of pieces says by its
+    `judge` whether it does; `lgn.learning.loss.Loss` states all that a loss may say.
 
     Args:
         system: a Lagrangian, or any system with `nnx.Param` and what the loss needs.
         data: `States` with their accelerations, or `Windows`, pieces of trajectories, as the loss requires; or
             any pytree of samples that has `q` and `check()`.
         key: of jax.random.
-        phases: run one after the other; by default `default_phases(system, data)`.
-        loss: (system, data) -> scalar > 0, by default that of `default_loss(data)`. Its `mark(system)`, if it has one,
-            says in the system how it was trained.
+        phases: run one after the other; by default `default_phases(system, data)`. A new one derives from
+            `lgn.learning.phase.Phase`.
+        loss: (system, data) -> scalar > 0, by default that of `default_loss(data)`.
         validation: the share of the data to hold out; or other data that judge, and are not trained on; or None. Fewer
             than 10 samples are all trained on. A last phase with an objective of its own is not judged.
         folder: where to keep the run.
@@ -87,10 +90,10 @@ def fit(
         mesh: of devices, over which the samples are divided; what is found is the same but for rounding, and a run may
             go on over other devices. To divide the nodes of large graphs instead, give a system from `shard`.
         on_row: a function of a `Row`, called for each row of the history as it is recorded, and for those that the
-            folder held already first, so that a call that goes on tells all: `print`, `CSVRows(path)`,
-            `JSONRows(path)`, `TensorBoardRows(folder)`, or several as `Followers(...)`. It does not decide the result:
-            a run may go on with another. What it raises ends the training; the checkpoints stand. Of several processes
-            the first calls it.
+            folder held already first, so that a call that goes on tells all: `print`, or of `lgn.learning.loggers`
+            `CSVRows(path)`, `JSONRows(path)`, `TensorBoardRows(folder)`, several as `Loggers(...)`. It does not decide
+            the result: a run may go on with another. What it raises ends the training; the checkpoints stand. Of
+            several processes the first calls it.
 
     Returns:
         FitResult. `stopped` and a warning say what went singular where a loss is not finite, and by how much errors of
@@ -121,11 +124,11 @@ def fit(
 
 
 def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds, on_row) -> FitResult:
-    """The same, with arguments of the right kind."""
+    """Result of `fit`, whose arguments are of the right kind."""
     data = jax.tree.map(jnp.asarray, data.check())
     loss = loss or default_loss(data)
     phases = tuple(phases) if phases is not None else default_phases(system, data)
-    judged = bool(phases) and not has_objective(phases[-1])
+    judged = bool(phases) and phases[-1].objective is None
     parts = split(data, loss, validation if judged else None, jax.random.fold_in(key, len(phases)))
     problem = Problem(system, data, loss)
     if problem.x.size == 0:
@@ -143,10 +146,11 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
     stopped = ""
     with _progress() as bar, record or nullcontext(), ExitStack() as stack:
         kept = record.restore() if record else None
-        followers = stack.enter_context(followers_of(on_row))  # once it is known that the folder holds this run
+        first = on_row is not None and jax.process_index() == 0  # of several that train together the first one tells
+        tell = stack.enter_context(Loggers(*[on_row] * first))  # once it is known that the folder holds this run
         number, state, best, history, before = kept or (0, None, untrained(problem.x), [], 0.0)
         begun = time.perf_counter() - before
-        followers.tell(history)
+        tell(*history)
         for i, stage in enumerate(run[number:], number):
             if state is None or i > number:
                 state, best = stage.begin(state, best, jax.random.fold_in(key, i))
@@ -157,21 +161,146 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
                 bar.update(task, completed=phase.done(state), error=np.sqrt(history[-1].loss) if history else np.nan)
                 if record:
                     record.keep(i, state, best, history, time.perf_counter() - begun)
-                followers.tell(rows)
-            ended = stage is run[-1] or not phase.healthy(state)
+                tell(*rows)
+            healthy = phase.healthy(state)
             if record:
+                ended = stage is run[-1] or not healthy
                 record.keep(i, state, best, history, time.perf_counter() - begun, now=True, done=ended)
-            if not phase.healthy(state):
+            if not healthy:
                 found = stage.problem.diagnose(phase.parameters(state))
                 stopped = f"{stage.name} stopped at step {phase.done(state)}: {found}"
                 break
     stopped = stopped or best.verdict()
     if stopped:
         warnings.warn(stopped, RuntimeWarning, stacklevel=3)
-    trained, mark = problem.system_at(jnp.asarray(best.x)), getattr(loss, "mark", lambda system: system)
-    return FitResult(
-        mark(trained), history, stopped, time.perf_counter() - begun, float(np.sqrt(best.value)), best.noise
-    )
+    trained, seconds = problem.loss.mark(problem.system_at(jnp.asarray(best.x))), time.perf_counter() - begun
+    return FitResult(trained, history, stopped, seconds, float(np.sqrt(best.value)), best.noise)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A phase on a problem, judged along the way.
+
+    Args:
+        name: name in the history.
+        phase: what improves the parameters.
+        problem: the problem on the data to train on.
+        judge: the problem on held-out data; without one the latest parameters are the best.
+        share: of its steps that the phase may take; for the stage in which held-out data join, by how much these add to
+            the data: each sample is then seen as often as by the best parameters.
+        joins: whether it is that stage.
+    """
+
+    name: str
+    phase: Phase
+    problem: Problem
+    judge: Problem | None = None
+    share: float = 1.0
+    joins: bool = False
+
+    def begin(self, before: Any, best: Best, key) -> tuple[Any, Best]:
+        """State at the best parameters so far, from the state of the stage before, and these parameters judged."""
+        if self.joins:
+            return self.phase.move(self.problem, before, best.x), best
+        begun = untrained(best.x)
+        if self.judge is not None:
+            value = np.array(self.judge.value(best.x))
+            begun = begun._replace(value=value, latest=value)
+        return self.phase.start(self.problem, best.x, key), begun
+
+    def advance(self, state, best: Best) -> tuple[Any, Best, list[Row]]:
+        """Next state, best parameters by then, and rows for the history."""
+        state, rows = self.phase.advance(self.problem, state)
+        rows, done = [row._replace(phase=self.name) for row in rows], self.phase.done(state)
+        if best.due(done) or not self.goes_on(state, best):
+            x, held_out = self.phase.parameters(state), np.nan
+            if self.judge is None:
+                best = best._replace(x=np.array(x))
+            else:
+                held_out = self.judge.value(x)
+                best = best.see(x, np.array(held_out), done, rows[-1].loss if rows else float(best.loss))
+            rows[-1:] = [row._replace(held_out=held_out) for row in rows[-1:]]
+        return state, best, rows
+
+    def goes_on(self, state, best: Best) -> bool:
+        """Whether anything is left to gain."""
+        done = self.phase.done(state)
+        ended = self.phase.finished(state) or done >= self.most(best) or best.over(done, self.phase.steps)
+        return self.phase.healthy(state) and not (ended or bool(best.value <= self.phase.target**2))
+
+    def most(self, best: Best) -> int:
+        """Steps that it may take."""
+        return round(self.share * (int(best.step) if self.joins else self.phase.steps))
+
+
+def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]:
+    """Stages of a training: the phases on the data to train on, and the last one again where the held-out data join.
+
+    A phase with an objective of its own is not judged: on its way there the loss may rise. Where all phases take all
+    samples at once, the program that trains judges too, on as many samples; more samples than these have a program of
+    their own, of the loss alone."""
+    held, count, judge = parts.held, len(parts.train.q), None
+    if held is not None:
+        more = len(held.q) > count
+        if not more and all(phase.batch is None for phase in phases):
+            held = repeated(held, count)
+        judge = whole.on(held, parts.judge, apart=more)
+    problem = whole.on(parts.train)
+    found = [Stage(x.name, x, problem, judge if x.objective is None else None) for x in phases]
+    if found and parts.share:
+        last, rest = phases[-1], 1 - parts.share
+        found[-1] = Stage(last.name, last, problem, judge, rest)
+        found.append(Stage(f"{last.name}, all data", last, whole, None, parts.share / rest, joins=True))
+    return found
+
+
+class Record:
+    """The folder of a run: `metrics.csv`, and checkpoints of (stage, state, best parameters, history). A context, in
+    which it is alone.
+
+    Args:
+        folder: of the run.
+        run: its stages.
+        named: all that decides the result, by name; what differs from the run in the folder is named in the refusal.
+        seconds: least time between two checkpoints.
+
+    Raises:
+        CheckpointError: something named whose content cannot be read.
+    """
+
+    def __init__(self, folder: str | Path, run: Sequence[Stage], named: dict[str, Any], seconds: float):
+        self.folder, self.run = Path(folder), run
+        own = {"precision": str(jnp.result_type(float)), f"releases ({releases()})": None}
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", named | own, seconds, jax.process_index() == 0)
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.checkpoints.close()
+
+    def restore(self):
+        """(stage, state, best, history, seconds) where the run was left, or None at its beginning."""
+        kept = self.checkpoints.restore()
+        if kept is None:
+            return None
+        number, names = int(kept["stage"]), [stage.name for stage in self.run]
+        history = []
+        for place, step, loss, held_out in kept["history"]:  # NaN is one object: rows that nobody judged are equal
+            judged = np.nan if np.isnan(held_out) else float(held_out)
+            history.append(Row(names[int(place)], int(step), float(loss), judged))
+        state, best = self.run[number].phase.state(**kept["state"]), Best(**kept["best"])
+        return number, state, best, history, float(kept["seconds"])
+
+    def keep(self, number, state, best, history, seconds, now=False, done=False):
+        """Write, if a checkpoint is due, or now; `done` with the last one of the run."""
+        if self.checkpoints.done or not self.checkpoints.writes or not (now or self.checkpoints.due()):
+            return
+        write_whole(self.folder / "metrics.csv", CSVRows.table(history))  # before the state that says it is done
+        names = [stage.name for stage in self.run]
+        rows = np.array([(names.index(row.phase), *row[1:]) for row in history], float).reshape(-1, len(Row._fields))
+        kept = {"stage": np.array(number), "history": rows, "seconds": np.array(seconds)}
+        self.checkpoints.keep(kept | {"state": state._asdict(), "best": best._asdict()}, done)
 
 
 def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
@@ -187,7 +316,7 @@ def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
         _arguments.called(
             "fit: on_row",
             on_row,
-            "a function of a row, such as print or lgn.CSVRows(path); of several lgn.Followers(...)",
+            "a function of a row, such as print, or of lgn.learning.loggers CSVRows(path); of several Loggers(...)",
         )
     if phases is None:
         return
@@ -195,7 +324,8 @@ def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
         raise ValueError(f"fit: phases={phases!r:.60}; expected a list of phases: give [lgn.QuasiNewton()]")
     for i, phase in enumerate(phases):
         known = "lgn.pretrain(), lgn.QuasiNewton(), lgn.LimitedMemory() or lgn.Minibatch(optimizer, steps, batch)"
-        _arguments.has(f"fit: phases[{i}]", phase, ("start", "advance", "finished", "parameters"), known)
+        _arguments.made(f"fit: phases[{i}]", phase, known)
+        _arguments.of_kind(f"fit: phases[{i}]", phase, Phase, f"{known}, or one derived from lgn.learning.phase.Phase")
 
 
 def _progress():

@@ -8,8 +8,8 @@ import numpy as np
 
 from lgn.data.preprocessing import scales
 from lgn.data.samples import Windows
-from lgn.learning.penalty import WeightPenalty
-from lgn.learning.phases import QuasiNewton
+from lgn.learning.losses import WeightPenalty
+from lgn.learning.optimizers import QuasiNewton
 from lgn.learning.shooting import Shooting, ShootingLoss
 from lgn.learning.training import FitResult, fit
 from lgn.learning.validation import SHARE

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import lgn
-from lgn.learning.phases import default_phases
+from lgn.learning.optimizers import default_phases
 from lgn.systems import cahn_hilliard, kdv, pendulum
 
 KEY = jax.random.key(0)

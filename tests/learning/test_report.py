@@ -8,7 +8,7 @@ from flax import nnx
 
 import lgn
 from lgn import plots
-from lgn.learning.reach import reach
+from lgn.learning.extrapolation import reach
 from lgn.systems import wave
 
 DATA = wave.sample(jax.random.key(0), 40, 6)

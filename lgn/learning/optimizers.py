@@ -1,7 +1,7 @@
-"""Phases of training: each improves the parameters of a problem step by step."""
+"""Optimizers: the phases of training, BFGS, L-BFGS and stochastic gradients, and those that `fit` takes by default."""
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -14,22 +14,22 @@ from lgn.assembly import elements
 from lgn.data.samples import Windows
 from lgn.densities.density import DensityLike, kinetic_energy
 from lgn.learning import bfgs
-from lgn.learning.losses import Data, Loss
+from lgn.learning.loss import Data, LossLike
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
 from lgn.mechanics.system import offered, require
 
 
 @dataclass(frozen=True)
-class QuasiNewton:
+class QuasiNewton(Phase):
     """Full batch: dense BFGS on the logarithm of the objective, which keeps its scale over many decades.
 
     Args:
         steps: most iterations.
-        tolerance: square root of the objective at which it is done, or before, where rounding lets nothing be lower.
+        tolerance: stop once the square root of the objective falls below this, or rounding prevents progress.
         objective: function of (system, data); by default the loss of the problem.
         name: in the history.
-        target: relative error of held-out data, the root of their loss, at which it is done; 0 for none.
+        target: stop once the relative error of held-out data, the root of their loss, falls to this; 0 for never.
 
     Raises:
         ValueError: steps that are not whole, a tolerance that is not positive, an objective that is no function, a
@@ -38,7 +38,7 @@ class QuasiNewton:
 
     steps: int = 2000
     tolerance: float = 1e-12
-    objective: Loss | None = None
+    objective: LossLike | None = None
     name: str = "quasi-newton"
     target: float = 0.0
     state: ClassVar[type] = bfgs.Iterate
@@ -58,11 +58,11 @@ class QuasiNewton:
             )
 
     def start(self, problem: Problem, x, key):
-        """BFGS state at x."""
+        """State of BFGS at x."""
         return bfgs.start(problem.log_and_gradient(self.objective), x)
 
     def move(self, problem: Problem, state, x):
-        """BFGS state at x with the same inverse Hessian."""
+        """State of BFGS at x with the same inverse Hessian."""
         return bfgs.move(problem.log_and_gradient(self.objective), state, x)
 
     def advance(self, problem: Problem, state):
@@ -74,17 +74,9 @@ class QuasiNewton:
         """Whether it is done, or cannot improve further."""
         return bool(state.stuck) or self.done(state) >= self.steps or state.value <= 2 * np.log(self.tolerance)
 
-    def done(self, state) -> int:
-        """Iterations so far."""
-        return int(state.step)
-
     def healthy(self, state) -> bool:
         """Whether it started from finite numbers; every step keeps them finite."""
         return bool(np.isfinite(state.value) and np.isfinite(state.gradient).all())
-
-    def parameters(self, state):
-        """x of the last finite state."""
-        return state.x
 
 
 def pretrain(target: DensityLike = kinetic_energy, steps: int = 300, tolerance: float = 1e-2) -> QuasiNewton:
@@ -101,7 +93,17 @@ def pretrain(target: DensityLike = kinetic_energy, steps: int = 300, tolerance: 
     return QuasiNewton(steps, tolerance, partial(_mismatch, target), "pretrain")
 
 
-class _MinibatchState(NamedTuple):
+class DescentState(NamedTuple):
+    """State of a phase by an optimiser of optax.
+
+    Attributes:
+        x: (p,) parameters, the last finite ones.
+        optimizer: leaves of the optimiser's state by number.
+        key: data of a key of jax.random, from which samples are drawn; of full batches 0.
+        step: steps done.
+        broken: 1 once a step has left the finite numbers.
+    """
+
     x: np.ndarray
     optimizer: dict[str, np.ndarray]
     key: np.ndarray
@@ -109,8 +111,23 @@ class _MinibatchState(NamedTuple):
     broken: np.ndarray
 
 
+class Descent(Phase):
+    """Base class of phases by an optimiser of optax: the last good parameters stay where a step is not finite, and the
+    phase ends."""
+
+    state = DescentState
+
+    def finished(self, state) -> bool:
+        """Whether all steps are done, or one failed."""
+        return bool(state.broken) or self.done(state) >= self.steps
+
+    def healthy(self, state) -> bool:
+        """Whether every step stayed finite."""
+        return not state.broken
+
+
 @dataclass(frozen=True)
-class Minibatch:
+class Minibatch(Descent):
     """Stochastic gradients by an optax optimiser, scanned in chunks; for data too large for one batch.
 
     Args:
@@ -128,7 +145,6 @@ class Minibatch:
     batch: int
     chunk: int = 100
     name: str = "minibatch"
-    state: ClassVar[type] = _MinibatchState
 
     def __post_init__(self):
         _arguments.has(
@@ -138,9 +154,9 @@ class Minibatch:
             _arguments.whole(f"Minibatch: {name}", getattr(self, name))
 
     def start(self, problem: Problem, x, key):
-        """Optimiser state at x."""
+        """State of the optimiser at x."""
         optimizer = pack(self.optimizer.init(jnp.asarray(x)))
-        return _MinibatchState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
+        return DescentState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
 
     def move(self, problem: Problem, state, x):
         """The optimiser's state goes on at x, and draws other samples."""
@@ -159,21 +175,59 @@ class Minibatch:
         state = state._replace(x=np.asarray(x), optimizer=pack(optimizer), step=state.step + count)
         return state, [Row(self.name, int(state.step), float(jnp.mean(losses)))]
 
-    def finished(self, state) -> bool:
-        """Whether all steps are done, or one failed."""
-        return bool(state.broken) or self.done(state) >= self.steps
 
-    def done(self, state) -> int:
-        """Steps so far."""
-        return int(state.step)
+@dataclass(frozen=True)
+class LimitedMemory(Descent):
+    """Full batch: L-BFGS of optax with its zoom line search, on the logarithm of the loss.
 
-    def healthy(self, state) -> bool:
-        """Whether every step stayed finite."""
-        return not state.broken
+    Its memory grows with `memory` times the parameters, that of `QuasiNewton` with their square: it is for networks
+    too large for that one, which ends lower (docs/training.md). `Minibatch` cannot take it, for the line search needs
+    the value and the function besides the gradient.
 
-    def parameters(self, state):
-        """The last finite x."""
-        return state.x
+    Args:
+        steps: iterations.
+        memory: differences of parameters and of gradients that the inverse Hessian is estimated from.
+        name: in the history.
+
+    Example:
+        >>> import jax, lgn
+        >>> from flax import nnx
+        >>> from lgn.systems import wave
+        >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
+        >>> data = wave.sample(jax.random.key(0), 20, 5)
+        >>> result = lgn.fit(L, data, key=jax.random.key(1), phases=[lgn.LimitedMemory(steps=20)])
+        >>> result.history[-1].loss < result.history[0].loss
+        True
+    """
+
+    steps: int = 2000
+    memory: int = 20
+    name: str = "limited-memory"
+
+    def __post_init__(self):
+        _arguments.whole("LimitedMemory: steps", self.steps)
+        _arguments.whole("LimitedMemory: memory", self.memory)
+
+    def start(self, problem: Problem, x, key):
+        """State of the optimiser at x."""
+        return DescentState(x, pack(_lbfgs(self.memory).init(jnp.asarray(x))), np.array(0), np.array(0), np.array(0))
+
+    def advance(self, problem: Problem, state):
+        """One iteration; if the loss or the parameters become non-finite, the last good ones stay and the phase
+        ends."""
+        optimizer = _lbfgs(self.memory)
+        kept = unpack(optimizer, state.x, state.optimizer)
+        x, following, value = problem.search(optimizer)(jnp.asarray(state.x), kept)
+        if not (np.isfinite(x).all() and np.isfinite(value)):
+            return state._replace(broken=np.array(1)), []
+        state = state._replace(x=np.asarray(x), optimizer=pack(following), step=state.step + 1)
+        return state, [Row(self.name, int(state.step), float(np.exp(value)))]
+
+
+@cache
+def _lbfgs(memory: int) -> optax.GradientTransformationExtraArgs:
+    """One object for each memory: a problem keeps the program that it compiled for it."""
+    return optax.lbfgs(memory_size=memory)
 
 
 def default_phases(system, data: Data) -> tuple[Phase, ...]:

@@ -1,4 +1,4 @@
-"""Reach: how far the states of a motion are from those that a system was trained on, element by element.
+"""Extrapolation: how far the states of a motion are from those that a system was trained on, element by element.
 
 A density that was trained on ten nodes runs on ten thousand, where no state as a whole resembles one of training. What
 it reads does: the values of an element. So these are compared, as the density sees them.

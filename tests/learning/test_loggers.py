@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 import lgn
+from lgn.learning.loggers import CSVRows, JSONRows, Loggers, TensorBoardRows
 from lgn.systems import wave
 
 PHASES = [lgn.Minibatch(optax.adam(1e-2), 20, 5, chunk=5), lgn.QuasiNewton(10)]
@@ -66,7 +67,7 @@ def test_every_row_is_told_once_in_order_and_decides_nothing(learn, whole):
 
 def test_a_table_and_lines_hold_the_history_and_the_table_is_that_of_the_folder(learn, whole, tmp_path):
     table, lines = tmp_path / "a" / "rows.csv", tmp_path / "a" / "rows.jsonl"
-    learn(folder=tmp_path / "run", on_row=lgn.Followers(lgn.CSVRows(table), lgn.JSONRows(lines)))
+    learn(folder=tmp_path / "run", on_row=Loggers(CSVRows(table), JSONRows(lines)))
     assert table.read_bytes() == (tmp_path / "run" / "metrics.csv").read_bytes()
     same(read(lines), whole.history)
     assert np.isnan(whole.history[0].held_out) == ("null" in lines.read_text().splitlines()[0])
@@ -79,8 +80,8 @@ def test_after_an_interruption_no_row_is_told_twice_in_a_file_and_none_is_lost(
     table, lines, events = tmp_path / "rows.csv", tmp_path / "rows.jsonl", tmp_path / "board"
 
     def call(**settings):
-        followers = lgn.CSVRows(table), lgn.JSONRows(lines), lgn.TensorBoardRows(events)
-        return learn(folder=tmp_path / "run", on_row=lgn.Followers(*followers), **settings)
+        followers = CSVRows(table), JSONRows(lines), TensorBoardRows(events)
+        return learn(folder=tmp_path / "run", on_row=Loggers(*followers), **settings)
 
     interrupt(lgn.QuasiNewton, at=4)
     with pytest.raises(KeyboardInterrupt):
@@ -134,7 +135,7 @@ def test_a_refused_call_leaves_the_files_of_followers_as_they_are(learn, tmp_pat
     learn(folder=tmp_path / "run")
     (tmp_path / "rows.csv").write_text("precious")
     with pytest.raises(lgn.CheckpointError, match="another run"):
-        learn(folder=tmp_path / "run", key=jax.random.key(2), on_row=lgn.CSVRows(tmp_path / "rows.csv"))
+        learn(folder=tmp_path / "run", key=jax.random.key(2), on_row=CSVRows(tmp_path / "rows.csv"))
     assert (tmp_path / "rows.csv").read_text() == "precious"
 
 
@@ -148,4 +149,4 @@ def test_without_tensorboardx_the_error_names_the_extra(monkeypatch, tmp_path):
 
     monkeypatch.setattr(builtins, "__import__", lacking)
     with pytest.raises(ImportError, match=r"extra `board`: pip install .lgn\[board\]"):
-        lgn.TensorBoardRows(tmp_path)
+        TensorBoardRows(tmp_path)
