@@ -936,6 +936,9 @@ CALLS = {
         (lambda: lgn.LimitedMemory(memory=0), "memory=0", "at least 1"),
         (lambda: lgn.LimitedMemory(memory=2.5), "memory=2.5", "whole number"),
     ],
+    "CSVRows": [(lambda: loggers.CSVRows(None), "CSVRows: path=None", "pathlib.Path")],
+    "JSONRows": [(lambda: loggers.JSONRows(5), "JSONRows: path=5", "pathlib.Path")],
+    "TensorBoardRows": [(lambda: loggers.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path")],
     "Huber": [
         (lambda: lgn.Huber(0.0), "width=0.0", "positive"),
         (lambda: lgn.Huber("wide"), "width='wide'", "positive"),
@@ -1078,9 +1081,6 @@ CALLS = {
         (lambda: loggers.Loggers(print, "rows.csv"), "number 1", "function of a row"),
         (lambda: loggers.Loggers([print]), "number 0", "cannot be called"),
         (lambda: loggers.Loggers(loggers.CSVRows), "CSVRows", "is a class"),
-        (lambda: loggers.CSVRows(None), "CSVRows: path=None", "pathlib.Path"),
-        (lambda: loggers.JSONRows(5), "JSONRows: path=5", "pathlib.Path"),
-        (lambda: loggers.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path"),
     ],
     "learning_report": [
         (lambda: lgn.learning_report(STRING, STATES), "result", "what lgn.fit returned"),
@@ -1143,7 +1143,7 @@ MADE_BY_LGN = {
     "Trajectory",
 }  # what comes out
 ERRORS = {"CheckpointError", "MotionStopped", "ProcessLost", "SingularMassMatrix"}
-PROTOCOLS = {"Structure", "System"}
+PROTOCOLS = {"Density", "Structure", "System"}
 TABLE = [pytest.param(call, words, id=f"{name}: {words[0]}") for name, calls in CALLS.items() for call, *words in calls]
 
 
