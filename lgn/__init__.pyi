@@ -7,14 +7,14 @@ from lgn.harness import protocol as protocol
 from lgn.harness import runs as runs
 from lgn import systems as systems
 from lgn.harness import timing as timing
+from lgn.graphs.edges import from_adjacency as from_adjacency
 from lgn.graphs.edges import from_edges as from_edges
+from lgn.graphs.edges import nearest_neighbours as nearest_neighbours
 from lgn.graphs.edges import single_node as single_node
+from lgn.graphs.edges import within_radius as within_radius
 from lgn.graphs.features import clamp as clamp
 from lgn.graphs.features import with_features as with_features
 from lgn.graphs.lattices import lattice as lattice
-from lgn.graphs.adjacency import from_adjacency as from_adjacency
-from lgn.graphs.adjacency import nearest_neighbours as nearest_neighbours
-from lgn.graphs.adjacency import within_radius as within_radius
 from lgn.graphs.networks import from_networkx as from_networkx
 from lgn.graphs.networks import to_networkx as to_networkx
 from lgn.graphs.meshes import from_mesh as from_mesh

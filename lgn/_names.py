@@ -8,10 +8,9 @@ import importlib
 from collections.abc import Iterable
 
 HOME = {
-    "graphs.edges": ["from_edges", "single_node"],
+    "graphs.edges": ["from_adjacency", "from_edges", "nearest_neighbours", "single_node", "within_radius"],
     "graphs.features": ["clamp", "with_features"],
     "graphs.lattices": ["lattice"],
-    "graphs.adjacency": ["from_adjacency", "nearest_neighbours", "within_radius"],
     "graphs.networks": ["from_networkx", "to_networkx"],
     "graphs.meshes": ["from_mesh", "from_meshio"],
     "graphs.stencils": ["cell_stencil", "edge_stencil", "node_stencil"],

@@ -30,10 +30,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers 
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-DENSITIES = ["inputs", "layers", "mlp", "message_passing", "pairs", "pairings", "star", "curvature", "continuum"]
-DENSITIES += ["positive", "structured"]
+DENSITIES = ["inputs", "network", "mlp", "message_passing", "pairs", "continuum", "positive"]
 ASSEMBLY = ["block_matrix", "elements", "expanded", "plans"]
-INNER = ["graphs.cells", "learning.bfgs", "solvers", *(f"assembly.{name}" for name in ASSEMBLY)]
+INNER = ["learning.bfgs", "solvers", *(f"assembly.{name}" for name in ASSEMBLY)]
 INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
 

@@ -215,6 +215,11 @@ CALLS = {
     "with_features": [
         (lambda: lgn.with_features(RING, node_features={"m": np.ones(4)}), "node_features['m']", "(5, ...)"),
         (lambda: lgn.with_features(RING, graph_features=9.8), "graph_features=9.8", "dict"),
+        (lambda: lgn.with_features(RING, {"m": nnx.Param(np.ones(5))}), "node_features['m'] is an nnx.Param", "train"),
+        (lambda: lgn.with_features(RING, None, {"k": nnx.Param(np.ones(10))}), "edge_features['k']", "nnx.Param"),
+        (lambda: lgn.with_features(RING, graph_features={"g": nnx.Param(9.8)}), "graph_features['g']", "in a density"),
+        (lambda: lgn.Lagrangian(RING._replace(nodes={"m": nnx.Param(np.ones(5))}), heavy), "graph.nodes['m']", "Param"),
+        (lambda: HEAVY.replace(m=nnx.Param(jnp.ones(5))), "replace: 'm'", "nnx.Param"),
         (lambda: lgn.with_features(RING, graph_features={"g": 1j}), "graph_features['g']", "complex128"),
         (lambda: lgn.with_features(RING, graph_features={"g": np.nan}), "graph_features['g']", "not finite"),
         (lambda: lgn.with_features(RING, {"m": np.ones(5)}, {"m": np.ones(10)}), "'m'", "two kinds", "rename"),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from lgn import _arguments, _arrays, _guard
 from lgn._pytrees import Static, attribute
 from lgn.assembly.pattern import on_device
-from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, node_count
+from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, constant, node_count
 from lgn.graphs.tables import bucket, filled, step
 
 Field = Float[Array, "node dim"]
@@ -151,7 +151,7 @@ def check_fields(size: int, **fields: Field) -> None:
 
 def replaced(name, value, before) -> Array:
     """The new value of a feature."""
-    found = _arrays.numbers(f"replace: {name!r}", value)
+    found = _arrays.numbers(f"replace: {name!r}", constant(f"replace: {name!r}", value))
     if found.shape != jnp.shape(before):
         raise ValueError(
             f"replace: {name!r} has shape {found.shape}; expected that of the graph's, {jnp.shape(before)}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import jraph
 import numpy as np
+from flax import nnx
 from numpy.typing import ArrayLike
 
 from lgn import _arguments, _arrays
@@ -37,7 +38,7 @@ def with_features(
 
     Raises:
         ValueError: a name reserved by lgn, a name already used for another kind, features of the wrong length or not
-            finite.
+            finite, an `nnx.Param`, which would not be trained here.
 
     Example:
         >>> import lgn
@@ -47,7 +48,7 @@ def with_features(
     """
     check_graph(graph)
     whole = {
-        name: _arrays.reals(f"graph_features[{name!r}]", x)[None]
+        name: _arrays.reals(f"graph_features[{name!r}]", constant(f"graph_features[{name!r}]", x))[None]
         for name, x in _arguments.named("graph_features", graph_features).items()
     }
     kinds = {
@@ -120,13 +121,28 @@ def features_of(name, features, count) -> dict:
     for key, value in _arguments.named(name, features).items():
         if key in RESERVED:
             raise ValueError(f"{name} holds {key!r}, a name that lgn gives itself; rename the feature")
-        array = _arrays.reals(f"{name}[{key!r}]", value)
+        array = _arrays.reals(f"{name}[{key!r}]", constant(f"{name}[{key!r}]", value))
         if array.ndim < 1 or len(array) != count:
             raise ValueError(f"{name}[{key!r}] has shape {array.shape}; expected ({count}, ...)")
         if not np.isfinite(array).all():
             raise ValueError(f"{name}[{key!r}] is not finite at row {np.argwhere(~np.isfinite(array))[0, 0]}")
         found[key] = jnp.asarray(array, dtype=float)
     return found
+
+
+def constant(name: str, value):
+    """A feature, which is no `nnx.Variable`: a graph would hold its value as it is now, and training would leave it.
+
+    Raises:
+        ValueError: an `nnx.Variable`.
+    """
+    if isinstance(value, nnx.Variable):
+        raise ValueError(
+            f"{name} is an nnx.{type(value).__name__}, but features are constants: lgn.fit would train all else and "
+            f"leave it as it is; give its value, param[...], or hold it in a density that reads it: "
+            f"self.param = nnx.Param(...)"
+        )
+    return value
 
 
 def check_kinds(*kinds: Mapping[str, ArrayLike]) -> None:
@@ -146,5 +162,6 @@ def check_graph(graph: jraph.GraphsTuple) -> jraph.GraphsTuple:
         features = _arguments.of_kind(
             f"graph.{kind}", getattr(graph, kind), Mapping, "a dict of features by their names"
         )
-        _arguments.named(f"graph.{kind}", features)
+        for name, x in _arguments.named(f"graph.{kind}", features).items():
+            constant(f"graph.{kind}[{name!r}]", x)
     return graph

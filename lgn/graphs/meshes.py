@@ -1,15 +1,20 @@
-"""Meshes: graphs of the vertices of triangles, quadrilaterals, tetrahedra and the like."""
+"""Meshes: graphs of the vertices of cells; shape functions and quadrature of cells.
+
+Cells are segments, triangles, quadrilaterals, tetrahedra and hexahedra. Their corners stand in the usual order of mesh
+files: triangles and quadrilaterals counterclockwise, the first three corners of a tetrahedron counterclockwise seen
+from the fourth, a hexahedron as two quadrilaterals, the lower one first.
+"""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
+from typing import NamedTuple
 
 import jraph
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lgn import _arguments, _arrays
-from lgn.graphs import cells as reference
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.features import places
 
@@ -24,6 +29,11 @@ MIRROR = {
     "hexahedron": [4, 5, 6, 7, 0, 1, 2, 3],
 }
 
+# (space, corners) of a cell
+KINDS = {(1, 2): "segment", (2, 3): "triangle", (2, 4): "quadrilateral", (3, 4): "tetrahedron", (3, 8): "hexahedron"}
+
+_CUBE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+
 
 def from_mesh(
     points: ArrayLike, cells: ArrayLike, node_features: Mapping[str, ArrayLike] | None = None
@@ -36,7 +46,7 @@ def from_mesh(
         points: (node, space) coordinates of the vertices; they become the positions.
         cells: (cell, corner) vertex numbers, all of one kind: triangles (cell, 3) or quadrilaterals (cell, 4) in 2D,
             counterclockwise; tetrahedra (cell, 4) or hexahedra (cell, 8) in 3D, segments (cell, 2) in 1D, positive in
-            the order of mesh files (see `lgn.graphs.cells`).
+            the order of mesh files (see `lgn.graphs.meshes`).
         node_features: name to (node, ...) array, passed on to the density.
 
     Returns:
@@ -56,7 +66,7 @@ def from_mesh(
     place, corners = places("points", points), _arrays.reals("from_mesh: cells", cells)
     _check_topology(place, corners)
     _check_geometry(place[corners])
-    rule = reference.quadrature(place[corners])
+    rule = quadrature(place[corners])
     share = np.einsum("cp,ps->cs", rule.measure, rule.shape)
     pairs = np.concatenate([corners[:, pair] for pair in combinations(range(corners.shape[1]), 2)])
     graph = from_pairs(len(place), distinct(pairs, len(place)), positions=place, node_features=node_features)
@@ -128,7 +138,7 @@ def domain(caller: str, blocks: Sequence) -> tuple[str, np.ndarray]:
 
 def _check_topology(place, corners) -> None:
     space = place.shape[1]
-    kinds = {slots: kind for (d, slots), kind in reference.KINDS.items() if d == space}
+    kinds = {slots: kind for (d, slots), kind in KINDS.items() if d == space}
     if corners.ndim != 2 or not len(corners) or corners.shape[1] not in kinds:
         known = " or ".join(f"(cell, {slots}) {kind}" for slots, kind in kinds.items()) or "points in 1D to 3D"
         hint = "; a planar mesh in 3D: give points[:, :2]" if space == 3 else ""
@@ -158,9 +168,9 @@ def _check_topology(place, corners) -> None:
 
 def _check_geometry(corners) -> None:
     slots, space = corners.shape[1:]
-    kind = reference.KINDS[space, slots]
+    kind = KINDS[space, slots]
     size = np.ptp(corners, axis=1).max(1, keepdims=True) ** space
-    relative = reference.corner_jacobians(corners) / np.where(size > 0, size, 1)
+    relative = corner_jacobians(corners) / np.where(size > 0, size, 1)
     inverted = (relative < -1e-12).all(1)
     if inverted.any():
         raise ValueError(
@@ -174,3 +184,81 @@ def _check_geometry(corners) -> None:
             f"from_mesh: cell {bad.argmax()} is {shape} ({bad.sum()} such cells): the Jacobian is not positive at all "
             f"of its corners; remove it, move its corners apart, or list them in order around the {kind}"
         )
+
+
+class Quadrature(NamedTuple):
+    """What an integral over cells needs: sum over (cell, point) of measure * integrand."""
+
+    shape: np.ndarray  # (point, slot) value of each corner's shape function
+    shape_gradient: np.ndarray  # (cell, point, slot, space) its gradient
+    measure: np.ndarray  # (cell, point) weight times Jacobian
+
+
+def cube_corners(space: int) -> np.ndarray:
+    """(slot, space) corners of the unit segment, square or cube, in the order of mesh files."""
+    return _CUBE[: 2**space, :space]
+
+
+def quadrature(corners: np.ndarray) -> Quadrature:
+    """Degree-2 interior rule of simplices, 2 Gauss points along each axis of the others.
+
+    N_s is linear on simplices and multilinear on the others, 1 at corner s and 0 at the other corners.
+
+    Args:
+        corners: (cell, slot, space) places of the corners.
+
+    Raises:
+        ValueError: no kind of cell has so many corners in this space.
+
+    Example:
+        >>> import numpy as np
+        >>> from lgn.graphs.meshes import quadrature
+        >>> rule = quadrature(np.array([[[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]]))
+        >>> round(float(rule.measure.sum()), 12), rule.shape_gradient[0, 0].tolist()
+        (1.0, [[-0.5, -1.0], [0.5, 0.0], [0.0, 1.0]])
+    """
+    slots, space = corners.shape[1:]
+    points, weights = _rule(slots, space)
+    shape, slope = _shape_functions(slots, points)
+    jacobian = np.einsum("csi,psa->cpia", corners, slope)
+    return Quadrature(
+        shape=shape,
+        shape_gradient=np.einsum("psa,cpai->cpsi", slope, np.linalg.inv(jacobian)),
+        measure=np.linalg.det(jacobian) * weights,
+    )
+
+
+def corner_jacobians(corners: np.ndarray) -> np.ndarray:
+    """(cell, slot) Jacobian at each corner; positive where the cell is convex there and not inverted."""
+    slots, space = corners.shape[1:]
+    reference = cube_corners(space) if slots == 2**space else np.eye(space + 1, space, k=-1)
+    _, slope = _shape_functions(slots, reference)
+    return np.linalg.det(np.einsum("csi,psa->cpia", corners, slope))
+
+
+def _rule(slots, space) -> tuple[np.ndarray, np.ndarray]:
+    """Points (point, space) and weights (point,) on the unit cell."""
+    if (space, slots) not in KINDS:
+        known = ", ".join(f"{kind} ({n} corners in {d}D)" for (d, n), kind in KINDS.items())
+        raise ValueError(f"no cell has {slots} corners in {space} dimensions; expected {known}")
+    if slots == 2**space:
+        gauss = (0.5 - 0.5 / np.sqrt(3), 0.5 + 0.5 / np.sqrt(3))
+        return np.array(list(product(gauss, repeat=space))), np.full(2**space, 0.5**space)
+    near = (1 - 1 / np.sqrt(space + 2)) / (space + 1)  # barycentric: one coordinate is 1 - space * near
+    points = near + (1 - (space + 1) * near) * np.eye(space + 1, space, k=-1)
+    volume = 1 / np.prod(np.arange(1, space + 1))
+    return points, np.full(space + 1, volume / (space + 1))
+
+
+def _shape_functions(slots, points) -> tuple[np.ndarray, np.ndarray]:
+    """Values (point, slot) and slopes (point, slot, space) on the unit cell."""
+    space = points.shape[1]
+    if slots == space + 1:
+        slope = np.concatenate([-np.ones((1, space)), np.eye(space)])
+        values = np.concatenate([1 - points.sum(1, keepdims=True), points], 1)
+        return values, np.broadcast_to(slope, (len(points), *slope.shape))
+    corners = cube_corners(space)
+    sign = 2 * corners - 1
+    factors = np.where(corners, points[:, None], 1 - points[:, None])
+    others = [np.delete(factors, axis, axis=2).prod(2) for axis in range(space)]
+    return factors.prod(2), sign * np.stack(others, 2)

@@ -8,8 +8,8 @@ import jraph
 import numpy as np
 
 from lgn import _arguments
-from lgn.graphs import cells
 from lgn.graphs.features import check_graph, node_count
+from lgn.graphs.meshes import cube_corners, quadrature
 from lgn.graphs.tables import RaggedStencil, Stencil
 
 
@@ -77,7 +77,7 @@ def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
     functions, or of their gradients, are exact on simplices; so are those of multilinear ones on parallelograms.
 
     Cells are those of a mesh, or the segments, squares and boxes between the nodes of a lattice in up to 3 dimensions,
-    across its periodic ends too. Corners stand counterclockwise, in the order of `lgn.graphs.cells`. Edge features
+    across its periodic ends too. Corners stand counterclockwise, in the order of `lgn.graphs.meshes`. Edge features
     of the graph are zero here because a corner is not an edge.
 
     Args:
@@ -107,7 +107,7 @@ def cell_stencil(graph: jraph.GraphsTuple) -> Stencil:
             "cell_stencil: the graph has no cells; build it with lgn.from_mesh(points, cells) or lgn.lattice, or use "
             "node_stencil or edge_stencil"
         )
-    rule = cells.quadrature(offset)
+    rule = quadrature(offset)
     cell, point = np.indices(rule.measure.shape).reshape(2, -1)
     index = index[cell]
     return Stencil(
@@ -133,7 +133,7 @@ def _lattice_cells(graph) -> tuple[np.ndarray, np.ndarray]:
     if space > 3:
         raise ValueError(f"cell_stencil: the lattice has {space} dimensions; cells have 1 to 3: use node_stencil")
     nodes, places = [], []
-    for corner in cells.cube_corners(space):
+    for corner in cube_corners(space):
         node, away = start, np.zeros((len(start), space))
         for axis in np.flatnonzero(corner):
             edge = np.where(node >= 0, reach[node, 2 * axis + 1], -1)
