@@ -101,8 +101,8 @@ from lgn.motion.integrators import Verlet as Verlet
 from lgn.motion.verdict import MotionStopped as MotionStopped
 from lgn.motion.verdict import check_motion as check_motion
 from lgn.motion.rollout import rollout as rollout
-from lgn.parallel.processes import ProcessLost as ProcessLost
-from lgn.parallel.sharded import shard as shard
+from lgn.devices.processes import ProcessLost as ProcessLost
+from lgn.devices.shard import shard as shard
 from lgn.checkpoint.files import CheckpointError as CheckpointError
 from lgn.checkpoint.systems import load as load
 from lgn.checkpoint.systems import save as save

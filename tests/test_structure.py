@@ -24,7 +24,7 @@ ORDER = [
     "assembly",
     "solvers",
     "mechanics",
-    "parallel",
+    "devices",
     "motion",
     "checkpoint",
     "learning",

@@ -21,7 +21,7 @@ import lgn
 from lgn import _names
 from lgn.assembly.domain import Domain
 from lgn.assembly.functional import Functional
-from lgn.assembly.pattern import pattern
+from lgn.assembly.matrix import pattern
 from lgn.densities.inputs import Inputs
 from lgn.densities.normal_form import NormalForm, mean_mass
 from lgn.graphs.tables import RaggedStencil, Stencil

@@ -12,8 +12,8 @@ from jax.flatten_util import ravel_pytree
 
 import lgn
 from lgn._pytrees import Static
-from lgn.assembly.block_matrix import BlockMatrix
-from lgn.assembly.pattern import pattern
+from lgn.assembly.matrix import BlockMatrix
+from lgn.assembly.matrix import pattern
 from lgn.harness.timing import compiled, interleaved
 from lgn.solvers.banded import solve_band
 

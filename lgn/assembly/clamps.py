@@ -1,30 +1,26 @@
 """Clamps: nodes that do not follow the equation of motion, but rest or follow a prescribed motion (Dirichlet)."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lgn import _traced
-from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.domain import Domain
+from lgn.assembly.matrix import BlockMatrix
 
-Motion = Callable[[jax.Array], jax.Array] | None
 
-
-def imposed(motion: Motion, q, t):
-    """Place, velocity and acceleration that a motion g(t) imposes on clamped nodes, each (node, dim);
+def imposed(domain: Domain, q, t):
+    """Place, velocity and acceleration that the motion g(t) of a domain imposes on its clamped nodes, each (node, dim);
     at rest q, zero, and None for the acceleration."""
-    if motion is None:
+    if domain.motion is None:
         return q, jnp.zeros_like(q), None
-    t = jnp.asarray(t, q.dtype)
+    t, expected = jnp.asarray(t, q.dtype), (domain.rows.n_node, *q.shape[1:])
 
     def place(t):
-        g = jnp.asarray(_traced.said("motion", motion, t), q.dtype)
-        if g.shape != q.shape:
-            raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {q.shape}")
-        return g
+        g = jnp.asarray(_traced.said("motion", domain.motion, t), q.dtype)
+        if g.shape != expected:
+            raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {expected}")
+        return domain.rows.enter(g) if domain.bound else g
 
     def velocity(t):
         return jax.jvp(place, (t,), (jnp.ones_like(t),))[1]
@@ -58,18 +54,19 @@ def _power_of_two(size):
     return jnp.exp2(jnp.round(jnp.log2(size)))
 
 
-def check_moving(free, motion: Motion, q, v, t) -> None:
+def check_moving(domain: Domain, q, v, t) -> None:
     """Raises ValueError: a clamped node that is not at rest, or with a motion g not at g(t) with velocity g'(t)."""
+    free = domain.free
     if free.all():
         return
-    place, velocity, _ = imposed(motion, q, t)
+    place, velocity, _ = imposed(domain, q, t)
     for name, source, x, expected in (("q", "g", q, place), ("v", "g'", v, velocity)):
         found, needed = np.asarray(x), np.asarray(expected)
         near = np.finfo(found.dtype).eps ** 0.25  # loose enough to continue from the end of an integration
         wrong = np.abs(found - needed) > near * (near + max(np.abs(found).max(), np.abs(needed).max()))
         nodes = np.flatnonzero((wrong & ~free).any(1))
         if nodes.size:
-            clamp = "a clamp at rest" if motion is None else f"the motion of its clamp, {source}({float(t):g}),"
+            clamp = "a clamp at rest" if domain.motion is None else f"the motion of its clamp, {source}({float(t):g}),"
             raise ValueError(
                 f"{name} of clamped node {nodes[0]} is {found[nodes[0]]}, but {clamp} needs {needed[nodes[0]]} "
                 f"({nodes.size} such nodes); set {name} of the clamped nodes to that"

@@ -16,11 +16,10 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from lgn import _arguments
 from lgn.assembly.discrete_rules import PREDICATES, RULES, WHOLE, Operation, Pair, over_states
-from lgn.assembly.reads import apart, gradient
+from lgn.assembly.jaxprs import CALLS, apart, gradient
 
 Fields = tuple[jax.Array, ...]
 DERIVED = ("custom_jvp_call", "custom_vjp_call")  # calls of functions with derivatives of their own
-CALLS = ("jit", "pjit", "closed_call", "core_call", "remat2", "checkpoint", *DERIVED)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Domain: a graph with its features and its clamps, where a functional lives."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -12,9 +13,8 @@ from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays, _guard
 from lgn._pytrees import Static, attribute
-from lgn.assembly.pattern import on_device
+from lgn.assembly.rows import Rows, nodes
 from lgn.graphs.features import GEOMETRY, check_graph, check_kinds, clamped_nodes, constant, node_count
-from lgn.graphs.tables import bucket, filled, step
 
 Field = Float[Array, "node dim"]
 State = tuple[Field, ...]
@@ -45,7 +45,9 @@ class Domain(nnx.Pytree):
         kinds = (graph.nodes, graph.edges, graph.globals)
         nodes, edges, whole = (_geometry(named) for named in kinds)
         self._frame = Static(graph._replace(nodes=nodes, edges=edges, globals=whole))
-        self._held: Any = None  # the clamped nodes as an array, where it is laid out
+        self.division: Any = None  # over devices: see `lgn.shard`
+        self._rows: Rows | None = None
+        self._held: Any = None
         self.features = nnx.data(tuple({k: x for k, x in named.items() if k not in GEOMETRY} for named in kinds))
         self.motion = attribute(motion)
 
@@ -60,52 +62,54 @@ class Domain(nnx.Pytree):
 
     @property
     def size(self) -> int:
-        """Number of nodes."""
+        """Number of nodes, or of rows."""
         return node_count(self._frame.value)
 
     @property
-    def lattice(self) -> bool:
-        """Whether every node has its neighbours in the same places."""
-        return "slots" in self._frame.value.globals
+    def rows(self) -> Rows:
+        """Where states live in programs: a row for each node, or as `lgn.shard` divides them."""
+        return self._rows or (self.division.rows if self.division else nodes(self.size))
+
+    @property
+    def bound(self) -> bool:
+        """Whether its states are rows already, as within a program."""
+        return self._rows is not None
 
     @property
     def summary(self) -> str:
         """Counts, for representations."""
-        return f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
+        counts = f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
+        return f"{counts}, over {self.division.parts} devices" if self.division else counts
 
     @property
     def clamped(self) -> bool:
-        """Whether there are clamps."""
-        return self._held is not None or bool(clamped_nodes(self._frame.value).any())
+        """Whether there are clamps, or rows without a node."""
+        return self._held is not None if self.bound else bool(clamped_nodes(self._frame.value).any())
 
     @property
     def held(self) -> np.ndarray | Array:
-        """(clamp,) the clamped nodes; of a domain that is laid out, filled up with nodes beyond the last."""
-        if self._held is None:
-            return np.flatnonzero(clamped_nodes(self._frame.value)).astype(np.int32)
-        return self._held
+        """(clamp,) the clamped nodes; of rows, filled up with rows beyond the last."""
+        return self._held if self.bound else np.flatnonzero(clamped_nodes(self._frame.value)).astype(np.int32)
 
     @property
     def free(self) -> np.ndarray | Array:
-        """(node, 1) bool: which nodes follow the equation of motion."""
-        if self._held is None:
+        """(node, 1) bool: which nodes follow the equation of motion; (1, 1) for rows that all do."""
+        if not self.bound:
             return ~clamped_nodes(self._frame.value)[:, None]
-        return jnp.ones((self.size, 1), bool).at[self._held].set(False)
+        if self._held is None:
+            return np.ones((1, 1), bool)
+        return self.rows.over(lambda rows, held, _: jnp.ones((rows.size, 1), bool).at[held].set(False), self._held, ())
 
-    def laid_out(self, rows: int | None = None) -> "Domain":
-        """The same as data of a program: counts and features, without topology and geometry. Of so many rows, if given:
-        those beyond the nodes are clamped, in one program for all numbers of nodes that a `bucket` holds."""
-        other = jax.tree.map(lambda x: x, self)
-        frame, held = self._frame.value, self.held
-        none, size = np.zeros(0, np.int32), rows or self.size
-        other._frame = Static(jraph.GraphsTuple({}, {}, none, none, {}, np.array([size]), np.zeros(1, int)))
-        if rows or self.clamped:
-            count = bucket(len(held)) + (max(size - self.size, step(size - 1)) if rows else 0)
-            held = np.concatenate([held, np.arange(self.size, size, dtype=held.dtype)])
-            other._held = nnx.data(on_device(filled(held, count, size)))
-        nodes, edges, whole = self.features
-        nodes = _filled(nodes, size) if rows else nodes
-        other.features = nnx.data((nodes, _filled(edges, bucket(frame.senders.size)), whole))
+    def on_rows(self) -> "Domain":
+        """The same as data of a program: counts, features and clamps on rows, without topology and geometry."""
+        other, rows, none = jax.tree.map(lambda x: x, self), self.rows, np.zeros(0, np.int32)
+        other._frame = Static(jraph.GraphsTuple({}, {}, none, none, {}, np.array([rows.count]), np.zeros(1, int)))
+        other._rows, other.division = nnx.data(rows), None
+        if (held := _held(rows, self.held.tobytes())) is not None:
+            other._held = nnx.data(held)
+        of_nodes, edges, whole = self.features
+        of_nodes, edges = {k: rows.enter(x) for k, x in of_nodes.items()}, {k: rows.edges(x) for k, x in edges.items()}
+        other.features = nnx.data((of_nodes, edges, whole))
         return other
 
     def replace(self, **values: Array) -> "Domain":
@@ -138,6 +142,12 @@ class Domain(nnx.Pytree):
         check_fields(self.size, **fields)
 
 
+@lru_cache(maxsize=16)
+def _held(rows: Rows, clamped: bytes) -> Array | None:
+    """Rows that rest; kept."""
+    return rows.held(np.frombuffer(clamped, np.int32))
+
+
 def check_fields(size: int, **fields: Field) -> None:
     """Raises ValueError if the fields are not a state of so many nodes."""
     for name, x in fields.items():
@@ -157,11 +167,6 @@ def replaced(name, value, before) -> Array:
             f"replace: {name!r} has shape {found.shape}; expected that of the graph's, {jnp.shape(before)}"
         )
     return jnp.asarray(found)
-
-
-def _filled(named, count: int) -> dict:
-    """Features with rows of zeros more."""
-    return {name: _arrays.filled(x, count) for name, x in named.items()}
 
 
 def _check_features(graph) -> None:

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgn._backends import backend
-from lgn.assembly.dependence import dependence
-from lgn.assembly.reads import gradient
+from lgn.assembly.jaxprs import dependence, gradient
 from lgn.densities.density import DensityLike, Expansion, as_density
 
 UNROLLED = 128  # (slot, dof) up to which a closed form, with a line of its program for each, is compiled in good time

@@ -1,6 +1,8 @@
-"""Functional: densities summed over a domain, with their derivatives, each element visited once."""
+"""Functional: densities summed over the elements of a graph, with their derivatives, each element visited once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +11,22 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn.assembly import elements
-from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.binding import Bound, bound_terms
 from lgn.assembly.domain import Field, State
-from lgn.assembly.parts import Part
-from lgn.assembly.pattern import LaidOutPattern, pattern
-from lgn.assembly.plans import Plan, plan
-from lgn.assembly.terms import LaidOutTerm, Terms, terms_on
-from lgn.densities.density import DensityLike
+from lgn.assembly.matrix import BlockMatrix, Pattern
+from lgn.assembly.rows import Rows, nodes
+from lgn.assembly.terms import Terms, terms_on
+from lgn.densities.density import DensityLike, Expansion
 
 DiscreteGradientOf = Callable  # (density, after, before, features) -> one array a field, for one element
+Own = list[tuple[Bound, DensityLike, Any]]  # for each table of one device its density, and what its elements know
 
 
 class Functional(nnx.Pytree):
     """F(state) = sum over elements of density(state_e, features_e).
 
-    The features are passed with each call, so several functionals share those of one domain.
+    The features are passed with each call, so several functionals share those of one domain. What a user holds has its
+    stencils as structure; each method binds it to rows, which is done once for each graph and shape of states.
 
     Args:
         graph: of the domain.
@@ -36,7 +39,10 @@ class Functional(nnx.Pytree):
 
     def __init__(self, graph: jraph.GraphsTuple, density: Terms | None, name: str = "density"):
         self.terms = nnx.List(terms_on(graph, density, name))
-        self.joined: LaidOutPattern | None = None  # of a functional that is laid out: see `layouts`
+        self.tables: tuple[Bound, ...] | None = None
+        self.pattern: Pattern | None = None
+        self.rows: Rows | None = None
+        self.expansions: Sequence[Expansion] | None = None
 
     @property
     def density(self) -> DensityLike | list[DensityLike]:
@@ -46,7 +52,7 @@ class Functional(nnx.Pytree):
 
     @property
     def name(self) -> str:
-        """Of its densities, for representations."""
+        """Names of its densities, for representations."""
         return " + ".join(term.name for term in self.terms)
 
     @property
@@ -59,99 +65,178 @@ class Functional(nnx.Pytree):
         """The same as a checkpoint keeps them: with tables in place of functions that are not lgn's."""
         return [(term.density, term.lasting) for term in self.terms]
 
-    def laid_out(self, features, *state: Field, roomy: bool = False) -> tuple["Functional", Plan]:
-        """The same with its tables as data, so that a program that takes it serves other graphs of the size; and the
-        plan, of which a solver wants to know more. See `plan`."""
-        found, other = plan(self, features, *state, roomy=roomy), jax.tree.map(lambda x: x, self)
-        other.terms = nnx.List(
-            LaidOutTerm(self.terms[number].density, self.terms[number].name, table, seen)
-            for number, table, seen in found.tables
-        )
-        other.joined = LaidOutPattern(len(state[0]))
-        return other, found
+    def bound(self, features, *state: Field, rows: Rows | None = None) -> "Functional":
+        """The same with its tables as data, on rows; itself, if it is bound.
+
+        Args:
+            features: of nodes, edges and graph; their shapes count.
+            state: fields (row, dim), or their shapes and dtypes.
+            rows: where states live, by default one for each node.
+        """
+        if self.tables is not None:
+            return self
+        rows = rows or nodes(len(state[0]))
+        other = jax.tree.map(lambda x: x, self)
+        tables = bound_terms(self.terms, features, *state, rows=rows)
+        other.tables, other.rows = nnx.data(tables), nnx.data(rows)
+        other.pattern = nnx.data(_last_pattern(tables, len(state) - 1, rows))
+        other.terms = nnx.List(term.bare for term in self.terms)
+        return other
+
+    def at(self, expansions: Sequence[Expansion]) -> "Functional":
+        """The same, bound, where what its densities and their derivatives are on every element is known: for equations
+        at that state the densities are not evaluated again."""
+        other = jax.tree.map(lambda x: x, self)
+        other.expansions = nnx.data(list(expansions))
+        return other
 
     def check(self, *state: Field) -> None:
         """Raises ValueError if a density does not fit its stencil, or the state's fields and degrees of freedom."""
-        for term in self.terms:
-            term.check(state[0].shape[1], len(state))
+        if self.tables is None:
+            for term in self.terms:
+                term.check(state[0].shape[1], len(state))
 
     def __call__(self, features, *state: Field) -> Float[Array, ""]:
         """F(state)."""
-        return sum(
-            (part.total(elements.values(part.density, *part.local)) for part in self.parts(features, *state)),
-            jnp.zeros((), state[0].dtype),
-        )
+
+        def total(rows, own: Own, fields):
+            values = [elements.values(density, *_local(table, fields, known)) for table, density, known in own]
+            return sum(table.total(x) for (table, *_), x in zip(own, values, strict=True))
+
+        zero = jnp.zeros((), state[0].dtype)
+        return self.bound(features, *state)._over(total, features, state, summed=True) if self.terms else zero
 
     def gradient(self, features, *state: Field, field: int) -> Field:
         """dF / d field, (node, dim)."""
-        out = jnp.zeros_like(state[field])
-        for part in self.parts(features, *state):
-            out = part.add(out, elements.gradients(part.density, *part.local, field=field))
-        return out
+
+        def slope(rows, own: Own, fields):
+            out = jnp.zeros_like(fields[field])
+            for table, density, known in own:
+                out = table.add(out, elements.gradients(density, *_local(table, fields, known), field=field))
+            return rows.collect(out)[0]
+
+        zero = jnp.zeros_like(state[field])
+        return self.bound(features, *state)._over(slope, features, state) if self.terms else zero
 
     def discrete_gradient(self, features, method: DiscreteGradientOf, after: State, before: State) -> State:
         """grad-bar F (after, before) of every field, with F(after) - F(before) = sum grad-bar F . (after - before)."""
-        sums = tuple(jnp.zeros_like(x) for x in after)
-        for part in self.parts(features, *after):
-            *local, known = part.local
-            earlier = tuple(part.gathered(x) for x in before)
-            found = elements.discrete_gradients(method, part.density, tuple(local), earlier, known)
-            sums = tuple(part.add(x, more) for x, more in zip(sums, found, strict=True))
-        return sums
+
+        def slopes(rows, own: Own, fields):
+            later, earlier = fields[: len(after)], fields[len(after) :]
+            sums = tuple(jnp.zeros_like(x) for x in later)
+            for table, density, known in own:
+                both = (tuple(map(table.gathered, state)) for state in (later, earlier))
+                found = elements.discrete_gradients(method, density, *both, known)
+                sums = tuple(table.add(x, more) for x, more in zip(sums, found, strict=True))
+            return rows.collect(*sums)
+
+        return self.bound(features, *after)._over(slopes, features, (*after, *before))
 
     def discrete_curvature(self, features, method, after: State, before: State) -> BlockMatrix:
         """d grad-bar F (after, before) / d after, of a functional of one field."""
-        tables, blocks = [], []
-        for part in self.parts(features, *after):
-            local, known = part.local
-            slots, table = part.joined(0)
-            if slots:
-                tables.append(table)
-                earlier = part.gathered(before[0])
-                blocks.append(elements.discrete_curvatures(method, part.density, local, earlier, known, slots))
-        return self._matrix(after[0], tables, blocks)
+
+        def blocks(rows, own: Own, fields):
+            return tuple(
+                elements.discrete_curvatures(method, density, *_local(table, fields, known), table.slots_read(0))
+                for table, density, known in own
+                if table.slots_read(0)
+            )
+
+        bound = self.bound(features, *after)
+        return bound.matrix(bound._over(blocks, features, (*after, *before)), after[0], field=0)
 
     def hessian(self, features, *state: Field, field: int) -> BlockMatrix:
         """d2F / d field d field."""
-        tables, blocks = [], []
-        for part in self.parts(features, *state):
-            slots, table = part.joined(field)
-            if slots:
-                tables.append(table)
-                blocks.append(elements.hessians(part.density, *part.local, field=field, slots=slots))
-        return self._matrix(state[field], tables, blocks)
+        bound = self.bound(features, *state)
+        for table in bound.tables:
+            table.check_block(field, state[field].shape[1])
+
+        def blocks(rows, own: Own, fields):
+            return tuple(
+                elements.hessians(density, *_local(table, fields, known), field=field, slots=table.slots_read(field))
+                for table, density, known in own
+                if table.slots_read(field)
+            )
+
+        return bound.matrix(bound._over(blocks, features, state), state[field], field)
 
     def expand(self, features, q: Field, v: Field, parts: Callable) -> tuple[BlockMatrix, tuple[Field, ...]]:
         """M = d2F/dv dv, and nodal sums of the (element, slot, dim) arrays that `parts` takes from an `Expansion`."""
-        found = self.parts(features, q, v)
-        return self.assemble(found, [part.expand(*part.local) for part in found], q, parts)
 
-    def assemble(self, found: Sequence[Part], expansions, q: Field, parts: Callable) -> tuple[BlockMatrix, tuple]:
-        """What `expand` gives, of expansions that are known."""
-        tables, blocks, sums = assembled(found, expansions, q, parts)
-        return self._matrix(q, tables, blocks), sums
+        def derivatives(rows, own: Own, fields):
+            expansions = self.expansions or [
+                expansion(table, density, *_local(table, fields, known)) for table, density, known in own
+            ]
+            sums: tuple = ()
+            for (table, _, _), found in zip(own, expansions, strict=True):
+                nodal = parts(found)
+                sums = sums or tuple(jnp.zeros_like(fields[0]) for _ in nodal)
+                sums = tuple(table.add(x, more) for x, more in zip(sums, nodal, strict=True))
+            blocks = [found.mass for (table, *_), found in zip(own, expansions, strict=True) if table.slots_read(1)]
+            return tuple(blocks), rows.collect(*sums)
 
-    def _matrix(self, x: Field, tables, blocks) -> BlockMatrix:
-        """Of element blocks of the shape of a field."""
-        n_node, dim = x.shape
-        found = pattern(n_node, *tables) if self.joined is None else self.joined.on(n_node, tuple(tables))
-        return BlockMatrix(found, tuple(blocks), dim)
+        bound = self.bound(features, q, v)
+        blocks, sums = bound._over(derivatives, features, (q, v))
+        return bound.matrix(blocks, q, field=1), sums
 
-    def parts(self, features, *state) -> list[Part]:
-        """Of all terms."""
-        return [part for term in self.terms for part in term.parts(features, *state)]
+    def local(self, features, *state: Field) -> list[tuple]:
+        """What the elements of each table read: fields (element, slot, dim) and features; of a bound functional."""
+        return self._over(
+            lambda rows, own, fields: [_local(table, fields, known) for table, _, known in own], features, state
+        )
+
+    def _over(self, body: Callable, features, fields: State, summed: bool = False):
+        """body(rows, own, fields) on every device: its tables, and the rows of the fields that their elements read."""
+        of_nodes, edges, whole = features
+        read = sorted({x for table in self.tables for x in of_nodes if table.reads(x)})
+
+        def on_one(rows, divided, same):
+            (fields, of_nodes, edges, tables), (whole, terms) = divided, same
+            dtype, named = fields[0].dtype, [of_nodes[x].astype(fields[0].dtype) for x in read]
+            local = rows.extend(*fields, *named)
+            of_nodes = dict(zip(read, local[len(fields) :], strict=True))
+            own = [
+                (table, table.density(terms[table.term].density), table.features(of_nodes, edges, whole, dtype))
+                for table in tables
+            ]
+            return body(rows, own, local[: len(fields)])
+
+        divided = fields, {x: of_nodes[x] for x in read}, edges, self.tables
+        return self.rows.over(on_one, divided, (whole, self.terms), summed)
+
+    def matrix(self, blocks: tuple, x: Field, field: int) -> BlockMatrix:
+        """The second derivatives with respect to a field like x, of a bound functional, as a matrix."""
+        found = self.pattern if field == self._last else _pattern(self.tables, field, self.rows)
+        return BlockMatrix(found, blocks, x.shape[1], self.rows)
+
+    @property
+    def _last(self) -> int:
+        """Number of the last field."""
+        return len(self.tables[0].entries.value) - 2 if self.tables else 0
 
 
-def assembled(found: Sequence[Part], expansions: Iterable, like, parts: Callable) -> tuple[tuple, tuple, tuple]:
-    """Tables and element blocks of M, and nodal sums, arrays like one, of what `parts` takes from each expansion."""
-    sums: tuple = ()
-    tables, blocks = [], []
-    for part, expansion in zip(found, expansions, strict=True):
-        slots, table = part.joined(1)
-        if slots:
-            tables.append(table)
-            blocks.append(expansion.mass)
-        nodal = parts(expansion)
-        sums = sums or tuple(jnp.zeros_like(like) for _ in nodal)
-        sums = tuple(part.add(x, more) for x, more in zip(sums, nodal, strict=True))
-    return tuple(tables), tuple(blocks), sums
+def expansion(table: Bound, density: DensityLike, *local) -> Expansion:
+    """The expansion of a density on elements that read this, on those of its table or of several states; where the
+    density reads no v, the force alone."""
+    if slots := table.slots_read(1):
+        return elements.expand(density, *local, slots=slots)
+    force = elements.gradients(density, *local, field=0)
+    return Expansion(force, *3 * (jnp.zeros_like(force),))
+
+
+def _local(table: Bound, fields: State, known) -> tuple:
+    """What the elements of a table read."""
+    return (*map(table.gathered, fields), known)
+
+
+@lru_cache(maxsize=16)
+def _last_pattern(tables: tuple[Bound, ...], field: int, rows: Rows) -> Pattern:
+    """Kept with its tables, for the order that solvers find in it."""
+    return _pattern(tables, field, rows)
+
+
+def _pattern(tables: Sequence[Bound], field: int, rows: Rows) -> Pattern:
+    """Of second derivatives with respect to a field."""
+    joined = [table for table in tables if table.slots_read(field)]
+    indices = tuple(table.columns(field) for table in joined)
+    return Pattern(rows.count, indices, tuple(table.distinct for table in joined), divided=rows.divided)

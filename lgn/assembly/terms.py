@@ -10,12 +10,9 @@ from flax import nnx
 
 from lgn import _arguments
 from lgn._pytrees import Static, attribute
-from lgn.assembly import checks
-from lgn.assembly.layout import Table
-from lgn.assembly.parts import Part, part_of, tables_of
 from lgn.data.fields import field_names
 from lgn.densities.density import DensityLike, as_density
-from lgn.graphs.features import check_graph
+from lgn.graphs.features import check_graph, node_count
 from lgn.graphs.stencils import cell_stencil, edge_stencil, node_stencil
 from lgn.graphs.tables import Stencil
 
@@ -26,7 +23,7 @@ Terms = DensityLike | Sequence[tuple[DensityLike, Stencil | StencilMaker]]
 class Term(nnx.Pytree):
     """A density on a stencil, which it knows how to make on another graph unless it was given as a table."""
 
-    def __init__(self, density: DensityLike, stencil: Stencil, maker: StencilMaker | None = None):
+    def __init__(self, density: DensityLike, stencil: Stencil | None = None, maker: StencilMaker | None = None):
         self.density = attribute(density)
         self._stencil = Static(stencil)
         self._maker = Maker(maker)
@@ -52,11 +49,10 @@ class Term(nnx.Pytree):
         """Of the density, for messages."""
         return as_density(self.density).name
 
-    def parts(self, features, *state) -> list[Part]:
-        """The density on each of its tables, with what their elements read. Raises ValueError where it is not
-        scalar."""
-        tables = tables_of(self.density, self.name, self.stencil, features, state)
-        return [part_of(self.density, self.name, *table, features, state) for table in tables]
+    @property
+    def bare(self) -> "Term":
+        """The density alone, as a program has it whose tables are arguments."""
+        return Term(self.density)
 
     def check(self, dim: int, fields: int = 2) -> None:
         """Raises ValueError where density and stencil or state do not fit."""
@@ -97,21 +93,6 @@ def _name_of(maker) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-class LaidOutTerm(nnx.Pytree):
-    """A density on one of its tables, whose arrays are data; made from a term that was checked."""
-
-    def __init__(self, density: DensityLike, name: str, table: Table, seen: int | None):
-        self.density, self.name, self.seen = attribute(density), name, seen
-        self.table = nnx.data(table)
-
-    def parts(self, features, *state) -> list[Part]:
-        """The density on its table, with what the elements read."""
-        return [part_of(self.density, self.name, self.table, self.seen, features, state)]
-
-    def check(self, dim: int, fields: int = 2) -> None:
-        """Was done."""
-
-
 def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list[Term]:
     """The terms that a density, or a list of (density, stencil), has on a graph; `name` is for messages."""
     if density is None:
@@ -124,5 +105,35 @@ def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list
             raise ValueError(f"{name}: {pair!r} is not a term; give a density or a list of (density, stencil)")
         _arguments.called(name, pair[0], "a density, or a list of (density, stencil)")
         maker = None if isinstance(pair[1], Stencil) else pair[1]
-        terms.append(Term(pair[0], checks.stencil_on(graph, pair[1], name), maker))
+        terms.append(Term(pair[0], _stencil_on(graph, pair[1], name), maker))
     return terms
+
+
+def _stencil_on(graph: jraph.GraphsTuple, given, name: str) -> Stencil:
+    """A stencil, given as one or as a function of the graph, if it was made on this graph, or reads nothing that is not
+    there: gathers would clamp the index.
+
+    Raises:
+        ValueError: a stencil of another graph, or what is no stencil.
+    """
+    known = "lgn.node_stencil, lgn.edge_stencil or lgn.cell_stencil"
+    stencil = given if isinstance(given, Stencil) else _arguments.called(f"{name}: stencil", given, known)(graph)
+    _arguments.of_kind(f"{name}: stencil", stencil, Stencil, known)
+    count, edges = node_count(graph), graph.senders.size
+    if stencil.n_node not in (None, count):
+        raise ValueError(
+            f"{name}: a stencil of {stencil.n_node} nodes on a graph of {count}; make it on this graph, or give the "
+            f"function that makes it: (density, lgn.node_stencil)"
+        )
+    nodes, through = stencil.read
+    low, high = int(nodes.min(initial=0)), int(nodes.max(initial=-1))
+    if low < 0 or high >= count:
+        raise ValueError(
+            f"{name}: the stencil reads node {low if low < 0 else high}, but the graph has nodes 0 to {count - 1}; "
+            f"make it on this graph"
+        )
+    if through.max(initial=-1) >= edges:
+        raise ValueError(
+            f"{name}: the stencil reads edge {through.max()}, but the graph has {edges}; make it on this graph"
+        )
+    return stencil

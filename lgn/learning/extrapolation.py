@@ -13,6 +13,7 @@ from flax import nnx
 
 from lgn.data.samples import States
 from lgn.densities.density import as_density
+from lgn.mechanics.compilation import bind
 from lgn.mechanics.system import offered
 
 MOST = 100_000  # elements that are compared, and tenth of it of training that they are compared with, evenly picked
@@ -89,22 +90,24 @@ def _learned(system) -> list[int]:
 def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray, ...]:
     """(row,) state and node, and (row, value) what a term sees there; evenly picked where it is more than `most`."""
 
-    def parts(system, state):
-        return system.functional.terms[number].parts(system.domain.features, *state)
+    bound = bind(system, [x[0] for x in data.state])
+    density = as_density(bound.terms[number].density)
+    chosen = {i: table for i, table in enumerate(bound.functional.tables) if table.term == number}
 
     @jax.jit
     def rows(system, state, features):
-        known = system.replace(**features) if features else system
-        every = parts(known, state)
-        return [jax.vmap(partial(as_density(part.density).seen, read=part.read))(*part.local) for part in every]
+        known = bind(system.replace(**features) if features else system, state)
+        local = known.functional.local(known.domain.features, *state)
+        return [jax.vmap(partial(density.seen, read=table.entries.value))(*local[i]) for i, table in chosen.items()]
 
     def of(i):
         return jax.tree.map(lambda x: x[i], (data.state, data.features))
 
-    tables = [part.stencil for part in parts(system, of(0)[0])]
-    density = as_density(system.functional.terms[number].density)
-    filled = [density.rows(np.asarray(table.mask)) for table in tables]
-    nodes = np.concatenate([np.repeat(x.index[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)])
+    tables = list(chosen.values())
+    filled = [density.rows(table.mask) & table.counts[:, None] for table in tables]
+    nodes = np.concatenate(
+        [np.repeat(np.asarray(x.index)[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)]
+    )
     step = max(1, -(-len(data.q) * len(nodes) // most))
 
     def picked(i):

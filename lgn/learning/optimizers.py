@@ -17,6 +17,7 @@ from lgn.learning import bfgs
 from lgn.learning.loss import Data, LossLike
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
+from lgn.mechanics.compilation import bind
 from lgn.mechanics.system import offered, require
 
 
@@ -263,8 +264,8 @@ def _mismatch(target, system, data):
     require(system, "equation", "pretrain", "only a Lagrangian starts from another: leave that phase out")
     term = system.terms[0]
     states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
-    system.check(*(x[0] for x in states))
-    local = jax.vmap(lambda q, v: term.parts(system.domain.features, q, v)[0].local)(*states)
+    bound = bind(system, [x[0] for x in states])
+    local = jax.vmap(lambda q, v: bound.functional.local(bound.domain.features, q, v)[0])(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))
     difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))

@@ -6,9 +6,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from lgn.assembly.expanded import Expanded
+from lgn.assembly.functional import expansion
+from lgn.devices.samples import over_devices
+from lgn.mechanics.compilation import bind
 from lgn.mechanics.system import offered
-from lgn.parallel.samples import over_devices
 
 
 def on_samples(evaluate: Callable, system, data, *more):
@@ -22,7 +23,7 @@ def at_states(evaluate: Callable, system, data, *more):
     The densities of a Lagrangian are expanded before, on the elements of all samples as one axis: by `vmap` they would
     have two, each too short to be divided into pieces, and XLA transposes such arrays (1.6 to 2.6 times as long,
     measured)."""
-    flat = offered(system, "functional") is not None
+    flat = offered(system, "functional") is not None and not system.domain.division
     return over_devices(partial(_expanded if flat else _each, evaluate), system, (*_moments(data), *more))
 
 
@@ -40,18 +41,20 @@ def _each(evaluate, system, *samples):
 
 def _expanded(evaluate, system, state, t, features, *more):
     def local(system, state, t):
-        return [part.local for part in system.functional.parts(system.domain.features, *state)]
+        bound = bind(system, state)
+        return bound.functional.local(bound.domain.features, *state)
 
     def known(system, state, t, expansions, *more):
-        system = jax.tree.map(lambda x: x, system)
-        system.functional = Expanded(system.functional, expansions)
-        return evaluate(system, state, t, *more)
+        bound = jax.tree.map(lambda x: x, bind(system, state))
+        bound.functional = bound.functional.at(expansions)
+        return evaluate(bound, state, t, *more)
 
-    first = [x[0] for x in state]
-    system.check(*first)
-    parts = system.functional.parts(system.domain.features, *first)
+    bound = bind(system, [x[0] for x in state])
     every = _each(local, system, state, t, features)
-    expansions = [_in_one(part.expand, one) for part, one in zip(parts, every, strict=True)]
+    expansions = [
+        _in_one(partial(expansion, table, table.density(bound.terms[table.term].density)), one)
+        for table, one in zip(bound.functional.tables, every, strict=True)
+    ]
     return _each(known, system, state, t, features, expansions, *more)
 
 

@@ -24,8 +24,8 @@ from lgn.learning.optimizers import default_phases
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
 from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrained
-from lgn.parallel.processes import answering
-from lgn.parallel.samples import divided_samples
+from lgn.devices.processes import answering
+from lgn.devices.samples import divided_samples
 
 
 class FitResult(NamedTuple):

@@ -12,8 +12,8 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.local import gather
 from lgn.data.fields import field_names
 from lgn.graphs.stencils import node_stencil
+from lgn.mechanics.compilation import compiled
 from lgn.mechanics.laws import Law
-from lgn.mechanics.programs import compiled
 from lgn.mechanics.system import System
 
 

@@ -12,9 +12,9 @@ from lgn import _arguments, _arrays
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Terms
+from lgn.mechanics.compilation import bind, compiled
 from lgn.mechanics.node_structures import Damped, Symplectic
 from lgn.mechanics.operator import Operator
-from lgn.mechanics.programs import compiled
 from lgn.mechanics.structures import Structure
 from lgn.mechanics.system import System
 
@@ -93,15 +93,15 @@ class EnergyFlow(System):
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
         """G grad-bar H(after, before) by a discrete gradient, and () -> its derivative by `after`, a linear map of
         states, which costs several gradients and is made only where it is asked for."""
-        self.check(*after)
-        known = self.domain.features
-        (slope,) = self.functional.discrete_gradient(known, method, after, before)
+        system = bind(self, after)
+        known, functional = system.domain.features, system.functional
+        (slope,) = functional.discrete_gradient(known, method, after, before)
 
         def derivative() -> Callable:
-            curvature = self.functional.discrete_curvature(known, method, after, before)
-            return lambda change: (self._flow(curvature @ change[0]),)
+            curvature = functional.discrete_curvature(known, method, after, before)
+            return lambda change: (system._flow(curvature @ change[0]),)
 
-        return (self._flow(slope),), derivative
+        return (system._flow(slope),), derivative
 
     def check(self, *state: Field) -> None:
         """Raises ValueError if (u,) is not a state of this graph, or does not fit a stencil."""
@@ -116,15 +116,17 @@ class EnergyFlow(System):
 
     def check_start(self, u: Field, t: float = 0.0) -> None:
         """Raises ValueError, outside of transformations, where G does not keep its promise along grad H at u."""
-        self.structure.check_along(self.gradient(u))
+        bound, slope = bind(self, (u,)), self.gradient(u)
+        bound.structure.check_along(bound.domain.rows.enter(slope))
 
-    def laid_out(self, *state: Field) -> "EnergyFlow":
-        """The same with its tables as data, for a program that takes it as an argument. Raises ValueError for what is
-        no state of it."""
+    def on_rows(self, *state: Field) -> "EnergyFlow":
+        """The system as programs take it: its tables are data."""
         self.check(*state)
-        (u,), other = state, jax.tree.map(lambda x: x, self)
-        other.functional, _ = self.functional.laid_out(self.domain.features, u)
-        other.structure, other.domain = self.structure.laid_out(u), self.domain.laid_out()
+        rows, (u,), other = self.domain.rows, state, jax.tree.map(lambda x: x, self)
+        shape = jax.ShapeDtypeStruct((rows.count, u.shape[1]), jnp.result_type(u))
+        known = self.domain.features
+        other.functional = self.functional.bound(known, shape, rows=rows)
+        other.structure, other.domain = self.structure.on_rows(rows, u), self.domain.on_rows()
         return other
 
     def _flow(self, slope: Field) -> Field:

@@ -13,6 +13,7 @@ from lgn import _arguments, _arrays, _traced
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
+from lgn.assembly.rows import Rows, nodes
 
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
@@ -43,6 +44,7 @@ class Forcing(nnx.Pytree):
         control: Array | Callable[[Array], Array] | None = None,
     ):
         self.force, self.control = _given("force", force), _given("control", control)
+        self.rows: Rows | None = None  # of states, where these are divided
         self._taken = _count_arguments(force) if callable(force) else 0
         if self._taken == 4 and control is None:
             raise ValueError("force(q, v, t, u) reads the control u, but control is None; give control=u(t)")
@@ -51,11 +53,14 @@ class Forcing(nnx.Pytree):
         """Arguments that make it again."""
         return {"force": self.force, "control": self.control}
 
-    def laid_out(self, rows: int | None) -> "Forcing":
-        """The same for states of so many rows, if given: none acts on those beyond the nodes."""
-        if rows is None or self.force is None:
-            return self
-        return Forcing(_arrays.filled(self.force, rows), self.control)
+    def on_rows(self, rows: Rows) -> "Forcing":
+        """The same on rows: an array as rows, a function as one that meets the whole state in the graph's order."""
+        other = jax.tree.map(lambda x: x, self)
+        if callable(self.force):
+            other.rows = nnx.data(rows) if rows.divided else None
+        elif self.force is not None:
+            other.force = nnx.data(rows.enter(self.force))
+        return other
 
     def replace(self, values: dict) -> tuple["Forcing", dict]:
         """The same with the `control` from the values, and the remaining values."""
@@ -70,9 +75,10 @@ class Forcing(nnx.Pytree):
             return jnp.zeros_like(q)
         if not callable(self.force):
             return self._field(self.force.astype(q.dtype), q)
-        known = (q, v, t, self.at(t))[: self._taken]
+        rows = self.rows or nodes(len(q))
+        known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
         _traced.reads_within("force", self.force, *known)
-        return self._field(_traced.said("force", self.force, *known), q)
+        return rows.enter(self._field(_traced.said("force", self.force, *known), known[0]))
 
     def at(self, t):
         """u(t)."""

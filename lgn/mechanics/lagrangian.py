@@ -1,26 +1,27 @@
 """Lagrangian: L and R summed over a graph, and the equation of motion that follows from them."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import jraph
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arrays
 from lgn.assembly import clamps
-from lgn.assembly.block_matrix import BlockMatrix
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
+from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
-from lgn.mechanics import layouts
+from lgn.mechanics.compilation import bind, compiled
 from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
-from lgn.mechanics.programs import compiled
 from lgn.mechanics.system import System
+from lgn.solvers.banded import Banded
 from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
@@ -111,7 +112,7 @@ class Lagrangian(System):
 
     def mass_matrix(self, q: Field, v: Field):
         """M as scipy.sparse CSR, outside of transformations; rows by node, then degree of freedom."""
-        return self.equation(q, v)[0].sparse()
+        return self.whole.equation(q, v)[0].sparse()
 
     def stiffness_matrix(self, q: Field):
         """-d2L/dq dq of the nodes at rest at q, as scipy.sparse CSR; rows by node, then degree of freedom."""
@@ -120,15 +121,27 @@ class Lagrangian(System):
 
     def equation(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field]:
         """M and f of M a = f, each element visited once."""
-        self.check(q, v)
-        mass, (f,) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force - x.convection,))
-        return mass, f + self._applied(q, v, t)
+        system = self._bound(q, v)
+        blocks, f = system._equation(q, v, t)
+        return system.functional.matrix(blocks, q, field=1), f
 
     def momentum_balance(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field, Field]:
         """M, p = dL/dv and dL/dq - dR/dv + F, for dp/dt = dL/dq - dR/dv + F in discrete time."""
+        system = self._bound(q, v)
+        blocks, momentum, push = system._momentum_balance(q, v, t)
+        return system.functional.matrix(blocks, q, field=1), momentum, push
+
+    @compiled
+    def _equation(self, q, v, t):
+        self.check(q, v)
+        mass, (f,) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force - x.convection,))
+        return mass.blocks, f + self._applied(q, v, t)
+
+    @compiled
+    def _momentum_balance(self, q, v, t):
         self.check(q, v)
         mass, (push, momentum) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force, x.momentum))
-        return mass, momentum, push + self._applied(q, v, t)
+        return mass.blocks, momentum, push + self._applied(q, v, t)
 
     def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
         """a of M a = f for any f, clamped nodes at rest or with the accelerations that are imposed on them."""
@@ -136,13 +149,14 @@ class Lagrangian(System):
             raise ValueError(
                 "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
             )
-        mass, f = clamps.constrain(self.domain, mass, f, imposed)
-        return (self.solver or default_solver(mass.pattern, mass.dim))(mass, f)
+        system = self._bound(f, f)
+        mass, f = clamps.constrain(system.domain, mass, f, imposed)
+        return (system.solver or default_solver(mass.pattern, mass.dim))(mass, f)
 
     @compiled
     def solve(self, q: Field, v: Field, t: float = 0.0) -> Solution:
         """The acceleration with its residual, status and condition."""
-        return self.response(*self.equation(q, v, t), clamps.imposed(self.domain.motion, q, t)[2])
+        return self.response(*self.equation(q, v, t), clamps.imposed(self.domain, q, t)[2])
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """a of M a = f, (node, dim). Raises SingularMassMatrix outside of transformations; inside, a singular M gives
@@ -156,7 +170,7 @@ class Lagrangian(System):
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
         """The rate of `DiscreteGradient`, and () -> its derivative by `after`, a linear map of states."""
-        rate = partial(discrete_rate, self, method, before=before, t=t)
+        rate = partial(discrete_rate, self._bound(*after), method, before=before, t=t)
         return rate(after), lambda: jax.linearize(rate, after)[1]
 
     @compiled
@@ -164,15 +178,17 @@ class Lagrangian(System):
         """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
         return self.equation(q, v, t)[1]
 
+    @compiled
     def friction(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """-dR/dv."""
         self.check(q, v)
         return -self.dissipation.gradient(self.forcing.known_at(self.domain.features, t), q, v, field=1)
 
+    @compiled
     def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """S = M a - f, (node, dim): what the clamps exert on their nodes, zero on the others."""
         mass, f = self.equation(q, v, t)
-        a = self.response(mass, f, clamps.imposed(self.domain.motion, q, t)[2]).value
+        a = self.response(mass, f, clamps.imposed(self.domain, q, t)[2]).value
         return jnp.where(self.domain.free, 0.0, mass @ a - f)
 
     @compiled
@@ -195,15 +211,41 @@ class Lagrangian(System):
         """Raises ValueError, outside of transformations, if no motion may start here: a clamped node is not at rest, or
         with `motion` = g not at g(t) with velocity g'(t); a dissipation is negative, or adds energy."""
         self.check(q, v)
-        check_dissipation(self.dissipation, self.forcing.known_at(self.domain.features, t), q, v)
-        clamps.check_moving(self.domain.free, self.domain.motion, q, v, t)
+        if self.dissipation.terms:
+            system = bind(self, (q, v))
+            known, rows = system.forcing.known_at(system.domain.features, t), system.domain.rows
+            check_dissipation(system.dissipation, known, rows.enter(q), rows.enter(v))
+        clamps.check_moving(self.domain, q, v, t)
 
-    laid_out = layouts.laid_out
-    shared = layouts.shared
+    def on_rows(self, *state: Field) -> "Lagrangian":
+        """The system as programs take it: its tables are data, and the solver is the one that the pattern of M asks
+        for."""
+        self.check(*state)
+        rows, features, dim = self.domain.rows, self.domain.features, state[0].shape[1]
+        fields = [jax.ShapeDtypeStruct((rows.count, dim), jnp.result_type(x)) for x in state]
+        known = jax.eval_shape(lambda features: self.forcing.known_at(features, 0.0), features)
+        other = jax.tree.map(lambda x: x, self)
+        other.functional = self.functional.bound(features, *fields, rows=rows)
+        other.dissipation = self.dissipation.bound(known, *fields, rows=rows)
+        other.domain, other.forcing = self.domain.on_rows(), self.forcing.on_rows(rows)
+        pattern = other.functional.pattern
+        solved = _held(pattern, self.domain.held.tobytes()) if other.domain.clamped else pattern
+        other.solver = self.solver or default_solver(solved, dim)
+        if isinstance(other.solver, Banded) and not solved.diagonal:
+            other.functional.pattern = nnx.data(pattern.with_band(solved.band(dim)))
+        return other
 
     def solver_for(self, dim: int) -> Solver:
         """The solver used for states of `dim` degrees of freedom per node."""
-        return layouts.solver_of(self, dim)
+        still = np.broadcast_to(np.zeros((), jnp.result_type(float)), (self.domain.size, dim))
+        return bind(self, (still, still)).solver
+
+    def _bound(self, q: Field, v: Field) -> "Lagrangian":
+        """Bound to rows, of which one device has all where the state is one of nodes. Raises ValueError else."""
+        system = bind(self, (q, v))
+        if system is not self:
+            system.domain.rows.undivided("a mass matrix")
+        return system
 
     @property
     def driven(self) -> bool:  # type: ignore[override]
@@ -228,4 +270,14 @@ class Lagrangian(System):
     @property
     def summary(self) -> str:
         """Sizes, densities and solver in one line."""
-        return f"{super().summary}, solver={layouts.solver_name(self)}"
+        try:
+            solver = str(self.solver_for(getattr(self.terms[0].density, "dim", 1)))
+        except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
+            solver = "chosen by the state's shape"
+        return f"{super().summary}, solver={solver}"
+
+
+@lru_cache(maxsize=16)
+def _held(pattern: Pattern, nodes: bytes) -> Pattern:
+    """The pattern of M with the rows of its clamps; kept, with the order that is found in it."""
+    return pattern.extended(np.frombuffer(nodes, np.int32)[:, None])

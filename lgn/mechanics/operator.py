@@ -1,6 +1,7 @@
 """Operator: a structure on a graph, with its transpose, its pseudo-inverse, and what it keeps of its promise."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 from lgn import _arguments
 from lgn._pytrees import Static, attribute
 from lgn.assembly.domain import Field
-from lgn.assembly.pattern import on_device
+from lgn.assembly.rows import Rows, nodes
 from lgn.graphs.features import check_graph, node_count
 from lgn.mechanics.structures import Structure, check_structure
 
@@ -74,6 +75,7 @@ class Operator(nnx.Pytree):
         self.given = attribute(structure)
         self._tables: Static | LaidOut = Static(structure.tables(check_graph(graph)))
         self.size = node_count(graph)
+        self.rows = nnx.data(nodes(self.size))
 
     @property
     def tables(self) -> Any:
@@ -83,20 +85,29 @@ class Operator(nnx.Pytree):
     def __call__(self, x: Field) -> Field:
         """G x. Raises ValueError for an x of another graph, which gathers would clamp."""
         self._check(x)
-        return self.given.apply(self.tables, x)
 
-    def laid_out(self, x: Field) -> "Operator":
-        """The same with its tables as data, so that a program that takes it serves other graphs of the size; itself,
-        where G does more with its tables than arrays of jax allow."""
+        def apply(rows, divided, given):
+            x, tables = divided
+            if jax.tree.leaves(tables):
+                (x,) = rows.extend(x)
+            return given.apply(tables, x)[: rows.size]
+
+        return self.rows.over(apply, (x, self.tables), self.given)
+
+    def on_rows(self, rows: Rows, x: Field) -> "Operator":
+        """The same on rows, with its tables as data, so that a program that takes it serves other graphs of the size;
+        itself, where G does more with its tables than arrays of jax allow."""
         leaves = jax.tree.leaves(self.tables)
-        try:
-            jax.eval_shape(self.given.apply, self.tables, x)
-        except Exception:  # functions of users
-            return self
-        if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
-            return self
+        if not rows.divided:
+            try:
+                jax.eval_shape(self.given.apply, self.tables, x)
+            except Exception:  # functions of users
+                return self
+            if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+                return self
         other = jax.tree.map(lambda x: x, self)
-        other._tables = nnx.data(LaidOut(on_device(self.tables)))
+        other._tables, other.size = nnx.data(LaidOut(_by_row(rows, self._tables))), rows.count
+        other.rows = nnx.data(rows)
         return other
 
     def adjoint(self, x: Field) -> Field:
@@ -174,6 +185,12 @@ class Operator(nnx.Pytree):
             f"{name} promises that energy never rises, but {found}; make its symmetric part negative semi-definite, or "
             f"set dissipates = False"
         )
+
+
+@lru_cache(maxsize=16)
+def _by_row(rows: Rows, tables: Static) -> Any:
+    """The tables of a structure on rows; kept."""
+    return rows.by_row(tables.value)
 
 
 class PseudoInverse(nnx.Pytree):

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
 import jraph
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -80,6 +82,21 @@ class System(nnx.Pytree):
     @abstractmethod
     def check(self, *state: Any) -> None:
         """Raises ValueError if this is not a state of the system."""
+
+    def on_rows(self, *state: Any) -> Self:
+        """The system as programs take it, bound to the rows where states of these shapes live; most have nothing to
+        bind."""
+        return self
+
+    @property
+    def whole(self) -> Self:
+        """The system on one device, with the parameters that it has now: of one that `lgn.shard` divided."""
+        domain = offered(self, "domain")
+        if domain is None or domain.division is None:
+            return self
+        other = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), self)
+        other.domain.division = None
+        return other
 
     def check_start(self, *state_and_time: Any) -> None:
         """Raises ValueError, outside of transformations, if no motion may start at this state and time."""

@@ -11,13 +11,13 @@ from lgn import _arguments, _arrays, _traced
 from lgn.assembly.domain import State
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
-from lgn.mechanics.programs import as_argument, entered, left
+from lgn.devices.processes import answering
+from lgn.mechanics.compilation import bind, entered, left, rows_of
 from lgn.mechanics.system import System, check_system, offered
 from lgn.motion.discrete import DiscreteGradient
 from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
 from lgn.motion.variational import Variational
 from lgn.motion.verdict import judged, largest
-from lgn.parallel.processes import answering
 from lgn.solvers.choice import Solver
 
 MOST = 10**7  # numbers of states that are kept for nothing
@@ -79,14 +79,12 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     offered(system, "check_start")(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         known = isinstance(integrator, Integrator)  # another may ask numpy about its ts, or sum over all rows
-        argument = as_argument(system, state, shared=known)
-        start = entered(state, argument)
         if known:
-            found = _rollout(argument, start, _padded(times, state), integrator)
+            found = _rollout(bind(system, state), state, _padded(times, state), integrator)
         else:
-            found = _rollout_at(argument, start, tuple(times.tolist()), integrator)
+            found = _rollout_at(bind(system, state), state, tuple(times.tolist()), integrator)
         sizes = np.asarray(largest(found.state))[: len(times)]  # of all, in the one program of their bucket
-        return judged(system, left(_first(found, len(times)), len(state[0]), argument), integrator, sizes)
+        return judged(system, _first(found, len(times)), integrator, sizes)
 
 
 def _times(ts, dtype) -> np.ndarray:
@@ -107,9 +105,9 @@ def _padded(times: np.ndarray, state: State) -> np.ndarray:
 
 
 def _motion(system, state, ts, integrator) -> Trajectory:
-    if hasattr(system, "inside"):  # of an order of its own, such as that of parts over devices
-        found = _motion(system.inside, tuple(map(system.rows.enter, state)), ts, integrator)
-        return system.rows.leave_all(found)._replace(node=system.rows.node(found.node))
+    system = bind(system, state)
+    rows = rows_of(system)
+    state = entered(rows, state)
     found = integrator(system, state, ts)
     states = jax.tree.map(lambda x, start: x.at[0].set(start), found, state)  # which is known, whatever became of it
 
@@ -127,7 +125,7 @@ def _motion(system, state, ts, integrator) -> Trajectory:
     ts = jnp.asarray(ts)
     later = jnp.diff(ts, prepend=-jnp.inf) > 0
     found = lax.map(lambda moment: lax.cond(moment[0], measured, repeated, *moment[1:]), (later, states, ts))
-    return Trajectory(ts, states, *found)
+    return left(rows, Trajectory(ts, states, *found))
 
 
 @partial(jax.jit, static_argnames="integrator")

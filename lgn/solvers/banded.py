@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.matrix import BlockMatrix
 from lgn.solvers.direct import BlockDiagonal
 from lgn.solvers.solution import Solution, check_equation, report
 
@@ -28,12 +28,13 @@ class Banded:
         check_equation(mass, force)
         if mass.pattern.diagonal:
             return BlockDiagonal()(mass, force)
-        order, natural = mass.pattern.order, mass.pattern.natural
-        right = force if natural else force[order]
+        mass.rows.undivided("a mass matrix")
+        band = mass.pattern.band(mass.dim)
+        right = force if band.natural else force[band.order]
         found, inverses = solve_band(mass.band(), right.reshape(-1))
         pivots = 1 / inverses
-        value = found.reshape(force.shape) if natural else found.reshape(force.shape)[mass.pattern.place]
-        return report(mass, force, value, pivots, jnp.asarray(order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
+        value = found.reshape(force.shape) if band.natural else found.reshape(force.shape)[band.place]
+        return report(mass, force, value, pivots, jnp.asarray(band.order)[jnp.nanargmin(jnp.abs(pivots)) // mass.dim])
 
 
 def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) -> tuple[Array, Array]:

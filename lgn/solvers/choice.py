@@ -5,7 +5,7 @@ import numpy as np
 from lgn import _arguments
 from lgn._backends import Backend, backend
 from lgn._pytrees import Static
-from lgn.assembly.pattern import Pattern, pattern
+from lgn.assembly.matrix import Pattern, pattern
 from lgn.graphs.edges import from_edges, single_node
 from lgn.graphs.lattices import lattice
 from lgn.graphs.stencils import node_stencil
@@ -45,7 +45,7 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
     Example:
         >>> import lgn
         >>> from lgn._pytrees import Static
-        >>> from lgn.assembly.pattern import pattern
+        >>> from lgn.assembly.matrix import pattern
         >>> string = pattern(100, Static(lgn.node_stencil(lgn.lattice((100,))).index))
         >>> from lgn.solvers.choice import estimated_costs
         >>> {str(solver): cost for solver, cost in estimated_costs(string, dim=1).items()}
@@ -57,12 +57,12 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
         _arguments.of_kind("on", on, Backend, "a row of lgn._backends.BACKENDS, or None for the device of jax")
     if pattern.n_node == 1 or pattern.diagonal:
         return {BlockDiagonal(): pattern.n_node * dim**3}
-    on, width = on or backend(), (pattern.half_bandwidth + 1) * dim - 1
-    product = sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
-    return {
-        Banded(): pattern.n_node * dim * (on.row + width**2),
-        ConjugateGradient(): 20 * (on.iteration + 4 * product),
-    }
+    on, product = on or backend(), sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
+    iterative = {ConjugateGradient(): 20 * (on.iteration + 4 * product)}
+    if pattern.divided:
+        return iterative
+    width = (pattern.half_bandwidth + 1) * dim - 1
+    return {Banded(): pattern.n_node * dim * (on.row + width**2), **iterative}
 
 
 def solver_table() -> list[str]:

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
-from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.matrix import BlockMatrix
 from lgn.solvers.direct import solve_blocks
 from lgn.solvers.solution import NOT_CONVERGED, SINGULAR, Solution, check_equation, report
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.matrix import BlockMatrix
 from lgn.solvers.solution import Solution, check_equation, report
 
 

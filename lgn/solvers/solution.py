@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from lgn import _arguments
-from lgn.assembly.block_matrix import BlockMatrix
+from lgn.assembly.matrix import BlockMatrix
 
 SOLVED, INDEFINITE, SINGULAR, NOT_CONVERGED = range(4)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgn.assembly.dependence import dependence
+from lgn.assembly.jaxprs import dependence
 
 STATE = np.random.default_rng(0).normal(size=(2, 5, 2))
 A = jnp.array([[1.0, 2.0], [3.0, 4.0]])

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-import lgn
 from lgn.assembly.layout import table_of
 from lgn.assembly.moves import added, gathered
 from lgn.graphs.tables import Stencil
+
+import lgn
 
 
 def stencil(index):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgn.assembly.reads import gradient
+from lgn.assembly.jaxprs import gradient
 
 Q, V, FEATURES = *jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 2))), {"stiffness": jnp.array(3.0)}
 PARAMETER = jnp.array(0.7)

@@ -13,7 +13,7 @@ from flax import nnx
 import lgn
 from lgn._backends import backend
 from lgn._pytrees import Static
-from lgn.assembly.pattern import pattern
+from lgn.assembly.matrix import pattern
 from lgn.solvers import choice
 from lgn.solvers.choice import default_solver, estimated_costs
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SOLVED

@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lgn.assembly.pattern import inverse
+from lgn._pytrees import Static
+from lgn.assembly.matrix import cuthill_mckee, inverse
 from lgn.graphs.tables import Runs, Stencil, runs_of
 
 
@@ -29,6 +30,7 @@ class Partition:
     Attributes:
         size: rows that a part owns.
         order: (node,) node of each row.
+        row: (node,) row of each node.
         rounds: for each exchange the pairs (from, to) of parts.
     """
 
@@ -42,8 +44,9 @@ class Partition:
             )
         self.order = _order(n_node, parts, self.size, [stencil.index for stencil in stencils])
         self.natural = bool((self.order == np.arange(n_node)).all())
-        self._row = inverse(self.order)
+        self.row = inverse(self.order)
         self._receivers = receivers
+        self._numbers = {Static(stencil): number for number, stencil in enumerate(stencils)}
         self._elements = [self._by_part(stencil.index) for stencil in stencils]
         self._halo()
 
@@ -51,6 +54,10 @@ class Partition:
     def reads_edges(self) -> bool:
         """Whether edges are divided too."""
         return self._receivers is not None
+
+    def number(self, stencil: Stencil) -> int:
+        """Number of a table."""
+        return self._numbers[Static(stencil)]
 
     @property
     def counts(self) -> list[int]:
@@ -98,7 +105,7 @@ class Partition:
     @cached_property
     def edges(self) -> list[np.ndarray]:
         """Numbers of the edges that each part reads or receives."""
-        owner = self._row[self._receivers] // self.size
+        owner = self.row[self._receivers] // self.size
         return [np.unique(np.concatenate([np.flatnonzero(owner == p), *self._read(p)])) for p in range(self.parts)]
 
     def edges_of(self, part: int) -> np.ndarray:
@@ -118,13 +125,13 @@ class Partition:
 
     def _by_part(self, index) -> list[np.ndarray]:
         """Numbers of the elements of each part, in the order of their rows."""
-        first = self._row[index[:, 0]]
+        first = self.row[index[:, 0]]
         order = np.argsort(first, kind="stable")
         return np.split(order, np.searchsorted(first[order], self.size * np.arange(1, self.parts)))
 
     def _local(self, part, nodes) -> np.ndarray:
         """Local rows of nodes."""
-        row = self._row[nodes]
+        row = self.row[nodes]
         inside = row // self.size == part
         known, local = self._ghosts[part]
         if not len(known):
@@ -157,7 +164,7 @@ class Partition:
         found = []
         for table, (stencil, elements) in enumerate(zip(self.stencils, self._elements, strict=True)):
             read = elements[part] if len(elements[part]) else np.array([self._repeated(table, part)])
-            row = self._row[stencil.index[read]]
+            row = self.row[stencil.index[read]]
             found.append(row[row // self.size != part])
         return np.unique(np.concatenate(found))
 
@@ -165,16 +172,12 @@ class Partition:
 def _order(n_node, parts, size, tables) -> np.ndarray:
     """The numbering as given, which of a lattice makes strips, or reverse Cuthill-McKee's where the parts then read
     fewer nodes of each other: of all nodes from one, level by level."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
     natural = np.arange(n_node)
     if parts == 1:
         return natural
     rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in tables])
     columns = np.concatenate([index.ravel() for index in tables])
-    graph = coo_matrix((np.ones(rows.size, bool), (rows, columns)), shape=(n_node, n_node)).tocsr()
-    found = np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=False))
+    found = cuthill_mckee(n_node, tables)
     return min([natural, found], key=lambda order: _crossing(inverse(order) // size, rows, columns, n_node))
 
 

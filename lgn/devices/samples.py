@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from lgn.parallel.meshes import along
+from lgn.devices.shard import along
 
 
 def divided_samples(system, mesh: Mesh | None) -> AbstractContextManager:
@@ -19,7 +19,7 @@ def divided_samples(system, mesh: Mesh | None) -> AbstractContextManager:
     """
     if mesh is None:
         return nullcontext()
-    if hasattr(system, "inside"):
+    if hasattr(system, "domain") and system.domain.division:
         raise ValueError(
             "mesh is given, but the nodes of the system are divided over devices already; give fit either a system "
             "from lgn.shard, or mesh to divide the samples"

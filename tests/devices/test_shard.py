@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import networkx
 import numpy as np
 import pytest
+from lgn.devices.functional import tables_of
 
 import lgn
-from lgn.parallel.functional import tables_of
-from lgn.parallel.partition import Partition
+from lgn.devices.partition import Partition
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
