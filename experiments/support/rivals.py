@@ -12,8 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import lgn
 from lgn._pytrees import Static
-from lgn.assembly.matrix import BlockMatrix
-from lgn.assembly.matrix import pattern
+from lgn.assembly.matrix import BlockMatrix, pattern
 from lgn.harness.timing import compiled, interleaved
 from lgn.solvers.banded import solve_band
 

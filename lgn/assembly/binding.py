@@ -17,7 +17,7 @@ from jaxtyping import Array
 from lgn import _traced
 from lgn._pytrees import Static
 from lgn.assembly.jaxprs import dependence
-from lgn.assembly.rows import Rows
+from lgn.assembly.rows import Rows, nodes
 from lgn.densities.density import DensityLike, as_density
 from lgn.graphs.tables import RaggedStencil, Stencil, bucket
 
@@ -230,13 +230,11 @@ def _bind(number, term, stencil: Stencil, seen, features, state, rows: Rows) -> 
     sources = sources_of(stencil, features)
     density = term.density if seen is None else _widened(term.density, seen - stencil.slots, sources)
     sized = knows_size(term.density) or seen is not None  # looked at in full width
-    entries = _read(density, term.name, sources, stencil.slots, state, sized)
-    read = {name for name, x in entries[-1].items() if x.any()}
-    read |= {"edge"} if read & set(features[1]) else set()
+    entries = _read(partial(_scalar, density, term.name), f"density {term.name}", sources, stencil.slots, state, sized)
     regular = len(stencil.index) % rows.n_node == 0 or stencil.runs is not None  # as many nodes, as many elements
     ordered = np.sort(stencil.index, axis=1)
     bound = Bound(
-        **rows.tables(stencil, read, regular),
+        **rows.tables(stencil, _names(entries, features), regular),
         term=number,
         name=term.name,
         sources=sources,
@@ -246,6 +244,26 @@ def _bind(number, term, stencil: Stencil, seen, features, state, rows: Rows) -> 
     )
     bound.check_block(len(state) - 1, state[-1].shape[1])
     return bound
+
+
+def local(function: Callable, name: str, stencil: Stencil, features, *state, sized: bool = False) -> tuple:
+    """What a function (fields, features), such as a law of motion, reads on every element: fields (element, slot, dim)
+    and features; what it does not read is zero.
+
+    Raises:
+        ValueError: a function, `name` in messages, that fails or, unless it is `sized`, reads beyond its arrays.
+    """
+    sources = sources_of(stencil, features)
+    entries = _read(function, name, sources, stencil.slots, state, sized)
+    tables = nodes(len(state[0])).tables(stencil, _names(entries, features), exact=True)
+    bound = Bound(**tables, term=0, name=name, sources=sources, entries=Static(entries), distinct=False, seen=None)
+    return *map(bound.gathered, state), bound.features(*features, state[0].dtype)
+
+
+def _names(entries, features) -> set[str]:
+    """Names of the tables that are read."""
+    read = {name for name, x in entries[-1].items() if x.any()}
+    return read | ({"edge"} if read & set(features[1]) else set())
 
 
 def tables_of(term, features, state, divided: bool) -> list[tuple[Stencil, int | None]]:
@@ -264,7 +282,8 @@ def tables_of(term, features, state, divided: bool) -> list[tuple[Stencil, int |
     if divided:
         return [(stencil.padded, None)]
     sources = sources_of(stencil.first(1), features)
-    entries = _read(density, term.name, sources, stencil.slots, state, knows_size(density))
+    scalar = partial(_scalar, density, term.name)
+    entries = _read(scalar, f"density {term.name}", sources, stencil.slots, state, knows_size(density))
     tables = [*entries[:-1], *(entries[-1][source.name] for source in sources if source.in_slots)]
     count = int(max(np.flatnonzero(x.reshape(len(x), -1).any(1)).max(initial=0) for x in tables)) + 1
     return [(stencil.padded, None) if count == stencil.slots else (stencil.first(count), stencil.slots)]
@@ -318,19 +337,19 @@ def _of_edges(sources) -> list[str]:
     return [source.name for source in sources if source.origin == EDGES]
 
 
-def _read(density: Callable, name: str, sources, slots: int, state, sized: bool) -> tuple:
-    """Which entries of its fields and features a density of an element of so many slots depends on.
+def _read(function: Callable, name: str, sources, slots: int, state, sized: bool) -> tuple:
+    """Which entries of its fields and features a function of an element of so many slots depends on.
 
     Raises:
-        ValueError: a density that fails, is not scalar or, unless it is `sized`, reads beyond its arrays.
+        ValueError: a function, `name` in messages, that fails or, unless it is `sized`, reads beyond its arrays.
     """
-    dtype, scalar = jnp.result_type(state[0]), partial(_scalar, density, name)
+    dtype = jnp.result_type(state[0])
     fields = [jax.ShapeDtypeStruct((slots, x.shape[1]), dtype) for x in state]
     shapes = {source.name: jax.ShapeDtypeStruct(source.of_element(slots), dtype) for source in sources}
-    local = *fields, Features(shapes, _of_edges(sources))
+    known = *fields, Features(shapes, _of_edges(sources))
     if not sized:
-        _traced.reads_within(f"density {name}", scalar, *local)
-    return _traced.said(f"density {name}", partial(dependence, scalar), *local)
+        _traced.reads_within(name, function, *known)
+    return _traced.said(name, partial(dependence, function), *known)
 
 
 def _widened(density, more: int, sources) -> DensityLike:

@@ -105,9 +105,8 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
 
     tables = list(chosen.values())
     filled = [density.rows(table.mask) & table.counts[:, None] for table in tables]
-    nodes = np.concatenate(
-        [np.repeat(np.asarray(x.index)[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)]
-    )
+    every = [np.repeat(np.asarray(x.index)[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)]
+    nodes = np.concatenate(every)
     step = max(1, -(-len(data.q) * len(nodes) // most))
 
     def picked(i):

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 from lgn import _arguments, _arrays
 from lgn._pytrees import Static, attribute
 from lgn.assembly import clamps
+from lgn.assembly.binding import local
 from lgn.assembly.domain import Domain, Field, State
-from lgn.assembly.local import gather
 from lgn.data.fields import field_names
 from lgn.graphs.stencils import node_stencil
 from lgn.mechanics.compilation import compiled
@@ -36,7 +36,7 @@ class Baseline(System):
 
     Example:
         >>> import jax.numpy as jnp, lgn
-        >>>         >>> law = lgn.PlainNetwork(dim=2, angles=(0, 1), rngs=nnx.Rngs(0))
+        >>> law = lgn.PlainNetwork(dim=2, angles=(0, 1), rngs=nnx.Rngs(0))
         >>> model = lgn.Baseline(lgn.single_node(), law)
         >>> model.acceleration(jnp.zeros((1, 2)), jnp.ones((1, 2))).shape
         (1, 2)
@@ -97,7 +97,7 @@ class Baseline(System):
         self.check(*fields)
         if len(fields) == 2:
             q, v = fields
-            clamps.check_moving(self.domain.free, None, q, v, t)
+            clamps.check_moving(self.domain, q, v, t)
 
     @property
     def _name(self) -> str:
@@ -111,5 +111,5 @@ class Baseline(System):
     def _on_nodes(self, function, *state):
         """The function of what each node reads: the slots of its stencil."""
         sized = hasattr(self.law, "dim")  # such a law knows its size, and `check` compares it
-        known, _ = gather(function, self._stencil.value, self.domain.features, *state, name=self._name, sized=sized)
+        known = local(function, self._name, self._stencil.value, self.domain.features, *state, sized=sized)
         return jax.vmap(function)(*known)

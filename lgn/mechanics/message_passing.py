@@ -10,8 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments
+from lgn.assembly.binding import Features
 from lgn.assembly.domain import State
-from lgn.assembly.local import Features
 from lgn.densities.density import config_of
 from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
 from lgn.densities.network import Activation, Initializer, dense_layers, lecun_normal, perceptron

@@ -6,8 +6,7 @@ import scipy.linalg
 
 import lgn
 from lgn._pytrees import Static
-from lgn.assembly.matrix import BlockMatrix
-from lgn.assembly.matrix import pattern
+from lgn.assembly.matrix import BlockMatrix, pattern
 from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
 
