@@ -188,7 +188,7 @@ class Bound:
         size = len(slots) * dim
         if size**2 > LARGEST:
             raise ValueError(
-                f"density {self.name} joins node {int(self.index[0, 0])} with its {len(slots) - 1} neighbours in a "
+                f"density {self.name} joins node {np.asarray(self.index)[0, 0]} with its {len(slots) - 1} neighbours in a "
                 f"block of {size} x {size} second derivatives, which is too large; let it read slot 0 alone (in "
                 f"velocities, a MessageDensity with pairing=lgn.difference does), or move what is between two nodes to "
                 f"a term on lgn.edge_stencil"

@@ -232,7 +232,8 @@ def _local(table: Bound, fields: State, known) -> tuple:
 @lru_cache(maxsize=16)
 def _last_pattern(tables: tuple[Bound, ...], field: int, rows: Rows) -> Pattern:
     """Kept with its tables, for the order that solvers find in it."""
-    return _pattern(tables, field, rows)
+    with jax.ensure_compile_time_eval():
+        return _pattern(tables, field, rows)
 
 
 def _pattern(tables: Sequence[Bound], field: int, rows: Rows) -> Pattern:

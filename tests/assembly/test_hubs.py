@@ -174,7 +174,7 @@ def test_a_ragged_stencil_is_saved_and_loaded(tmp_path):
 
 def test_parameters_of_a_density_on_several_tables_are_leaves_once():
     L = lgn.Lagrangian(GRAPH, learned())
-    assert len(L.terms) == 1 and len(L.terms[0].parts(L.domain.features, *state(GRAPH))) > 2
+    assert len(L.terms) == 1 and len(L.functional.bound(L.domain.features, *state(GRAPH)).tables) > 2
     assert len(jax.tree.leaves(L.functional)) == len(jax.tree.leaves(nnx.state(learned(), nnx.Param)))
 
 

@@ -1,7 +1,6 @@
 """Tables as arguments of programs: what is laid out moves as what is not, and other graphs of the size need no other
 program."""
 
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 import lgn
 from lgn.graphs.tables import bucket, filled
-from lgn.motion import rollout
 
 
 def bound(q, v, features):
@@ -203,61 +201,6 @@ def test_filled_tables_begin_as_they_were(rows, more):
     table = np.arange(2 * rows).reshape(rows, 2)
     longer = filled(table, rows + more, -1)
     assert (longer[:rows] == table).all() and (longer[rows:] == -1).all() and len(longer) == rows + more
-
-
-def heavy(q, v, features):
-    return 0.5 * features["m"][0] * jnp.sum(v[0] ** 2)
-
-
-one = partial(lgn.node_stencil, hops=0)
-ROOMY = {
-    "edges, friction, a force": lambda n: lgn.Lagrangian(
-        lgn.clamp(chords(n, n), [n - 3]), SPRINGS, dissipation=[(rub, lgn.edge_stencil)], force=jnp.full((n, 1), 0.3)
-    ),
-    "features of nodes": lambda n: lgn.Lagrangian(
-        lgn.with_features(chords(n, n), node_features={"m": 1 + np.sin(np.arange(n)) ** 2}), [*SPRINGS, (heavy, one)]
-    ),
-    "coupled": lambda n: lgn.Lagrangian(wheel(n), messages(1), solver=lgn.ConjugateGradient()),
-}
-
-
-@pytest.mark.parametrize("name", ROOMY)
-def test_graphs_of_about_the_number_of_nodes_take_the_same_programs(name):
-    """What calls and a motion of 123, 125 and 128 nodes give is what programs with constant tables give, and after the
-    first graph no call compiles anything, and the motion no program."""
-    compiled, calls, motions = compilations(), [], []
-    every = jax.jit(lambda L, q, v: (L.acceleration(q, v), L.energy(q, v), L.power(q, v), L.solve(q, v)))
-    follow = partial(lgn.rollout, ts=np.linspace(0, 0.3, 4), integrator=lgn.Verlet(0.1))
-    for n in (123, 125, 128):
-        system = ROOMY[name](n)
-        q, v = (np.sin(k + np.arange(n))[:, None] * system.domain.free for k in (0, 1))
-        before = len(compiled)
-        found = [system.acceleration(q, v), system.energy(q, v), system.power(q, v), system.solve(q, v)]
-        calls.append(len(compiled) - before)
-        motion = follow(system, (q, v))
-        motions.append(rollout._rollout._cache_size())
-        for some, other in zip(jax.tree.leaves(found), jax.tree.leaves(every(system, q, v)), strict=True):
-            np.testing.assert_allclose(some, other, rtol=1e-11, atol=1e-13)
-        expected = jax.jit(follow)(system, (q, v))
-        for some, other in ((motion.q, expected.q), (motion.v, expected.v), (motion.energy, expected.energy)):
-            np.testing.assert_allclose(some, other, rtol=1e-11, atol=1e-13)
-        assert motion.q.shape == (4, n, 1) and int(motion.node.max()) < n
-    assert calls[0] > 0 and calls[1:] == [0, 0], calls
-    assert motions[0] == motions[1] == motions[2], motions
-
-
-def test_what_is_bound_to_its_nodes_has_no_room():
-    """Lattices, bands, small graphs, and functions of the whole state keep their number of nodes."""
-    free = chords(125, 0)
-    still = jnp.zeros((125, 1))
-    assert lgn.Lagrangian(free, SPRINGS).shared(still, still).domain.size == 128
-    for system in (
-        lgn.Lagrangian(free, SPRINGS, force=lambda q, v: -q),
-        lgn.Lagrangian(lgn.clamp(free, [0]), SPRINGS, motion=lambda t: jnp.zeros((125, 1))),
-        lgn.Lagrangian(wheel(125), messages(1), solver=lgn.Banded()),
-        lgn.Lagrangian(lgn.lattice((125,)), network(3, 1)),
-    ):
-        assert system.shared(still, still).domain.size == 125
 
 
 def test_an_integrator_of_ones_own_gets_the_nodes_and_no_more():

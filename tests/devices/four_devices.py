@@ -11,6 +11,7 @@ from flax import nnx
 
 import lgn
 from experiments.support.devices import sent
+from lgn.mechanics.compilation import bind
 from lgn.systems import kdv, wave
 
 MESH = jax.make_mesh((4,), ("nodes",))
@@ -188,8 +189,8 @@ def of_flows():
         u = state(one, dim)[0]
         exact, found = flowing(one, u), flowing(four, u)
         yield f"flow of {name}", max(off(found[key], exact[key]) for key in exact)
-        rows, adjoint = four.rows, four.inside.structure.adjoint(four.rows.enter(u))
-        yield f"adjoint of {name}", off(rows.leave(adjoint), one.structure.adjoint(u))
+        rows, bound = four.domain.rows, bind(four, (u,))
+        yield f"adjoint of {name}", off(rows.leave(bound.structure.adjoint(rows.enter(u))), one.structure.adjoint(u))
     new = {"m": 2 + RNG.random(37), "k": RNG.random(one.graph.senders.size)}
     changed, others = one.replace(**new).rate((u,))[0], four.replace(**new)
     yield "flow of a replaced graph", off(others.rate((u,))[0], changed)
@@ -232,7 +233,7 @@ def of_messages():
         for kind, one in systems.items():
             state = (x,) if "flow" in kind else (x, x)
             four = lgn.shard(one, MESH)
-            over = compiled(four, jax.device_put(state, four.rows.sharding))
+            over = compiled(four, jax.device_put(state, four.domain.rows.sharding))
             messages = sent(over.as_text())
             yield f"halo of {kind}", messages.pop("collective-permute")
             yield f"else of {kind}", sum(messages.values())
