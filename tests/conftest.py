@@ -31,7 +31,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the first process; workers 
 from jaxtyping import install_import_hook  # noqa: E402
 
 DENSITIES = ["inputs", "network", "mlp", "message_passing", "pairs", "continuum", "positive"]
-ASSEMBLY = ["block_matrix", "elements", "expanded", "plans"]
+ASSEMBLY = ["matrix", "elements"]
 INNER = ["learning.bfgs", "solvers", *(f"assembly.{name}" for name in ASSEMBLY)]
 INNER += [f"densities.{name}" for name in DENSITIES]
 install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")

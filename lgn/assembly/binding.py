@@ -188,8 +188,8 @@ class Bound:
         size = len(slots) * dim
         if size**2 > LARGEST:
             raise ValueError(
-                f"density {self.name} joins node {np.asarray(self.index)[0, 0]} with its {len(slots) - 1} neighbours in a "
-                f"block of {size} x {size} second derivatives, which is too large; let it read slot 0 alone (in "
+                f"density {self.name} joins node {np.asarray(self.index)[0, 0]} with its {len(slots) - 1} neighbours "
+                f"in a block of {size} x {size} second derivatives, which is too large; let it read slot 0 alone (in "
                 f"velocities, a MessageDensity with pairing=lgn.difference does), or move what is between two nodes to "
                 f"a term on lgn.edge_stencil"
             )
@@ -257,7 +257,8 @@ def local(function: Callable, name: str, stencil: Stencil, features, *state, siz
     entries = _read(function, name, sources, stencil.slots, state, sized)
     tables = nodes(len(state[0])).tables(stencil, _names(entries, features), exact=True)
     bound = Bound(**tables, term=0, name=name, sources=sources, entries=Static(entries), distinct=False, seen=None)
-    return *map(bound.gathered, state), bound.features(*features, state[0].dtype)
+    of_nodes, edges, whole = features
+    return *map(bound.gathered, state), bound.features(of_nodes, edges, whole, state[0].dtype)
 
 
 def _names(entries, features) -> set[str]:

@@ -39,9 +39,9 @@ class Functional(nnx.Pytree):
 
     def __init__(self, graph: jraph.GraphsTuple, density: Terms | None, name: str = "density"):
         self.terms = nnx.List(terms_on(graph, density, name))
-        self.tables: tuple[Bound, ...] | None = None
-        self.pattern: Pattern | None = None
-        self.rows: Rows | None = None
+        self.tables: Any = None  # of what is bound: a `Bound` for each table, the pattern of M, and the rows
+        self.pattern: Any = None
+        self.rows: Any = None
         self.expansions: Sequence[Expansion] | None = None
 
     @property
@@ -65,7 +65,7 @@ class Functional(nnx.Pytree):
         """The same as a checkpoint keeps them: with tables in place of functions that are not lgn's."""
         return [(term.density, term.lasting) for term in self.terms]
 
-    def bound(self, features, *state: Field, rows: Rows | None = None) -> "Functional":
+    def bound(self, features, *state, rows: Rows | None = None) -> "Functional":
         """The same with its tables as data, on rows; itself, if it is bound.
 
         Args:
@@ -125,8 +125,8 @@ class Functional(nnx.Pytree):
             later, earlier = fields[: len(after)], fields[len(after) :]
             sums = tuple(jnp.zeros_like(x) for x in later)
             for table, density, known in own:
-                both = (tuple(map(table.gathered, state)) for state in (later, earlier))
-                found = elements.discrete_gradients(method, density, *both, known)
+                one, other = (tuple(map(table.gathered, state)) for state in (later, earlier))
+                found = elements.discrete_gradients(method, density, one, other, known)
                 sums = tuple(table.add(x, more) for x, more in zip(sums, found, strict=True))
             return rows.collect(*sums)
 
@@ -137,7 +137,9 @@ class Functional(nnx.Pytree):
 
         def blocks(rows, own: Own, fields):
             return tuple(
-                elements.discrete_curvatures(method, density, *_local(table, fields, known), table.slots_read(0))
+                elements.discrete_curvatures(
+                    method, density, table.gathered(fields[0]), table.gathered(fields[1]), known, table.slots_read(0)
+                )
                 for table, density, known in own
                 if table.slots_read(0)
             )

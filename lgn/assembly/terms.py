@@ -25,7 +25,7 @@ class Term(nnx.Pytree):
 
     def __init__(self, density: DensityLike, stencil: Stencil | None = None, maker: StencilMaker | None = None):
         self.density = attribute(density)
-        self._stencil = Static(stencil)
+        self._stencil: Static = Static(stencil)
         self._maker = Maker(maker)
 
     @property

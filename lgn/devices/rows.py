@@ -92,8 +92,8 @@ class DividedRows(Rows):
         """Features of edges, where the elements of each device find them."""
         if _traced.transformed():
             return x[self.edge_numbers]
-        x = np.asarray(x)
-        return self.divide(lambda part: x[self.partition.edges_of(part)])
+        known = np.asarray(x)
+        return self.divide(lambda part: known[self.partition.edges_of(part)])
 
     def held(self, nodes: np.ndarray) -> Any:
         """Rows that rest, on each device its own: those of some nodes, and those without a node; None for none."""

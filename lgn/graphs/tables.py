@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from lgn import _arrays
-from lgn._pytrees import Static
 
 LARGEST = 2**27  # entries of a padded table: 2 GB of its nodes, masks and edges
 SMALL = 10**5  # entries of a table that may be empty for the most part
@@ -22,13 +21,8 @@ Runs = tuple[tuple[tuple[int, int], ...], ...]
 def bucket(count: int, parts: int = 8, least: int = 8) -> int:
     """How many entries a table is filled up to, so that tables of about one size have one shape: by one part in so many
     at most, or fewer than `least` entries."""
-    size = step(count, parts, least)
+    size = max(least, 2 ** max(count.bit_length() - 1, 0) // parts)
     return count if count > EXACT else -(-count // size) * size
-
-
-def step(count: int, parts: int = 8, least: int = 8) -> int:
-    """From the bucket that holds a count to the next."""
-    return max(least, 2 ** max(count.bit_length() - 1, 0) // parts)
 
 
 def filled(table: np.ndarray, count: int, value) -> np.ndarray:
@@ -81,11 +75,6 @@ class Stencil:
         """Nodes and edges that it reads, in any order."""
         return self.index, self.edge
 
-    @property
-    def target(self) -> np.ndarray:
-        """(element, slot) node that what a slot gives is added to."""
-        return self.index
-
     @cached_property
     def runs(self) -> Runs | None:
         """For each slot the runs of consecutive nodes (first, end) that it reads along the elements, if they are few,
@@ -98,33 +87,12 @@ class Stencil:
         return {"mask": self.mask, **self.geometry}
 
     @property
-    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Of that in one element."""
-        return tuple((name, x.shape[1:]) for name, x in self.known.items())
-
-    @property
-    def real(self) -> None:
-        """All elements count."""
-        return None
-
-    @property
     def slots(self) -> int:
         return self.index.shape[1]
 
     def tables(self) -> tuple:
         """Content as a pytree of arrays."""
         return self.index, self.mask, self.edge, self.geometry
-
-    def columns(self, slots: tuple[int, ...]) -> Static[np.ndarray]:
-        """(element, slot) the nodes that these slots read; kept, so that each is hashed once."""
-        if slots not in self._columns:
-            whole = slots == tuple(range(self.slots))
-            self._columns[slots] = Static(self.index if whole else self.index[:, list(slots)])
-        return self._columns[slots]
-
-    @cached_property
-    def _columns(self) -> dict:
-        return {}
 
 
 class RaggedStencil(Stencil):

@@ -58,7 +58,7 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
     if pattern.n_node == 1 or pattern.diagonal:
         return {BlockDiagonal(): pattern.n_node * dim**3}
     on, product = on or backend(), sum(index.size * index.shape[1] for index in pattern.indices) * dim**2
-    iterative = {ConjugateGradient(): 20 * (on.iteration + 4 * product)}
+    iterative: dict[Solver, int] = {ConjugateGradient(): 20 * (on.iteration + 4 * product)}
     if pattern.divided:
         return iterative
     width = (pattern.half_bandwidth + 1) * dim - 1

@@ -1,7 +1,6 @@
 """Tables as arguments of programs: what is laid out moves as what is not, and other graphs of the size need no other
 program."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
