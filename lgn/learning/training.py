@@ -17,6 +17,8 @@ from lgn import _arguments
 from lgn.checkpoint.files import write_whole
 from lgn.checkpoint.identity import releases
 from lgn.checkpoint.jobs import Checkpoints
+from lgn.devices.processes import answering
+from lgn.devices.samples import divided_samples
 from lgn.learning.loggers import CSVRows, Loggers
 from lgn.learning.loss import LossLike
 from lgn.learning.losses import default_loss
@@ -24,8 +26,6 @@ from lgn.learning.optimizers import default_phases
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
 from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrained
-from lgn.devices.processes import answering
-from lgn.devices.samples import divided_samples
 
 
 class FitResult(NamedTuple):
