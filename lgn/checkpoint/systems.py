@@ -186,7 +186,7 @@ def describe(value, arrays: dict[str, np.ndarray], path: str = "") -> Any:
 
 
 def build(description, arrays: dict[str, np.ndarray], look_up: Callable[[str], Any]) -> Any:
-    """What `describe` described, of what the names stand for; learned weights are drawn anew.
+    """Make what `describe` described again, of what the names stand for; learned weights are drawn anew.
 
     Raises:
         CheckpointError: a name that is not in the register, an object that takes no such arguments.
@@ -259,7 +259,7 @@ def name_of(value) -> str:
 
 
 def find(name: str, trusted: tuple[Any, ...] = ()) -> Any:
-    """What a name stands for in the register: lgn's public classes, its mathematical functions, elementwise functions
+    """Look up a name in the register: lgn's public classes, its mathematical functions, elementwise functions
     of `jax.nn` and `jax.numpy`, and what the caller trusts; of a module only what it defines itself.
 
     Raises:

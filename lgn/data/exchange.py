@@ -35,7 +35,7 @@ def read(
     trial: str | None = None,
     units: Mapping[str, str] = NOTHING,
 ) -> Recording | States | Windows | Trajectory:
-    """What a file holds: what `lgn.write` wrote as what it was, everything else as a `Recording`.
+    """Read a file: what `lgn.write` wrote as what it was, everything else as a `Recording`.
 
     The ending says the format: .csv, tables; .h5 and .hdf5, the layout of The Well; .nc, netCDF; .xdmf and .pvd, fields
     on a mesh over time. Fields of a recording in HDF5, netCDF or on a mesh are read when they are needed. Nothing in a
@@ -81,7 +81,7 @@ def write(
     units: Mapping[str, str] = NOTHING,
     attributes: Mapping[str, str | int | float] = NOTHING,
 ) -> Path:
-    """Writes a recording, samples or a motion; `lgn.read` gives the same back.
+    """Write a recording, samples or a motion; `lgn.read` gives the same back.
 
     The ending says the format, as in `read`. With the numbers go their names and units, the version of lgn, and what
     system and graph they are of. Files on a mesh hold the fields of one motion, and come back as a `Recording`.
@@ -120,7 +120,7 @@ def write(
 
 
 def read_graph(path: str | os.PathLike) -> jraph.GraphsTuple:
-    """The graph that the nodes of a file are of: the one that `write` was told, the lattice of an even grid, or a mesh.
+    """Read the graph of the nodes of a file: the one that `write` was told, the lattice of an even grid, or a mesh.
 
     Args:
         path: the file, of any ending that `read` knows but .csv.

@@ -32,7 +32,7 @@ AXES: dict[str, Axes] = {
 
 
 class Contents(NamedTuple):
-    """What a file holds.
+    """Content of a file, whatever its format.
 
     Attributes:
         kind: the name of the class that was written, a key of AXES.
@@ -161,10 +161,10 @@ class Lazy:
             first, *rest = rows
             found = self[slice(None) if first is Ellipsis else first]
             return found[rows] if first is Ellipsis else found[*[slice(None)] * (found.ndim - self.ndim + 1), *rest]
-        numbers = np.arange(len(self))[rows]
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(len(self))
             return self.read([(start, max(start, stop))])
+        numbers = np.arange(len(self))[rows]
         distinct, place = np.unique(numbers, return_inverse=True)
         runs = np.split(distinct, np.flatnonzero(np.diff(distinct) > 1) + 1) if distinct.size else []
         return self.read([(int(run[0]), int(run[-1]) + 1) for run in runs] or [(0, 0)])[place.reshape(numbers.shape)]

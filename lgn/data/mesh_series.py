@@ -34,7 +34,7 @@ from lgn.graphs.meshes import MESHIO, domain, from_blocks
 
 
 class Series(NamedTuple):
-    """What a file holds.
+    """Content of a file, with the fields at each time read when they are asked for.
 
     Attributes:
         times: (time,).

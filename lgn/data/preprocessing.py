@@ -1,4 +1,4 @@
-"""Preprocessing: typical sizes, units, derivatives, noise and draws of what was measured."""
+"""Preprocessing of recordings and samples: units of rates, derivatives, noise, pairs of states and typical sizes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

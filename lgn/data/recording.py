@@ -1,4 +1,4 @@
-"""Recording: what was measured along time, in memory or in a file that is larger, and its pieces."""
+"""Recordings: measurements along time, in memory or in a file that is larger, their windows, and several as one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from lgn.data.samples import States, Windows
 
 
 class Recording(NamedTuple):
-    """What was measured along time, of one trial or of several one after the other; `lgn.read` gives it.
+    """Measurements along time, of one trial or of several one after the other; `lgn.read` gives it.
 
     q and v of HDF5, netCDF and XDMF files are not read before they are needed, by `rows` or `windows`; `np.asarray(q)`
     reads all. A value that is NaN was not seen.
