@@ -30,7 +30,7 @@ ELEMENTWISE = {
                "softplus", "squareplus", "swish"),
     "jax.numpy": ("arcsinh", "arctan", "cos", "cosh", "exp", "expm1", "log1p", "sin", "sinc", "sinh", "square", "tanh"),
 }  # fmt: skip
-MATHEMATICS = ("densities.", "graphs.stencils", "mechanics.laws")  # modules whose functions only compute
+MATHEMATICS = ("densities.", "graphs.stencils")  # modules whose functions only compute
 CALLS: dict[str, Callable] = {"partial": functools.partial, "traced partial": jax.tree_util.Partial}
 NAMES = ("object", "function", *CALLS)  # tags whose value is a name
 

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import lgn
-from lgn import runs
+from lgn import _names, runs
 from lgn.checkpoint import files
 
 HERE = sys.modules[__name__]
@@ -358,6 +358,13 @@ def test_a_renamed_attribute_is_an_error_and_another_order_gives_each_leaf_its_o
     monkeypatch.setattr(Two, "__init__", in_order("soft", "rigid"))
     with pytest.raises(lgn.CheckpointError, match=r"has the leaf '.*rigid.*another version of a class"):
         lgn.load(tmp_path / "a", trusted=[Two])
+
+
+def test_a_name_that_has_left_lgn_is_known_at_its_new_place(tmp_path, monkeypatch):
+    density = lgn.PairDensity(1, (4,), rngs=nnx.Rngs(0))
+    monkeypatch.delitem(_names.MODULE, "PairDensity")
+    lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.lattice((5,)), [(density, lgn.edge_stencil)]))
+    assert type(lgn.load(tmp_path / "a").density) is type(density)
 
 
 def test_a_renamed_class_is_an_error(tmp_path, monkeypatch):
