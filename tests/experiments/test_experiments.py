@@ -82,7 +82,7 @@ def test_every_experiment_has_a_headline_that_can_be_read_without_it(name):
 
 
 def test_a_list_of_experiments_needs_no_jax():
-    code = "import sys; from lgn import catalogue; catalogue.entries(); print('jax' in sys.modules)"
+    code = "import sys; from lgn.harness import catalogue; catalogue.entries(); print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
