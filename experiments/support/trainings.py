@@ -14,8 +14,8 @@ from flax import nnx
 
 import lgn
 from experiments.support import models
+from experiments.support.clock import Clock, Timed
 from lgn import diagnostics, protocol
-from lgn.harness.timing import Clock, Timed
 from lgn.systems import wave
 
 PENDULUM, WAVE, PARTICLE = "double pendulum", "wave", "relativistic particle"
