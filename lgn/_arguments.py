@@ -1,4 +1,4 @@
-"""Arguments: checks of what users hand over, so that a wrong call meets an error of lgn's own.
+"""Arguments: checks of what users hand over, functions included, so that a wrong call meets an error of lgn's own.
 
 Each returns what it was given, checked, or raises ValueError: what was found, what was expected, what to do. All look
 at types, shapes and numpy alone, so they are safe and cheap where jax traces.
@@ -6,13 +6,20 @@ at types, shapes and numpy alone, so they are safe and cheap where jax traces.
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import get_opaque_trace_state
+
+# what jax raises where numpy or Python asks a traced value for its number
+CONCRETE = (
+    jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError, jax.errors.TracerArrayConversionError,
+    jax.errors.TracerBoolConversionError, jax.errors.TracerIntegerConversionError,
+)  # fmt: skip
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -122,6 +129,56 @@ def path(caller: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"{caller}={short(value)}; expected a path: give a string or a pathlib.Path")
     return Path(value)
+
+
+def transformed() -> bool:
+    """Whether this call runs within a jax transformation (jit, grad, vmap ...), even if no argument is traced."""
+    here = get_opaque_trace_state()
+    with jax.core.eval_context():
+        return here != get_opaque_trace_state()
+
+
+def reads_within(name: str, function: Callable, *local) -> None:
+    """Raise ValueError for an index beyond an array: numpy reports it where jax reads the last entry. Nothing is
+    computed or compiled, and what numpy cannot do is no error here."""
+    ones = jax.tree.map(lambda x: np.ones(np.shape(x), getattr(x, "dtype", float)), local)
+    try:
+        with np.errstate(all="ignore"):
+            jax.eval_shape(lambda: function(*ones))
+    except IndexError as error:
+        raise ValueError(
+            f"{name} reads beyond its arrays, {shapes(local)}: {error}; it may read as many rows as its stencil has "
+            f"slots, and as many columns as the state has degrees of freedom a node"
+        ) from error
+    except Exception:
+        pass  # jax alone knows, and says below
+
+
+def explained(name: str, function: Callable, *local):
+    """Call function(*local), explaining errors that are not lgn's own: whose function, and of what shapes.
+
+    Raises:
+        ValueError: numpy or Python where only jax.numpy can work, or whatever else fails.
+    """
+    try:
+        return function(*local)
+    except CONCRETE as error:
+        raise ValueError(
+            f"{name} uses numpy, or Python's if, float or int, where jax needs jax.numpy: write jnp.sin for np.sin, "
+            f"jnp.where for if ({str(error).splitlines()[0]})"
+        ) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and own(error):
+            raise
+        raise ValueError(
+            f"{name} fails on {shapes(local)}: {error}; compare what it reads with these shapes"
+        ) from error
+
+
+def shapes(local) -> str:
+    """Shapes of the arrays of an element, for messages."""
+    *fields, features = local if isinstance(local[-1], dict) else (*local, {})
+    return ", ".join([str(np.shape(x)) for x in fields] + [f"{key} {np.shape(x)}" for key, x in features.items()])
 
 
 def listed(values: Any) -> bool:

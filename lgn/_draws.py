@@ -6,7 +6,7 @@ from functools import wraps
 
 import jax
 
-from lgn import _traced
+from lgn import _arguments
 
 # A draw runs once, so that compiling it is all that it costs: at the compiler's highest level threefry of a few
 # thousand numbers takes 2.3 CPU seconds, at level 2 0.3. At level 0 the last bits are others (measured).
@@ -27,7 +27,7 @@ def _quick(function: Callable) -> Callable:
 
     @wraps(function)
     def draw(*arguments, **named):  # within a program of jax, whose options hold
-        return (function if _traced.transformed() else program)(*arguments, **named)
+        return (function if _arguments.transformed() else program)(*arguments, **named)
 
     return draw
 

@@ -103,7 +103,7 @@ MODULE = {name: module for module, names in HOME.items() for name in names}
 FOUND = MODULE | {  # what a checkpoint may name: names that left stay readable
     name: place.removeprefix("lgn.").rpartition(".")[0]
     for name, place in MOVED.items()
-    if place.startswith("lgn.") and place.count(".") == 3 and place.endswith(f".{name}")
+    if place.startswith("lgn.") and place.count(".") == 3 and place.endswith(f".{name}") and place.endswith(f".{name}")
 }
 
 

@@ -14,7 +14,6 @@ ORDER = [
     "_arguments",
     "_arrays",
     "_backends",
-    "_traced",
     "_draws",
     "_pytrees",
     "graphs",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from lgn import _traced
+from lgn import _arguments
 from lgn._pytrees import Static
 from lgn.assembly.jaxprs import dependence
 from lgn.assembly.rows import Rows, nodes
@@ -349,8 +349,8 @@ def _read(function: Callable, name: str, sources, slots: int, state, sized: bool
     shapes = {source.name: jax.ShapeDtypeStruct(source.of_element(slots), dtype) for source in sources}
     known = *fields, Features(shapes, _of_edges(sources))
     if not sized:
-        _traced.reads_within(name, function, *known)
-    return _traced.said(name, partial(dependence, function), *known)
+        _arguments.reads_within(name, function, *known)
+    return _arguments.explained(name, partial(dependence, function), *known)
 
 
 def _widened(density, more: int, sources) -> DensityLike:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _traced
+from lgn import _arguments
 from lgn.assembly.domain import Domain
 from lgn.assembly.matrix import BlockMatrix
 
@@ -17,7 +17,7 @@ def imposed(domain: Domain, q, t):
     t, expected = jnp.asarray(t, q.dtype), (domain.rows.n_node, *q.shape[1:])
 
     def place(t):
-        g = jnp.asarray(_traced.said("motion", domain.motion, t), q.dtype)
+        g = jnp.asarray(_arguments.explained("motion", domain.motion, t), q.dtype)
         if g.shape != expected:
             raise ValueError(f"motion(t) has shape {g.shape}; expected that of the state, (node, dim) = {expected}")
         return domain.rows.enter(g) if domain.bound else g

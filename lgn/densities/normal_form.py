@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arguments, _arrays, _traced
+from lgn import _arguments, _arrays
 from lgn._pytrees import attribute
 from lgn.densities.density import Density, DensityLike, as_density
 
@@ -97,8 +97,8 @@ def mean_mass(
     _check_density(density, q, v)
     name, known = f"density {as_density(density).name}", dict(features or {})
     if as_density(density).slots is ...:
-        _traced.reads_within(name, density, q, v, known)
-    mass = _traced.said(name, jax.hessian(density, argnums=1), q, v, known)
+        _arguments.reads_within(name, density, q, v, known)
+    mass = _arguments.explained(name, jax.hessian(density, argnums=1), q, v, known)
     return jnp.trace(mass.reshape(v.size, v.size)) / v.shape[1]
 
 

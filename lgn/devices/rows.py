@@ -14,7 +14,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from lgn import _traced
+from lgn import _arguments
 from lgn.assembly.rows import Rows
 from lgn.devices.partition import Partition
 from lgn.graphs.tables import Stencil
@@ -71,7 +71,7 @@ class DividedRows(Rows):
 
     def enter(self, x: Array) -> Array:
         """(row, ...) of (node, ...); zero in rows without a node."""
-        if not _traced.transformed():
+        if not _arguments.transformed():
             return self._by_row(np.asarray(x))
         if self.places is None:
             found = jnp.pad(x, ((0, self.count - self.n_node), *((0, 0),) * (x.ndim - 1)))
@@ -90,7 +90,7 @@ class DividedRows(Rows):
 
     def edges(self, x: Array) -> Array:
         """Features of edges, where the elements of each device find them."""
-        if _traced.transformed():
+        if _arguments.transformed():
             return x[self.edge_numbers]
         known = np.asarray(x)
         return self.divide(lambda part: known[self.partition.edges_of(part)])

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from lgn import _arguments, _arrays, _traced
+from lgn import _arguments, _arrays
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
@@ -77,12 +77,12 @@ class Forcing(nnx.Pytree):
             return self._field(self.force.astype(q.dtype), q)
         rows = self.rows or nodes(len(q))
         known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
-        _traced.reads_within("force", self.force, *known)
-        return rows.enter(self._field(_traced.said("force", self.force, *known), known[0]))
+        _arguments.reads_within("force", self.force, *known)
+        return rows.enter(self._field(_arguments.explained("force", self.force, *known), known[0]))
 
     def at(self, t):
         """u(t)."""
-        return _traced.said("control", self.control, t) if callable(self.control) else self.control
+        return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
 
     @staticmethod
     def _field(force, q: Field) -> Field:

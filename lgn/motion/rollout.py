@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lgn import _arguments, _arrays, _traced
+from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
@@ -74,7 +74,7 @@ def rollout(system: System, state0, ts, integrator: Integrator | None = None) ->
     if isinstance(ts, jax.core.Tracer):
         return _rollout(system, state, ts.astype(state[0].dtype), integrator)
     times = _times(ts, state[0].dtype)
-    if _traced.transformed():
+    if _arguments.transformed():
         return _rollout_at(system, state, tuple(times.tolist()), integrator)
     offered(system, "check_start")(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
