@@ -95,7 +95,7 @@ from lgn.mechanics.baselines import Baseline as Baseline
 from lgn.motion.variational import Variational as Variational
 from lgn.motion.variational import start_between as start_between
 from lgn.motion.discrete import DiscreteGradient as DiscreteGradient
-from lgn.motion.integrators import Adaptive as Adaptive
+from lgn.motion.adaptive import Adaptive as Adaptive
 from lgn.motion.integrators import ImplicitMidpoint as ImplicitMidpoint
 from lgn.motion.integrators import Verlet as Verlet
 from lgn.motion.verdict import MotionStopped as MotionStopped

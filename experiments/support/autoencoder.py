@@ -23,7 +23,7 @@ from lgn.data.preprocessing import REACH, differences
 from lgn.densities.inputs import widths_of
 from lgn.densities.network import dense_layers, lecun_normal, small_output, weights
 from lgn.mechanics.system import System, check_system
-from lgn.motion.integrators import Adaptive
+from lgn.motion.adaptive import Adaptive
 from lgn.motion.rollout import Integrator
 
 SHARPNESS = 4.0  # of the units of the decoder, per deviation of the coordinate

@@ -11,11 +11,11 @@ from lgn.assembly.discrete_gradient import Automatic
 from lgn.assembly.domain import State
 from lgn.mechanics.system import require
 from lgn.motion.implicit import newton
-from lgn.motion.steps import check_steps, fixed_steps, prepend
+from lgn.motion.integrators import ImplicitSteps
 
 
 @dataclass(frozen=True)
-class DiscreteGradient:
+class DiscreteGradient(ImplicitSteps):
     """Implicit steps by a discrete gradient, grad-bar H . (u' - u) = H(u') - H(u):
 
         u' - u = dt G grad-bar H(u', u)
@@ -59,30 +59,33 @@ class DiscreteGradient:
     limit: int = 50
 
     def __post_init__(self):
-        check_steps(self)
+        super().__post_init__()
         _arguments.called("gradient", self.gradient, "lgn.Automatic(), lgn.MeanValue() or lgn.Gonzalez()")
 
-    def __call__(self, system, state: State, ts) -> State:
-        """The states at ts, each field (time, node, dim)."""
+    def start(self, system, state: State, t):
+        """The state, and no rate of it yet: that of a stiff system would lead too far."""
+        return state, jax.tree.map(jnp.zeros_like, state)
+
+    def step(self, system, carry, t, dt):
+        """The next state, and the rate that led there."""
+        before, pace = carry
         remedy = "give an EnergyFlow or a Lagrangian, or use Adaptive() or ImplicitMidpoint(dt)"
         discrete_rate = require(system, "discrete_rate", "DiscreteGradient", remedy)
 
-        def step(carry, t, dt):
-            before, pace = carry
+        def equation(after):
+            rate, derivative = discrete_rate(self.gradient, after, before, t + dt / 2)
+            residual = jax.tree.map(lambda a, b, r: a - b - dt * r, after, before, rate)
 
-            def equation(after):
-                rate, derivative = discrete_rate(self.gradient, after, before, t + dt / 2)
-                residual = jax.tree.map(lambda a, b, r: a - b - dt * r, after, before, rate)
+            def linearised():
+                product = derivative()
+                return lambda change: jax.tree.map(lambda d, r: d - dt * r, change, product(change))
 
-                def linearised():
-                    product = derivative()
-                    return lambda change: jax.tree.map(lambda d, r: d - dt * r, change, product(change))
+            return residual, linearised
 
-                return residual, linearised
+        guess = jax.tree.map(lambda x, r: x + dt * r, before, pace)
+        after = newton(equation, guess, self.tolerance, self.limit)
+        return after, jax.tree.map(lambda a, b: (a - b) / dt, after, before)
 
-            guess = jax.tree.map(lambda x, r: x + dt * r, before, pace)
-            after = newton(equation, guess, self.tolerance, self.limit)
-            return after, jax.tree.map(lambda a, b: (a - b) / dt, after, before)
-
-        start = state, jax.tree.map(jnp.zeros_like, state)  # the rate of a stiff system would lead too far
-        return prepend(state, fixed_steps(step, start, ts, self.dt, output=lambda carry, t: carry[0]))
+    def state(self, system, carry, t) -> State:
+        """The first of the two."""
+        return carry[0]

@@ -1,74 +1,126 @@
-"""Integrators: from a rate to the states at given times. Adaptive steps are diffrax's, implicit ones in `steps`."""
+"""Integrators: what one is, and the two that are a dozen lines, velocity Verlet and the implicit midpoint rule."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
-from lgn import _arguments, _arrays
+from lgn import _arguments
 from lgn.assembly.domain import State
 from lgn.mechanics.system import System, require
 from lgn.motion.implicit import fixed_point
-from lgn.motion.steps import check_steps, fixed_steps, prepend
 
 
-@dataclass(frozen=True)
-class Adaptive:
-    """Dormand-Prince of order 8 with steps chosen by an error estimate.
+class Integrator:
+    """A way from a state to the states at later times; hashable, so that an equal one shares its programs.
 
-    Args:
-        rtol: relative tolerance of a step.
-        atol: absolute tolerance of a step.
-        max_steps: number of steps after which the integration stops; the states beyond are infinite. Where steps
-            shrink below the rounding of t, it stops too, and the states beyond are NaN.
-
-    Raises:
-        ValueError: tolerances that are not positive, or both below a thousandth of the rounding of the states, where
-            steps would shrink without end; steps that are not whole.
+    `FixedSteps` is the base of those with equal steps. Any function (system, state, ts) -> states at ts serves
+    `rollout` too: it gets its ts as numpy, and other times are another program.
     """
 
-    rtol: float = 1e-9
-    atol: float = 1e-9
-    max_steps: int = 1_000_000
+    def __call__(self, system: Any, state: State, ts) -> State:
+        """The states at ts, each field (time, node, dim); the last time may be repeated, and ts be traced."""
+        raise NotImplementedError(f"{type(self).__name__}(system, state, ts): the states at ts")
+
+    def remedy(self, system: Any, state: State, t) -> str:
+        """What to do where steps from a state at t are too large."""
+        return "take smaller steps (dt, max_steps)"
+
+    def beyond(self, system: Any, state: State, t) -> str:
+        """The limit of stability that the steps from a state are beyond, in words; empty where none is known."""
+        return ""
+
+    def stopped(self, state: State) -> str:
+        """Why it gave the motion up, as far as a state that is not finite shows; empty if it did not."""
+        return ""
+
+
+class FixedSteps(Integrator):
+    """Equal steps no longer than dt: `start`, `step` and `state` say what a step is, the rest is written here.
+
+    Derive your own from it, as a frozen dataclass; `rollout` takes other times by the same program.
+
+    Attributes:
+        dt: largest step; each interval of ts is cut into equal steps no longer than that.
+
+    Example:
+        >>> import dataclasses, jax, jax.numpy as jnp, lgn
+        >>> from lgn.motion.integrators import FixedSteps
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Euler(FixedSteps):
+        ...     dt: float
+        ...     def step(self, system, carry, t, dt):
+        ...         return jax.tree.map(lambda x, f: x + dt * f, carry, system.rate(carry, t))
+        >>> def free(q, v, features): return 0.5 * v[0, 0] ** 2
+        >>> L = lgn.Lagrangian(lgn.single_node(), free)
+        >>> lgn.rollout(L, (jnp.zeros((1, 1)), jnp.ones((1, 1))), [0.0, 1.0, 2.0], Euler(0.5)).q[:, 0, 0].tolist()
+        [0.0, 1.0, 2.0]
+    """
+
+    dt: float
+
+    def start(self, system: Any, state: State, t) -> Any:
+        """What is carried from step to step, a tree of arrays, at the first time; the state, unless it is more."""
+        return state
+
+    def step(self, system: Any, carry: Any, t, dt) -> Any:
+        """The same at t + dt."""
+        raise NotImplementedError(f"{type(self).__name__}.step(system, carry, t, dt): what is carried, at t + dt")
+
+    def state(self, system: Any, carry: Any, t) -> State:
+        """The state of what is carried, at the time t of a kept state."""
+        return carry
+
+    def __call__(self, system: Any, state: State, ts) -> State:
+        """The states at ts, each field (time, node, dim); only these are kept.
+
+        Every interval is cut into the same number of equal steps, the least for which none is longer than dt; one of no
+        length, which pads ts, into none. Where ts is traced, so is that number: a program for any times, without a
+        reverse derivative.
+        """
+        known = not isinstance(ts, jax.core.Tracer)
+        xp = np if known else jnp
+        count = xp.maximum(1, xp.ceil(xp.max(xp.diff(ts), initial=0.0) / self.dt - 1e-9).astype(int))
+
+        def interval(carry, ends):
+            t, dt = ends[0], (ends[1] - ends[0]) / count
+            steps = int(count) if known else jnp.where(dt > 0, count, 0)
+            carry = lax.fori_loop(0, steps, lambda i, carry: self.step(system, carry, t + i * dt, dt), carry)
+            return carry, self.state(system, carry, ends[1])
+
+        later = lax.scan(interval, self.start(system, state, ts[0]), (ts[:-1], ts[1:]))[1]
+        return prepend(state, later)
+
+    def remedy(self, system: Any, state: State, t) -> str:
+        """Half of dt, and what it is beyond."""
+        beyond = self.beyond(system, state, t)
+        since = f" since dt={self.dt:g} is beyond {beyond}" if beyond else ""
+        return f"take smaller steps: dt={self.dt / 2:g} for {self.dt:g}{since}"
+
+
+class ImplicitSteps(FixedSteps):
+    """Equal steps of which each is an equation, solved to a tolerance in up to `limit` iterations."""
+
+    tolerance: float
+    limit: int
 
     def __post_init__(self):
-        _arguments.positive("Adaptive: rtol", self.rtol)
-        _arguments.positive("Adaptive: atol", self.atol, zero=True)
-        _arguments.whole("Adaptive: max_steps", self.max_steps)
-
-    def __call__(self, system: System, state: State, ts) -> State:
-        """The states at ts, each field (time, node, dim); only these are kept."""
-        import diffrax
-
-        _arrays.above_rounding("Adaptive: rtol", max(self.rtol, self.atol), jnp.result_type(*state), 1e-3)
-        ts = jnp.asarray(ts)
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, state, system: system.rate(state, t)),
-            diffrax.Dopri8(),
-            ts[0],
-            ts[-1],
-            None,
-            state,
-            args=system,
-            saveat=diffrax.SaveAt(ts=ts),
-            stepsize_controller=diffrax.PIDController(
-                rtol=self.rtol, atol=self.atol, dtmin=_rounding(ts), force_dtmin=False
-            ),
-            max_steps=self.max_steps,
-            throw=False,
-        )
-        shrunk = solution.result == diffrax.RESULTS.dt_min_reached
-        return jax.tree.map(lambda x: jnp.where(shrunk & jnp.isinf(x), jnp.nan, x), solution.ys)
+        name = type(self).__name__
+        _arguments.positive(f"{name}: dt", self.dt)
+        _arguments.positive(f"{name}: tolerance", self.tolerance)
+        _arguments.whole(f"{name}: limit", self.limit)
 
 
-def _rounding(ts) -> jax.Array:
-    """The step at which time hardly moves: at a pole, or at what is not finite, there would be no end. Twice the
-    rounding of the last time, because diffrax takes no step below one."""
-    return 2 * jnp.finfo(ts.dtype).eps * jnp.abs(ts).max()
+def prepend(first: Any, later: Any) -> Any:
+    """The state at ts[0], followed by those at ts[1:]."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
 
 
 @dataclass(frozen=True)
-class ImplicitMidpoint:
+class ImplicitMidpoint(ImplicitSteps):
     """Fixed steps y' = y + dt f((y + y') / 2): order 2, symmetric in time, exact for quadratic invariants.
 
     Args:
@@ -85,25 +137,19 @@ class ImplicitMidpoint:
     tolerance: float = 1e-12
     limit: int = 100
 
-    def __post_init__(self):
-        check_steps(self)
+    def step(self, system: System, carry: State, t, dt) -> State:
+        """y' by a fixed point, from an explicit Euler step."""
 
-    def __call__(self, system: System, state: State, ts) -> State:
-        """The states at ts, each field (time, node, dim)."""
+        def image(guess):
+            middle = jax.tree.map(lambda a, b: (a + b) / 2, carry, guess)
+            return jax.tree.map(lambda x, r: x + dt * r, carry, system.rate(middle, t + dt / 2))
 
-        def step(state, t, dt):
-            def image(guess):
-                middle = jax.tree.map(lambda a, b: (a + b) / 2, state, guess)
-                return jax.tree.map(lambda x, r: x + dt * r, state, system.rate(middle, t + dt / 2))
-
-            guess = jax.tree.map(lambda x, r: x + dt * r, state, system.rate(state, t))
-            return fixed_point(image, guess, self.tolerance, self.limit)
-
-        return prepend(state, fixed_steps(step, state, ts, self.dt, output=lambda state, t: state))
+        guess = jax.tree.map(lambda x, r: x + dt * r, carry, system.rate(carry, t))
+        return fixed_point(image, guess, self.tolerance, self.limit)
 
 
 @dataclass(frozen=True)
-class Verlet:
+class Verlet(FixedSteps):
     """Fixed steps of velocity Verlet, one acceleration a step: q' = q + dt v + dt^2 a / 2, v' = v + dt (a + a') / 2.
 
     Order 2, explicit, stable for dt below 2 / (highest frequency); symplectic where a does not depend on v,
@@ -121,15 +167,41 @@ class Verlet:
     def __post_init__(self):
         _arguments.positive("Verlet: dt", self.dt)
 
-    def __call__(self, system: System, state: State, ts) -> State:
-        """q and v at ts, (time, node, dim)."""
-        acceleration = require(system, "acceleration", "Verlet", "use Adaptive() or ImplicitMidpoint(dt)")
+    def start(self, system: System, state: State, t):
+        """q, v and a."""
+        return *state, _acceleration(system)(*state, t)
 
-        def step(state, t, dt):
-            q, v, a = state
-            q, guess = q + dt * v + 0.5 * dt**2 * a, v + dt * a
-            following = acceleration(q, guess, t + dt)
-            return q, v + 0.5 * dt * (a + following), following
+    def step(self, system: System, carry, t, dt):
+        """q', v' and a'."""
+        q, v, a = carry
+        q, guess = q + dt * v + 0.5 * dt**2 * a, v + dt * a
+        following = _acceleration(system)(q, guess, t + dt)
+        return q, v + 0.5 * dt * (a + following), following
 
-        start = *state, acceleration(*state, ts[0])
-        return prepend(state, fixed_steps(step, start, ts, self.dt, output=lambda state, t: state[:2]))
+    def state(self, system: System, carry, t) -> State:
+        """q and v."""
+        return carry[:2]
+
+    def beyond(self, system: System, state: State, t) -> str:
+        """2 / (highest frequency)."""
+        omega = float(_frequency(system, *state, t))
+        limit = f"the stability limit of Verlet, 2 / (highest frequency) = {2 / omega:.3g}" if omega else ""
+        return limit if self.dt * omega > 2 else ""
+
+
+def _acceleration(system):
+    return require(system, "acceleration", "Verlet", "use Adaptive() or ImplicitMidpoint(dt)")
+
+
+@jax.jit
+def _frequency(system, q, v, t):
+    """The highest frequency omega of small changes of q, omega^2 the largest eigenvalue of M^-1 K, by power iteration:
+    from below where that is symmetric, so that steps within the limit are not blamed."""
+
+    def again(change, _):
+        change = change / jnp.linalg.norm(change)
+        response = jax.jvp(lambda q: system.acceleration(q, v, t), (q,), (change,))[1]
+        return response, jnp.linalg.norm(response)
+
+    change = jnp.cos(1.0 + 2.7 * jnp.arange(q.size, dtype=q.dtype) ** 2).reshape(q.shape)
+    return jnp.sqrt(lax.scan(again, change, length=200)[1][-1])

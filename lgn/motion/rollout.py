@@ -1,5 +1,6 @@
 """Rollout: the motion of a system from a state."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -14,17 +15,15 @@ from lgn.data.samples import Trajectory
 from lgn.devices.processes import answering
 from lgn.mechanics.compilation import bind, entered, left, rows_of
 from lgn.mechanics.system import System, check_system, offered
-from lgn.motion.discrete import DiscreteGradient
-from lgn.motion.integrators import Adaptive, ImplicitMidpoint, Verlet
-from lgn.motion.variational import Variational
+from lgn.motion.adaptive import Adaptive
+from lgn.motion.integrators import Integrator
 from lgn.motion.verdict import judged, largest
 from lgn.solvers.choice import Solver
 
 MOST = 10**7  # numbers of states that are kept for nothing
-Integrator = Adaptive | ImplicitMidpoint | Verlet | Variational | DiscreteGradient
 
 
-def rollout(system: System, state0, ts, integrator: Integrator | None = None) -> Trajectory:
+def rollout(system: System, state0, ts, integrator: Integrator | Callable | None = None) -> Trajectory:
     """The motion of a system from a state.
 
     Memory grows with the number of ts, not with the number of steps. Other times are no other program, up to the next
@@ -165,7 +164,7 @@ def _fields(state0) -> State:
     )
 
 
-def check_integrator(integrator: Integrator) -> Integrator:
+def check_integrator(integrator: Integrator | Callable) -> Integrator | Callable:
     """Itself, if it can be called with (system, state, ts). Raises ValueError else."""
     examples = (
         "lgn.Adaptive(), lgn.Verlet(dt), lgn.ImplicitMidpoint(dt), lgn.Variational(dt) or lgn.DiscreteGradient(dt)"

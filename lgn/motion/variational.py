@@ -10,11 +10,11 @@ from lgn.assembly.domain import State
 from lgn.mechanics.lagrangian import Lagrangian
 from lgn.mechanics.system import require
 from lgn.motion.implicit import fixed_point
-from lgn.motion.steps import check_steps, fixed_steps, prepend
+from lgn.motion.integrators import ImplicitSteps
 
 
 @dataclass(frozen=True)
-class Variational:
+class Variational(ImplicitSteps):
     """Discrete Euler-Lagrange equations of the midpoint rule L_d(q, q') = dt L((q + q') / 2, (q' - q) / dt).
 
     With m = q + dt w / 2 and the forces Q = dL/dq - dR/dv + F at (m, w, t + dt / 2), a step solves for w in
@@ -54,37 +54,32 @@ class Variational:
     tolerance: float = 1e-12
     limit: int = 50
 
-    def __post_init__(self):
-        check_steps(self)
-
-    def __call__(self, system: Lagrangian, state: State, ts) -> State:
-        """q and v at ts, (time, node, dim)."""
-        remedy = "only a Lagrangian has a discrete action: give one, or use Adaptive() or ImplicitMidpoint(dt)"
-        balance = require(system, "momentum_balance", "Variational", remedy)
-
-        def step(state, t, dt):
-            q, p, (last, second, third) = state
-
-            def balanced(w):
-                return balance(q + dt / 2 * w, w, t + dt / 2)
-
-            def corrected(w, momentum, push):
-                return w + system.response(mass, p - momentum + dt / 2 * push).value, push
-
-            guess = _impose(system, 3 * last - 3 * second + third, lambda g: (g(t + dt) - q) / dt)
-            mass, *rest = balanced(guess)
-            start = corrected(guess, *rest)
-            w, push = fixed_point(lambda x: corrected(x[0], *balanced(x[0])[1:]), start, self.tolerance, self.limit)
-            return q + dt * w, p + dt * push, (w, last, second)
-
-        def seen(state, t):
-            """q and v of q and p, by Newton's method."""
-            q, p, (last, *_) = state
-            return q, _velocity(system, q, p, t, last, self.tolerance, self.limit)
-
+    def start(self, system: Lagrangian, state: State, t):
+        """q and p, and the last three w."""
         q, v = state
-        start = q, system.momentum(q, v), (v, v, v)
-        return prepend(state, fixed_steps(step, start, ts, self.dt, seen))
+        _balance(system, "Variational")
+        return q, system.momentum(q, v), (v, v, v)
+
+    def step(self, system: Lagrangian, carry, t, dt):
+        """The same of the next step."""
+        q, p, (last, second, third) = carry
+
+        def balanced(w):
+            return system.momentum_balance(q + dt / 2 * w, w, t + dt / 2)
+
+        def corrected(w, momentum, push):
+            return w + system.response(mass, p - momentum + dt / 2 * push).value, push
+
+        guess = _impose(system, 3 * last - 3 * second + third, lambda g: (g(t + dt) - q) / dt)
+        mass, *rest = balanced(guess)
+        start = corrected(guess, *rest)
+        w, push = fixed_point(lambda x: corrected(x[0], *balanced(x[0])[1:]), start, self.tolerance, self.limit)
+        return q + dt * w, p + dt * push, (w, last, second)
+
+    def state(self, system: Lagrangian, carry, t) -> State:
+        """q and v of q and p, by Newton's method."""
+        q, p, (last, *_) = carry
+        return q, _velocity(system, q, p, t, last, self.tolerance, self.limit)
 
 
 def start_between(system: Lagrangian, q0, q1, dt: float, t: float = 0.0) -> State:
@@ -117,10 +112,15 @@ def start_between(system: Lagrangian, q0, q1, dt: float, t: float = 0.0) -> Stat
     integrator = Variational(dt)
     q0, q1 = (jnp.asarray(_arrays.floats(f"start_between: {name}", q)) for name, q in (("q0", q0), ("q1", q1)))
     _arrays.alike({"q0": q0.shape, "q1": q1.shape}, "has shape", "give two positions of the same nodes")
-    balance = require(system, "momentum_balance", "start_between", "only a Lagrangian has a discrete action")
+    balance = _balance(system, "start_between")
     begin, w = jnp.asarray(t, q0.dtype), (q1 - q0) / dt
     _, momentum, push = balance(q0 + dt / 2 * w, w, begin + dt / 2)
     return q0, _velocity(system, q0, momentum - dt / 2 * push, begin, w, integrator.tolerance, integrator.limit)
+
+
+def _balance(system, asked_by):
+    remedy = "only a Lagrangian has a discrete action: give one, or use Adaptive() or ImplicitMidpoint(dt)"
+    return require(system, "momentum_balance", asked_by, remedy)
 
 
 def _velocity(system, q, p, t, guess, tolerance, limit):

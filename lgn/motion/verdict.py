@@ -12,7 +12,7 @@ from lgn import _arguments
 from lgn.data.samples import Trajectory
 from lgn.mechanics.diagnosis import first_not_finite, why_no_rate
 from lgn.mechanics.system import check_system, offered
-from lgn.motion.integrators import Adaptive, Verlet
+from lgn.motion.integrators import Integrator
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR
 
 RISE = 0.1  # of the size of the energy: what rises by more than that has a cause
@@ -68,6 +68,7 @@ def check_motion(system, trajectory: Trajectory, integrator: Any = None) -> Traj
 
 def judged(system, trajectory: Trajectory, integrator: Any, sizes: np.ndarray) -> Trajectory:
     """`check_motion` where `largest` of the states is known."""
+    integrator = integrator if isinstance(integrator, Integrator) else Integrator()
     _check_finite(system, trajectory, integrator, sizes)
     _check_solves(trajectory)
     _check_energy(system, trajectory, integrator, sizes)
@@ -93,18 +94,15 @@ def _check_finite(system, trajectory, integrator, sizes) -> None:
 def _why_not_finite(system, trajectory, integrator, last, bad) -> str:
     """Why the state `bad` is not finite, as far as the one before shows, and what to do."""
     state, t = _moment(trajectory, last)
-    smaller = _smaller(system, integrator, *_moment(trajectory, 0))
+    smaller = integrator.remedy(system, *_moment(trajectory, 0))
     if "beyond" in smaller:
         return f"; {smaller}"
     if cause := why_no_rate(system, state, t):
         return f". There {cause}"
     if cause := first_not_finite(system, state, trajectory.t[bad]):
         return f". By t = {float(trajectory.t[bad]):.6g} {cause}"
-    if isinstance(integrator, Adaptive) and jnp.isinf(trajectory.state[0][bad]).all():
-        return (
-            f". Adaptive took all of its max_steps={integrator.max_steps}; give more, or larger tolerances than "
-            f"rtol={integrator.rtol:g}, atol={integrator.atol:g}"
-        )
+    if cause := integrator.stopped(_moment(trajectory, bad)[0]):
+        return f". {cause}"
     solved = ""
     if (solve := offered(system, "solve")) is not None:
         found = solve(*state, t)
@@ -150,14 +148,14 @@ def _check_solves(trajectory) -> None:
 def _check_energy(system, trajectory, integrator, sizes) -> None:
     if offered(system, "driven"):
         early, late = (float(half.max()) for half in np.array_split(sizes, 2))
-        limit = _limit(system, integrator, *_moment(trajectory, 0)) if late > RUNAWAY * early else None
-        if limit is not None:
+        limit = integrator.beyond(system, *_moment(trajectory, 0)) if late > RUNAWAY * early else ""
+        if limit:
             _warn(f"the state grows from {early:.3g} to {late:.3g}", f"dt={integrator.dt:g} is beyond {limit}")
         return
     energy = np.asarray(trajectory.energy, float)
     if not np.isfinite(energy).all():
         at = int(np.argmin(np.isfinite(energy)))
-        remedy = _smaller(system, integrator, *_moment(trajectory, 0))
+        remedy = integrator.remedy(system, *_moment(trajectory, 0))
         _warn(f"the energy is not finite at t = {float(trajectory.t[at]):.6g}, though the state is", remedy)
         return
     top = int(np.argmax(energy - np.minimum.accumulate(energy)))
@@ -170,7 +168,7 @@ def _check_energy(system, trajectory, integrator, sizes) -> None:
         _warn(
             f"the energy rises from {energy[start]:.3g} at t = {float(trajectory.t[start]):.6g} to {energy[top]:.3g} "
             f"at t = {float(trajectory.t[top]):.6g}, though nothing gives this system energy",
-            _smaller(system, integrator, *_moment(trajectory, start)),
+            integrator.remedy(system, *_moment(trajectory, start)),
         )
 
 
@@ -183,46 +181,6 @@ def energy_sizes(system, states):
         return sum(jnp.sum(jnp.abs(x * g)) for x, g in zip(state, slope, strict=True))
 
     return lax.map(one, states)
-
-
-def _smaller(system, integrator, state, t) -> str:
-    """What to do about steps that are too large."""
-    if isinstance(integrator, Adaptive):
-        return f"give smaller tolerances than rtol={integrator.rtol:g}, atol={integrator.atol:g}{_held(integrator, t)}"
-    dt = getattr(integrator, "dt", None)
-    if dt is None:
-        return "take smaller steps (dt, max_steps)"
-    limit = _limit(system, integrator, state, t)
-    beyond = "" if limit is None else f" since dt={dt:g} is beyond {limit}"
-    return f"take smaller steps: dt={dt / 2:g} for {dt:g}{beyond}"
-
-
-def _limit(system, integrator, state, t) -> str | None:
-    """The stability limit 2 / omega of `Verlet` in words, if dt is beyond it."""
-    omega = float(_frequency(system, *state, t)) if isinstance(integrator, Verlet) else 0.0
-    if not getattr(integrator, "dt", 0.0) * omega > 2:
-        return None
-    return f"the stability limit of Verlet, 2 / (highest frequency) = {2 / omega:.3g}"
-
-
-@jax.jit
-def _frequency(system, q, v, t):
-    """The highest frequency omega of small changes of q, omega^2 the largest eigenvalue of M^-1 K, by power iteration:
-    from below where that is symmetric, so that steps within the limit are not blamed."""
-
-    def again(change, _):
-        change = change / jnp.linalg.norm(change)
-        response = jax.jvp(lambda q: system.acceleration(q, v, t), (q,), (change,))[1]
-        return response, jnp.linalg.norm(response)
-
-    change = jnp.cos(1.0 + 2.7 * jnp.arange(q.size, dtype=q.dtype) ** 2).reshape(q.shape)
-    return jnp.sqrt(lax.scan(again, change, length=200)[1][-1])
-
-
-def _held(integrator, t) -> str:
-    """A remark where steps shrink to nothing because their tolerance is below rounding."""
-    eps = np.finfo(t.dtype).eps
-    return "" if integrator.rtol > 10 * eps else f", or larger ones, for {t.dtype} holds no error below {eps:.0e}"
 
 
 def _moment(trajectory, index):

@@ -31,7 +31,7 @@ KILLS = 5  # of one run
 
 NURSERY = """
 import os, runpy, signal, sys, time
-import diffrax, flax.nnx, jax, lgn.learning.training, optax, rich.progress, scipy.optimize
+import flax.nnx, jax, lgn.learning.training, optax, rich.progress, scipy.optimize
 from lgn.checkpoint import files
 from lgn.systems import wave
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -170,7 +170,7 @@ def value_and_gradient(model, data, loss):
     ],
 )
 def test_gradients_flow_through_integrators(integrator):
-    """Reverse mode, through diffrax's adjoint and the implicit function, against central differences."""
+    """Reverse mode, through the steps of Adaptive and the implicit function, against central differences."""
     evaluate, x = value_and_gradient(on_a_node(neural_ode()), pieces(3), lgn.RolloutLoss(integrator, dt=0.01))
     along = np.random.default_rng(0).normal(size=x.size)
     slope = evaluate(x)[1] @ along
