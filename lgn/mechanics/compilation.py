@@ -65,6 +65,8 @@ def bind(system, state):
     """
     if is_bound(system) or not hasattr(system, "on_rows"):
         return system
+    if not all(map(_arguments.is_array, state)):
+        system.check(*state)  # which says what is wrong
     leaves, structure = jax.tree.flatten(system)
     shapes = tuple((np.shape(x), jnp.result_type(x)) for x in state)
     known = _known.get(system)

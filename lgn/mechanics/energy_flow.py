@@ -107,7 +107,7 @@ class EnergyFlow(System):
         """Raises ValueError if (u,) is not a state of this graph, or does not fit a stencil."""
         if len(state) != 1:
             raise ValueError(
-                f"a state of {len(state)} fields, but an EnergyFlow moves one, u; of q and p it is "
+                f"a state of {len(state)} fields, but an EnergyFlow moves one, u: give (u,); of q and p it is "
                 f"u = jnp.concatenate([q, p], -1)"
             )
         (u,) = state

@@ -240,9 +240,9 @@ class Lagrangian(System):
         still = np.broadcast_to(np.zeros((), jnp.result_type(float)), (self.domain.size, dim))
         return bind(self, (still, still)).solver
 
-    def _bound(self, q: Field, v: Field) -> "Lagrangian":
+    def _bound(self, *state: Field) -> "Lagrangian":
         """Bound to rows, of which one device has all where the state is one of nodes. Raises ValueError else."""
-        system = bind(self, (q, v))
+        system = bind(self, state)
         if system is not self:
             system.domain.rows.undivided("a mass matrix")
         return system
