@@ -16,12 +16,12 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
+from lgn.densities.density import as_density
 from lgn.mechanics.compilation import bind, compiled
 from lgn.mechanics.diagnosis import checked
 from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.mechanics.system import System
-from lgn.solvers.banded import Banded
 from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
@@ -231,7 +231,7 @@ class Lagrangian(System):
         pattern = other.functional.pattern
         solved = _held(pattern, self.domain.held.tobytes()) if other.domain.clamped else pattern
         other.solver = self.solver or default_solver(solved, dim)
-        if isinstance(other.solver, Banded) and not solved.diagonal:
+        if isinstance(other.solver, Solver) and other.solver.reads_band and not solved.diagonal:
             other.functional.pattern = nnx.data(pattern.with_band(solved.band(dim)))
         return other
 
@@ -271,7 +271,7 @@ class Lagrangian(System):
     def summary(self) -> str:
         """Sizes, densities and solver in one line."""
         try:
-            solver = str(self.solver_for(getattr(self.terms[0].density, "dim", 1)))
+            solver = str(self.solver_for(as_density(self.terms[0].density).dim or 1))
         except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
             solver = "chosen by the state's shape"
         return f"{super().summary}, solver={solver}"

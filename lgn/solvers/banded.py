@@ -11,21 +11,22 @@ from jaxtyping import Array, Float
 
 from lgn.assembly.matrix import BlockMatrix
 from lgn.solvers.direct import BlockDiagonal
-from lgn.solvers.solution import Solution, check_equation, report
+from lgn.solvers.solution import Solution, Solver, report
 
 # Nodes from which a batch is solved one system after the other: a long one fills the cache by itself (measured).
 LONG = 2000
 
 
 @dataclass(frozen=True)
-class Banded:
+class Banded(Solver):
     """LDL^T of the band, linear in the number of nodes: chains, rings, narrow strips, trees.
 
     Without pivoting it is backward stable when M is positive definite; when it is not, one step of refinement follows.
     """
 
-    def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
-        check_equation(mass, force)
+    reads_band = True
+
+    def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
         if mass.pattern.diagonal:
             return BlockDiagonal()(mass, force)
         mass.rows.undivided("a mass matrix")

@@ -11,9 +11,8 @@ from lgn.graphs.lattices import lattice
 from lgn.graphs.stencils import node_stencil
 from lgn.solvers.banded import Banded
 from lgn.solvers.conjugate_gradient import ConjugateGradient
-from lgn.solvers.direct import BlockDiagonal, Dense
-
-Solver = Dense | BlockDiagonal | Banded | ConjugateGradient
+from lgn.solvers.direct import BlockDiagonal
+from lgn.solvers.solution import Solver
 
 
 def default_solver(pattern: Pattern, dim: int, on: Backend | None = None) -> Solver:
@@ -40,7 +39,12 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
 
     Banded: for each row one sequential step, which takes as long as 20 on a CPU and as thousands on a GPU, and the
     square of the width. Conjugate gradients: 20 iterations with a product of the element blocks, whose gathers cost 3
-    more multiplications, and with some kernels to launch on a GPU. The device is that on which jax runs, unless given.
+    more multiplications, and with some kernels to launch on a GPU.
+
+    Args:
+        pattern: of the mass matrix.
+        dim: degrees of freedom of a node.
+        on: the kind of device, by default that on which jax runs.
 
     Example:
         >>> import lgn

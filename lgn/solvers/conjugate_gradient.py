@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 from lgn import _arguments, _arrays
 from lgn.assembly.matrix import BlockMatrix
 from lgn.solvers.direct import solve_blocks
-from lgn.solvers.solution import NOT_CONVERGED, SINGULAR, Solution, check_equation, report
+from lgn.solvers.solution import NOT_CONVERGED, SINGULAR, Solution, Solver, report
 
 
 @dataclass(frozen=True)
-class ConjugateGradient:
+class ConjugateGradient(Solver):
     """Matrix-free conjugate gradients on the element blocks, preconditioned by the block of each node.
 
     A direction of negative curvature ends it: a matrix that is not positive definite is reported, not inverted.
@@ -34,8 +34,7 @@ class ConjugateGradient:
             _arguments.positive("ConjugateGradient: tolerance", self.tolerance)
         _arguments.whole("ConjugateGradient: limit", self.limit)
 
-    def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
-        check_equation(mass, force)
+    def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
         tolerance = self.tolerance or max(1e-12, 10 * float(jnp.finfo(force.dtype).eps))
         _arrays.above_rounding("ConjugateGradient: tolerance", tolerance, force.dtype, 1.0)
         blocks = lax.stop_gradient(mass.diagonal())

@@ -7,15 +7,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from lgn.assembly.matrix import BlockMatrix
-from lgn.solvers.solution import Solution, check_equation, report
+from lgn.solvers.solution import Solution, Solver, report
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Solver):
     """LU of the full matrix: the reference, for small graphs."""
 
-    def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
-        check_equation(mass, force)
+    def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
         matrix = mass.dense()
         value = jnp.linalg.solve(matrix, force.reshape(-1)).reshape(force.shape)
         values, vectors = jnp.linalg.eigh(lax.stop_gradient(matrix))
@@ -24,11 +23,10 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class BlockDiagonal:
+class BlockDiagonal(Solver):
     """One dim x dim block a node, for Lagrangians whose velocities are not coupled along edges."""
 
-    def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
-        check_equation(mass, force)
+    def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
         if not mass.pattern.diagonal:
             raise ValueError(
                 "BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()"

@@ -1,6 +1,6 @@
-"""Solution: what a solver found, and whether to trust it."""
+"""Solution: the contract of solvers of M a = f, what they find, and whether to trust it."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -21,11 +21,12 @@ class Solution(NamedTuple):
 
     Attributes:
         value: a, (node, dim).
-        residual: |M a - f| / |f|.
+        residual: |M a - f| / |f|, a pure number.
         status: 0 solved; 1 solved, but M is not positive definite; 2 M is singular; 3 not converged.
         node: where M is worst conditioned (smallest pivot).
-        condition: largest over smallest pivot.
-        iterations: of an iterative solver.
+        condition: largest over smallest pivot, a pure number; it depends on the units where degrees of freedom differ
+            in theirs.
+        iterations: of an iterative solver, else 0.
     """
 
     value: Float[Array, "node dim"]
@@ -59,17 +60,59 @@ class Solution(NamedTuple):
         return self
 
 
-def check_equation(mass: BlockMatrix, force) -> None:
-    """Raises ValueError for what is no M a = f."""
-    _arguments.of_kind("mass", mass, BlockMatrix, "the first of L.equation(q, v)")
-    if force.shape != (mass.pattern.n_node, mass.dim):
-        raise ValueError(
-            f"f has shape {force.shape}; expected (node, dim) = {(mass.pattern.n_node, mass.dim)} of M a = f"
-        )
+class Solver:
+    """Base class of solvers of M a = f: `solve` must be written, and reports by `report`. A function (M, f) -> Solution
+    is a solver too.
+
+    Attributes:
+        reads_band: whether it calls `M.band()`, whose table is laid out for it.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from lgn.solvers.solution import Solver, report
+        >>> class Lumped(Solver):  # the rows of M summed into its diagonal
+        ...     def solve(self, mass, force):
+        ...         pivots = mass @ jnp.ones_like(force)
+        ...         return report(mass, force, force / pivots, pivots, jnp.argmin(jnp.abs(pivots)))
+        >>> L = lgn.Lagrangian(lgn.lattice((4,)), lgn.kinetic_energy, solver=Lumped())
+        >>> L.solve(jnp.zeros((4, 1)), jnp.ones((4, 1))).value.ravel().tolist()
+        [0.0, 0.0, 0.0, 0.0]
+    """
+
+    reads_band: ClassVar[bool] = False
+
+    def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        """Solve M a = f.
+
+        Args:
+            mass: M, such as the first of `L.equation(q, v)`.
+            force: f, (node, dim).
+
+        Raises:
+            ValueError: what is no such equation.
+        """
+        _arguments.of_kind("mass", mass, BlockMatrix, "the first of L.equation(q, v)")
+        if force.shape != (mass.pattern.n_node, mass.dim):
+            raise ValueError(
+                f"f has shape {force.shape}; expected (node, dim) = {(mass.pattern.n_node, mass.dim)} of M a = f"
+            )
+        return self.solve(mass, force)
+
+    def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
+        """The solution of an equation that was checked."""
+        raise NotImplementedError(f"{type(self).__name__} has no solve(mass, force) -> Solution; write it")
 
 
 def report(mass, force, value, pivots, node) -> Solution:
-    """Signs and sizes of the pivots show definiteness and condition; M a - f gives the residual."""
+    """The `Solution` by its pivots, whose signs and sizes show definiteness and condition, and by M a - f.
+
+    Args:
+        mass: M.
+        force: f, (node, dim).
+        value: a, (node, dim).
+        pivots: of M in any order and shape, or its eigenvalues.
+        node: where the least pivot is.
+    """
     mass, force, found = lax.stop_gradient((mass, force, value))
     size = jnp.linalg.norm(force)
     residual = jnp.linalg.norm(mass @ found - force) / jnp.where(size > 0, size, 1.0)
