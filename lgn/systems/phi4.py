@@ -9,12 +9,13 @@ The field rests at -1 and at 1; a kink leads from one to the other. Lengths are 
 Source: Manton and Sutcliffe 2004, Topological solitons, chapter 5.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from lgn import _arguments
+from lgn import _arguments, _draws
 from lgn.data.samples import States
-from lgn.systems.kinks import shaken
 
 SPACING = 0.1
 
@@ -60,6 +61,28 @@ def kink(position: jax.Array, speed: float | jax.Array, t: float = 0.0) -> tuple
 
 
 def sample(key: jax.Array, count: int, n_node: int, spacing: float = SPACING) -> States:
-    """States of shaken kinks on the chain, see `kinks.shaken`, with exact accelerations."""
+    """States of shaken kinks on the chain, see `shaken`, with exact accelerations."""
     _arguments.drawn("sample", key, count=count, n_node=n_node)
     return shaken(kink, acceleration, key, count, n_node, spacing)
+
+
+def shaken(kink: Callable, acceleration: Callable, key: jax.Array, count: int, n_node: int, spacing: float) -> States:
+    """States of kinks of any place on the chain and any speed below 0.9, with exact accelerations.
+
+    Independent normal numbers shake them: v by these, q by `spacing` times these, which makes slopes of order 1.
+
+    Args:
+        kink: (position (node,), speed) -> q and v, each (node, 1).
+        acceleration: (q (..., node, 1), spacing) -> a.
+        key: of jax.random.
+        count: how many.
+        n_node: nodes of the chain.
+        spacing: distance between two nodes.
+    """
+    place, speed, shake = jax.random.split(key, 3)
+    length = spacing * (n_node - 1)
+    x = spacing * jnp.arange(n_node) - length * _draws.uniform(place, (count, 1))
+    q, v = jax.vmap(kink)(x, _draws.uniform(speed, (count,), minval=-0.9, maxval=0.9))
+    dq, dv = _draws.normal(shake, (2, count, n_node, 1))
+    q, v = q + spacing * dq, v + dv
+    return States(q, v, acceleration(q, spacing))

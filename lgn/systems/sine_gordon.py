@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from lgn import _arguments
 from lgn.data.samples import States
-from lgn.systems.kinks import shaken
+from lgn.systems.phi4 import shaken
 
 SPACING = 0.1
 
@@ -70,6 +70,6 @@ def collision(position: jax.Array, speed: float, t: float = 0.0) -> tuple[jax.Ar
 
 
 def sample(key: jax.Array, count: int, n_node: int, spacing: float = SPACING) -> States:
-    """States of shaken kinks on the chain, see `kinks.shaken`, with exact accelerations."""
+    """States of shaken kinks on the chain, see `phi4.shaken`, with exact accelerations."""
     _arguments.drawn("sample", key, count=count, n_node=n_node)
     return shaken(kink, acceleration, key, count, n_node, spacing)
