@@ -1,8 +1,9 @@
 """Pairs: what a network sees of two nodes, of each of several pairs of slots, and the derivatives of that.
 
-A pairing makes a density symmetric: `both_states` sees all, `difference` and `distance` see what a spring sees,
+A pairing is a function of the scaled states of two nodes, q0, v0, q1, v1, each (dim,), that returns a vector, and it
+makes a density symmetric. `both_states` sees all; `difference` and `distance` see what a spring sees;
 `inverse_distance` and `log_distance` what a force between points sees (infinite at no distance: for `PairDensity`,
-since a `MessageDensity` pairs a node with itself too), `invariants` all that no rotation changes.
+since a `MessageDensity` pairs a node with itself too); `invariants` all that no rotation changes.
 """
 
 from collections.abc import Callable, Sequence
