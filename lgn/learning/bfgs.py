@@ -22,7 +22,7 @@ ValueAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 class Iterate(NamedTuple):
-    """Where the iteration stands; arrays only.
+    """State of the iteration; arrays only.
 
     Attributes:
         x: (p,) parameters.
@@ -46,7 +46,7 @@ class Iterate(NamedTuple):
 
 
 def start(function: ValueAndGradient, x: np.ndarray) -> Iterate:
-    """At x, with the identity for the inverse Hessian."""
+    """Iterate at x, with the identity for the inverse Hessian."""
     value, gradient = function(x)
     return _restart(
         Iterate(x, np.asarray(value), gradient, np.zeros(()), np.zeros(()), np.array(0), np.array(1), np.array(0))
@@ -54,7 +54,7 @@ def start(function: ValueAndGradient, x: np.ndarray) -> Iterate:
 
 
 def move(function: ValueAndGradient, state: Iterate, x: np.ndarray) -> Iterate:
-    """At x, of a function that differs a little from that of the state, with what the state knows of its Hessian."""
+    """Iterate at x, of a function that differs a little from that of the state, with its inverse Hessian."""
     value, gradient = function(x)
     moved = state._replace(
         x=x, value=np.asarray(value), gradient=gradient, step=np.array(0), fresh=np.array(0), stuck=np.array(0)
@@ -92,7 +92,7 @@ def step(function: ValueAndGradient, state: Iterate) -> Iterate:
 
 
 def _product(inverse, x):
-    """H x."""
+    """Product H x."""
     with _one_thread():
         return dsymv(1.0, inverse, x)
 

@@ -50,7 +50,7 @@ class Reach(NamedTuple):
 
 
 def reach(trained, data: States, system, others: States) -> Reach | None:
-    """How far states of a system are from those that another of the same densities was trained on; None where no
+    """Distances of states of a system from those that another of the same densities was trained on; None where no
     learned density is summed over elements.
 
     Raises:
@@ -82,7 +82,7 @@ def reach(trained, data: States, system, others: States) -> Reach | None:
 
 
 def _learned(system) -> list[int]:
-    """Which terms have parameters."""
+    """Numbers of the terms that have parameters."""
     terms = offered(system, "terms")
     return [i for i, term in enumerate(terms) if jax.tree.leaves(nnx.state(term, nnx.Param))]
 

@@ -42,7 +42,7 @@ class Loss:
     """
 
     def __call__(self, system: Any, data: Any) -> jax.Array:
-        """The loss of a system on data, a scalar > 0 that jax can differentiate."""
+        """Loss of a system on data, a scalar > 0 that jax can differentiate."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__(system, data) -> scalar; write it")
 
     def check(self, system: Any, data: Any) -> None:
@@ -85,12 +85,12 @@ class Loss:
         return _pick(data, kept), _pick(data, held)
 
     def mark(self, system: Any) -> Any:
-        """The trained system, which may note how it was trained."""
+        """Trained system, which may note how it was trained."""
         return system
 
 
 class Plain(Loss):
-    """A function read as a `Loss`; members of these names that it carries as attributes are its own."""
+    """Function read as a `Loss`; members of these names that it carries as attributes are its own."""
 
     def __init__(self, function: LossLike):
         self.function = function
@@ -116,7 +116,7 @@ def _pick(data, which):
 
 
 def as_loss(loss: LossLike) -> Loss:
-    """A loss with every member: itself, or a function as `Plain`."""
+    """Loss with every member: itself, or a function as `Plain`."""
     return loss if isinstance(loss, Loss) else Plain(loss)
 
 

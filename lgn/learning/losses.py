@@ -28,6 +28,11 @@ class Start(nnx.Param):
 def acceleration_loss(system, data: States, error: Error = relative) -> jax.Array:
     """Mean squared error of the acceleration relative to its mean square.
 
+    Args:
+        system: a Lagrangian, or another with `acceleration`.
+        data: states with accelerations (sample, node, dim).
+        error: how accelerations are compared.
+
     Raises:
         ValueError: a system without `acceleration`, data without.
     """
@@ -52,7 +57,13 @@ def default_loss(data: Data) -> LossLike:
 
 def rate_loss(system, data: States, error: Error = relative) -> jax.Array:
     """Mean squared errors of dq/dt and of dv/dt, or of du/dt, each relative to its mean square: for first order in
-    time, and for systems whose dq/dt is learned too, such as a neural ODE."""
+    time, and for systems whose dq/dt is learned too, such as a neural ODE.
+
+    Args:
+        system: any system.
+        data: states with their rates (sample, node, dim).
+        error: how rates are compared.
+    """
     expect(data, States, "rate_loss")
     require(system, "rate", "rate_loss", "give a Lagrangian, an EnergyFlow or a Baseline")
     found = on_samples(lambda system, state, t: system.rate(state, t), system, data)
@@ -68,6 +79,11 @@ def residual_loss(system, data: States, error: Error = relative) -> jax.Array:
     See `residuals` to weigh states or nodes. A node counts where the accelerations of all nodes that share an element
     with it were seen, for M a reads these; clamped nodes, on which an unknown force acts, do not count.
 
+    Args:
+        system: a Lagrangian.
+        data: states with accelerations (sample, node, dim).
+        error: how M a and f are compared.
+
     Raises:
         ValueError: a system without `equation`, as only a Lagrangian has it.
     """
@@ -80,7 +96,7 @@ def residual_loss(system, data: States, error: Error = relative) -> jax.Array:
 
 
 def residuals(system, data: States) -> tuple[jax.Array, jax.Array]:
-    """M a - f and M a of every sample, (sample, node, dim), with 0 for an acceleration that was not seen."""
+    """Residual M a - f, and M a, of every sample, (sample, node, dim), with 0 for an acceleration that was not seen."""
     require(system, "equation", "residual_loss", "only a Lagrangian has it: use acceleration_loss or rate_loss")
     if expect(data, States, "residual_loss").a is None:
         raise ValueError("residual_loss: the data have no accelerations (a=None, first order); use rate_loss")
@@ -261,7 +277,7 @@ class DiscreteLoss(Loss):
         return total(self.error, found, seen, whole(data, 2))
 
     def mark(self, system):
-        """The system that was trained, which knows by which discrete gradient."""
+        """Trained system, which knows by which discrete gradient."""
         return offered(system, "trained_by")(self.gradient)
 
 
@@ -311,7 +327,7 @@ class WeightPenalty(Loss):
         return as_loss(self.loss).judge(data)
 
     def mark(self, system) -> Any:
-        """The trained system, as the loss marks it."""
+        """Trained system, as the loss marks it."""
         return as_loss(self.loss).mark(system)
 
 
@@ -322,13 +338,13 @@ def expect(data: Any, kind: type, caller: str) -> Any:
 
 
 def total(error: Error, found, exact, which=None) -> jax.Array:
-    """The sum of the errors of all fields."""
+    """Sum of the errors of all fields."""
     first, *others = (error(a, b, which) for a, b in zip(found, exact, strict=True))
     return sum(others, first)
 
 
 def _complete(system, seen):
-    """(sample, node) bool: where all nodes that share an element were seen."""
+    """Mask (sample, node): where all nodes that share an element were seen."""
     seen = complete = jnp.asarray(seen)
     for table in [term.stencil.index for term in system.terms]:
         together = jnp.broadcast_to(seen[:, table].all(2)[..., None], (len(seen), *table.shape))
@@ -337,12 +353,12 @@ def _complete(system, seen):
 
 
 def counted(data: Data):
-    """(..., node, 1) bool, what was seen; None where all was."""
+    """Mask (..., node, 1) of what was seen; None where all was."""
     return None if data.seen is None else data.seen[..., None]
 
 
 def whole(data: Windows, length: int):
-    """(sample, piece, 1, 1) bool: which `length` successive states of the windows were seen at every node."""
+    """Mask (sample, piece, 1, 1): which `length` successive states of the windows were seen at every node."""
     if data.seen is None:
         return None
     seen, last = data.seen.all(2), data.seen.shape[1] - length + 1

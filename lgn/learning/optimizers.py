@@ -81,9 +81,9 @@ class QuasiNewton(Phase):
 
 
 def pretrain(target: DensityLike = kinetic_energy, steps: int = 300, tolerance: float = 1e-2) -> QuasiNewton:
-    """The phase that starts from a known Lagrangian: value, gradient and Hessian of the density on the elements of the
-    data become those of `target`. A network with random weights makes M singular somewhere; this one starts regular.
-    With a kinetic prior and a small network there is nothing to do, and it ends at once.
+    """Pretraining, the phase that starts from a known Lagrangian: value, gradient and Hessian of the density on the
+    elements of the data become those of `target`. A network with random weights makes M singular somewhere; this one
+    starts regular. With a kinetic prior and a small network there is nothing to do, and it ends at once.
 
     Args:
         target: density on the stencil of the first term; further terms are left as they are.
@@ -160,7 +160,7 @@ class Minibatch(Descent):
         return DescentState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
 
     def move(self, problem: Problem, state, x):
-        """The optimiser's state goes on at x, and draws other samples."""
+        """State of the optimiser as it is, at x; other samples are drawn."""
         key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
         return state._replace(x=x, key=np.asarray(jax.random.key_data(key)), step=np.array(0))
 
@@ -232,8 +232,7 @@ def _lbfgs(memory: int) -> optax.GradientTransformationExtraArgs:
 
 
 def default_phases(system, data: Data) -> tuple[Phase, ...]:
-    """Pretraining, of a Lagrangian; Adam on minibatches of 20,000 elements, if the data hold more; then
-    BFGS."""
+    """Pretraining of a Lagrangian; Adam on minibatches of 20,000 elements, if the data hold more; then BFGS."""
     samples, elements_each = len(data.q), data.q.shape[1]
     batch = max(1, 20_000 // elements_each)
     middle: tuple[Phase, ...] = ()
@@ -244,18 +243,18 @@ def default_phases(system, data: Data) -> tuple[Phase, ...]:
 
 
 def pack(state) -> dict[str, np.ndarray]:
-    """The leaves of an optimiser's state by number, as a checkpoint keeps them."""
+    """Leaves of an optimiser's state by number, as a checkpoint keeps them."""
     return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
 
 
 def unpack(optimizer: optax.GradientTransformation, x, leaves: dict[str, np.ndarray]):
-    """The state of an optimiser of parameters like x, from what `pack` made of it."""
+    """State of an optimiser of parameters like x, from what `pack` made of it."""
     return jax.tree.unflatten(_structure(optimizer, len(x)), [leaves[str(i)] for i in range(len(leaves))])
 
 
 @lru_cache
 def _structure(optimizer: optax.GradientTransformation, size: int):
-    """Kept, because finding it costs more than an iteration on a small problem."""
+    """Structure of a state, kept because finding it costs more than an iteration on a small problem."""
     return jax.tree.structure(jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((size,), float)))
 
 
@@ -273,5 +272,5 @@ def _mismatch(target, system, data):
 
 
 def _middle(q, dt):
-    """A state of a piece of trajectory, from its first two positions."""
+    """State of a piece of trajectory, from its first two positions."""
     return (q[0] + q[1]) / 2, (q[1] - q[0]) / dt

@@ -23,7 +23,13 @@ from lgn.mechanics.system import offered
 
 
 class Problem:
-    """A system whose `nnx.Param` are free, data, and a loss: functions of one flat vector x."""
+    """Problem of training: a system whose `nnx.Param` are free, data and a loss, as functions of one flat vector x.
+
+    Args:
+        system: what is trained.
+        data: what the loss takes.
+        loss: (system, data) -> scalar > 0.
+    """
 
     def __init__(self, system, data: Any, loss: LossLike = acceleration_loss):
         self.data, self.loss = data, as_loss(loss)
@@ -35,7 +41,7 @@ class Problem:
         self._programs: dict = {}
 
     def system_at(self, x):
-        """The system with parameters x."""
+        """System with parameters x, (p,)."""
         return nnx.merge(self._definition, self._unravel(x), self._rest)
 
     def on(self, data: Any, loss: LossLike | None = None, apart: bool = False) -> "Problem":
@@ -53,7 +59,7 @@ class Problem:
         return other
 
     def value(self, x) -> float:
-        """The loss at x, by the program of its gradient where there is one already."""
+        """Loss at x, (p,), by the program of its gradient where there is one already."""
         if None in self._programs:
             return float(np.exp(self.log_and_gradient(None)(x)[0]))
         program = self._program("value", lambda problem, x, data: problem.loss(problem.system_at(x), data))
@@ -75,7 +81,7 @@ class Problem:
         return evaluate
 
     def scan_minibatches(self, optimizer: optax.GradientTransformation, batch: int):
-        """Compiled (x, optimiser state, key, count) -> (x, optimiser state, losses)."""
+        """Compiled scan (x, optimiser state, key, count) -> (x, optimiser state, losses)."""
 
         def scan(problem, x, state, key, data, count):
             def step(carry, key):
@@ -93,8 +99,8 @@ class Problem:
         return lambda x, state, key, count: program(x, state, key, self.data, count)
 
     def search(self, optimizer: optax.GradientTransformationExtraArgs):
-        """Compiled (x, optimiser state) -> (x, optimiser state, log of the loss at that x), for an optimiser whose line
-        search evaluates the log of the loss."""
+        """Compiled step (x, optimiser state) -> (x, optimiser state, log of the loss at that x), for an optimiser
+        whose line search evaluates the log of the loss."""
 
         def step(problem, x, state, data):
             def value(x):
@@ -121,7 +127,7 @@ class Problem:
         return partial(self._programs[name], self._rest)
 
     def diagnose(self, x) -> str:
-        """Why training cannot go on from x: the step, or what is not finite, or where the worst mass matrix is."""
+        """Reason why training cannot go on from x: the step, what is not finite, or where the worst mass matrix is."""
         value, gradient = self.log_and_gradient(None)(x)
         if np.isfinite(value) and np.isfinite(gradient).all():
             return (
@@ -150,7 +156,7 @@ class Problem:
         )
 
     def _not_finite(self, system, found) -> str | None:
-        """What is not finite at the first sample without a solution, if it is not for a singular mass matrix."""
+        """Cause of the first sample without a solution, if it is not a singular mass matrix."""
         lost = ~np.isfinite(found.value).all((1, 2))
         if not lost.any():
             return None

@@ -22,7 +22,7 @@ MOST = 10_000  # states at which M is looked at, evenly picked
 
 
 class Mass(NamedTuple):
-    """The mass matrix over the states of the data.
+    """Mass matrix over the states of the data.
 
     Attributes:
         condition: (state,) largest over smallest pivot.
@@ -44,7 +44,7 @@ class Mass(NamedTuple):
 
 
 class LearningReport(NamedTuple):
-    """What a training reached, and how far to trust it; `str` of it is a text, `lgn.plots.learning` a picture.
+    """Result of a training, and how far to trust it; `str` of it is a text, `lgn.plots.learning` a picture.
 
     Attributes:
         train: relative error on all data, the root of their loss.
@@ -97,7 +97,7 @@ def learning_report(
     states: Trajectory | States | tuple | None = None,
     system: Any = None,
 ) -> LearningReport:
-    """The report of a training.
+    """Report of a training: errors, noise, the mass matrix, and how far states are from the data.
 
     Args:
         result: of `fit`.
@@ -173,7 +173,7 @@ def _reach(trained, known: States, system, states) -> Reach | None:
 
 
 def _states_of(system, data: States | Windows) -> States:
-    """The states of the data that were seen whole, one by one."""
+    """States of the data that were seen whole, one by one."""
     if isinstance(data, States):
         return _as_states(data.state, data.features, data.t)
     fields: tuple = (data.q,) if data.v is None else (data.q, data.v)
@@ -191,6 +191,6 @@ def _states_of(system, data: States | Windows) -> States:
 
 
 def _as_states(fields, features=None, t=None) -> States:
-    """(q, v) with any acceleration, or u with any rate."""
+    """States (q, v) with any acceleration, or u with any rate."""
     q, v = (*map(jnp.asarray, fields), jnp.zeros_like(fields[0]))[:2]
     return States(q, v, None if len(fields) == 1 else jnp.zeros_like(q), t, features)  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ def _expanded(evaluate, system, state, t, features, *more):
 
 
 def _in_one(function: Callable, arrays):
-    """function(*arrays) of arrays (sample, element, ...), which it sees as (sample element, ...)."""
+    """Value of function(*arrays) of arrays (sample, element, ...), which it sees as (sample element, ...)."""
     leading = jax.tree.leaves(arrays)[0].shape[:2]
     found = function(*jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), arrays))
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), found)

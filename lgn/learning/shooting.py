@@ -21,7 +21,7 @@ from lgn.motion.rollout import Integrator, check_integrator
 
 
 class Shooting(nnx.Pytree):
-    """A system beside the starts of pieces of its motion, all trained together: `fit` of it returns the trained system
+    """System beside the starts of pieces of its motion, all trained together: `fit` of it returns the trained system
     as `result.system.system`.
 
     Noise on the states that a network reads biases every loss that compares at these states (errors in variables),
@@ -59,12 +59,12 @@ class Shooting(nnx.Pytree):
         self.starts = nnx.List(Start(jnp.asarray(x)) for x in starts)
 
     def free_starts(self) -> State:
-        """The starts, in which the nodes that a clamp holds are no parameters."""
+        """Starts, in which the nodes that a clamp holds are no parameters."""
         free = offered(self.system, "free")
         return tuple(jnp.where(free, x[...], lax.stop_gradient(x[...])) for x in self.starts)
 
     def config(self) -> dict:
-        """Arguments that make it again cannot be told: keep the system, `lgn.save(path, result.system.system)`."""
+        """Raises ValueError, for the starts are data: keep the system, `lgn.save(path, result.system.system)`."""
         raise ValueError("Shooting holds the starts of data: save its system, lgn.save(path, shooting.system)")
 
 
@@ -118,7 +118,7 @@ class ShootingLoss(Loss):
         return self
 
     def hold_out(self, data: Windows, share: float, key) -> tuple[Windows, Windows] | None:
-        """The data without the last share of the times of each piece, and these times alone; nothing is drawn."""
+        """Data without the last share of the times of each piece, and these times alone; nothing is drawn."""
         times = data.q.shape[1]
         seen: Any = np.ones(np.shape(data.q)[:3], bool) if data.seen is None else data.seen
         last = round(share * times)
@@ -129,7 +129,7 @@ class ShootingLoss(Loss):
 
 
 def first_states(system, data: Windows) -> tuple:
-    """Where to begin the search for the start of each piece, (sample, node, dim): what was seen first of each node; of
+    """Initial guess of the start of each piece, (sample, node, dim): what was seen first of each node; of
     positions alone, velocities are the slopes of the first third of the piece; a clamped node is where its clamp holds
     it, for one at rest the mean of where it was seen."""
     fields = tuple(_interpolated(np.asarray(x), data.seen) for x in ((data.q,) if data.v is None else (data.q, data.v)))
@@ -145,7 +145,7 @@ def first_states(system, data: Windows) -> tuple:
 
 
 def _slopes(q, dt) -> tuple[np.ndarray, np.ndarray]:
-    """q and v at the begin of the straight lines through the first third of each piece."""
+    """Positions and velocities at the begin of the straight lines through the first third of each piece."""
     part = q[:, : max(2, -(-q.shape[1] // 3))]
     time = np.arange(part.shape[1]) - (part.shape[1] - 1) / 2
     slope = np.tensordot(time, part, (0, 1)) / np.sum(time**2) / dt[:, None, None]
@@ -153,7 +153,7 @@ def _slopes(q, dt) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _interpolated(x, seen) -> np.ndarray:
-    """x along time, linear between the times when a node was seen; where it never was, the mean of the others."""
+    """Values along time, linear between the times when a node was seen; where it never was, the mean of the others."""
     if seen is None:
         return x
     seen, time = np.asarray(seen), np.arange(x.shape[1])

@@ -29,7 +29,7 @@ from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrain
 
 
 class FitResult(NamedTuple):
-    """What `fit` returns.
+    """Result of `fit`.
 
     Attributes:
         system: with the trained parameters.
@@ -179,7 +179,7 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
 
 @dataclass(frozen=True)
 class Stage:
-    """A phase on a problem, judged along the way.
+    """Phase on a problem, judged along the way.
 
     Args:
         name: name in the history.
@@ -255,7 +255,7 @@ def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]
 
 
 class Record:
-    """The folder of a run: `metrics.csv`, and checkpoints of (stage, state, best parameters, history). A context, in
+    """Folder of a run: `metrics.csv`, and checkpoints of (stage, state, best parameters, history). A context, in
     which it is alone.
 
     Args:
@@ -280,7 +280,7 @@ class Record:
         self.checkpoints.close()
 
     def restore(self):
-        """(stage, state, best, history, seconds) where the run was left, or None at its beginning."""
+        """Stage, state, best parameters, history and seconds where the run was left, or None at its beginning."""
         kept = self.checkpoints.restore()
         if kept is None:
             return None
@@ -329,7 +329,7 @@ def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
 
 
 def _progress():
-    """A bar with the relative error, the rate and the time left; silent without a terminal."""
+    """Progress bar with the relative error, the rate and the time left; silent without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

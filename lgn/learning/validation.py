@@ -16,7 +16,7 @@ FEW, SMALL = 9.0, 0.01  # held-out loss over that of training, and relative erro
 
 
 class Split(NamedTuple):
-    """What is trained on, and what judges it.
+    """Data to train on, and those that judge.
 
     Attributes:
         train: data to train on.
@@ -57,13 +57,13 @@ def split(data: Any, loss: LossLike, validation: Any, key: jax.Array) -> Split:
 
 
 def repeated(data, count: int):
-    """Samples again and again, up to a count: of the same shapes as others, they need no program of their own. The mean
+    """Samples repeated up to a count: of the same shapes as others, they need no program of their own. The mean
     over them changes little, or not at all where they fit the count."""
     return jax.tree.map(lambda x: x[np.resize(np.arange(len(x)), count)], data)
 
 
 class Best(NamedTuple):
-    """The parameters of least held-out loss in a phase; arrays, for a run keeps them.
+    """Parameters of least held-out loss in a phase; arrays, for a run keeps them.
 
     Attributes:
         x: (p,) parameters.
@@ -105,7 +105,7 @@ class Best(NamedTuple):
         return bool(np.isfinite(self.value)) and step > 2 * int(self.step) + max(PATIENCE, steps // 10)
 
     def verdict(self) -> str:
-        """What speaks against the training, or nothing."""
+        """Warning of what speaks against the training; empty for nothing."""
         least, latest, own = np.sqrt([self.value, self.latest, self.loss])
         if self.latest > PARTED * self.value and self.last - self.step >= max(PATIENCE, int(self.step)) / 2:
             return (
@@ -124,6 +124,6 @@ class Best(NamedTuple):
 
 
 def untrained(x) -> Best:
-    """Before anything was judged."""
+    """Best parameters before anything was judged."""
     unknown = np.array(np.nan)
     return Best(np.array(x), unknown, unknown, np.array(0), unknown, np.array(0))
