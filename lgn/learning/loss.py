@@ -37,8 +37,9 @@ class Loss:
         ...         return jnp.max(jnp.mean((a - data.a) ** 2, (1, 2))) / jnp.mean(data.a**2)
         >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
         >>> data, key = wave.sample(jax.random.key(0), 20, 5), jax.random.key(1)
-        >>> len(lgn.fit(L, data, key=key, phases=[lgn.QuasiNewton(steps=5)], loss=WorstSample()).history)
-        5
+        >>> result = lgn.fit(L, data, key=key, phases=[lgn.QuasiNewton(5)], loss=WorstSample(), validation=None)
+        >>> result.history[-1].loss < result.history[0].loss
+        True
     """
 
     def __call__(self, system: Any, data: Any) -> jax.Array:
