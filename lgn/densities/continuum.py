@@ -128,7 +128,7 @@ class FieldMLP(Network):
         local = (phi, gradient, *rest)
         _, speed, _ = self.inputs.split(*(x[None] for x in (phi, *rest[:-1])), rest[-1])
         value = self.above_rest(self.layers, self._seen(*local), self._seen(*at_rest(*local)))
-        return self.energy_scale * value + self.kinetic_prior(speed)
+        return self.energy_scale * value + self.kinetic_prior(speed[0])
 
     def _seen(self, phi, gradient, *rest):
         *rate, features = rest

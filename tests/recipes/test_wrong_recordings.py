@@ -51,7 +51,7 @@ def fit(tmp_path, monkeypatch, capsys):
         (table(t=T, x=np.cos(T), v=0 * T), ONE + 'velocities = ["v"]', "leave velocities = [...] out"),
         (table(t=T, x=[""] * 60), ONE, "nothing was seen in any row"),
         (SWING, TWO + GRAPH + "clamped = [0, 0]", "graph: clamped=[0, 0]; give each node once"),
-        (SWING, ONE + 'density = "continuum"', "density='continuum' is of a mesh or a lattice"),
+        (SWING, ONE + 'density = "continuum"', "density='continuum' needs positions; give a mesh or a lattice"),
         (SWING, ONE + 'density = "site_and_edge"', "density='site_and_edge' needs a graph with edges"),
         (SWING, TWO + 'out = "a.csv"', "cannot be the folder of the run"),
         (SWING, TWO + 'out = "a.csv/b"', "cannot be the folder of the run"),
