@@ -25,7 +25,7 @@ from lgn._pytrees import Static
 from lgn.checkpoint.files import CheckpointError
 
 DEPTH, WIDTH = 12, 64  # an outline goes no deeper, and not into more parts
-PACKAGES = ("lgn", "jax", "jaxlib", "flax", "optax")  # whose releases every run compares
+PACKAGES = ("lgn", "jax", "jaxlib", "flax", "optax", "diffrax")  # whose releases every run compares
 PLAIN = (type(None), type(...), type(NotImplemented), bool, int, float, complex, str, bytes)
 PLACES = (*{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
           str(Path(__file__).parents[1]) + os.sep, "<frozen")  # fmt: skip

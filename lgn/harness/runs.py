@@ -17,7 +17,7 @@ from lgn.checkpoint.systems import load, save
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
 
-PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "numpy", "scipy"]
+PACKAGES = ["lgn", "jax", "jaxlib", "flax", "jraph", "optax", "diffrax", "numpy", "scipy"]
 
 
 def begin(folder: str | Path, config, packages: Sequence[str] = ()) -> Path:
