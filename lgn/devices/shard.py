@@ -16,6 +16,8 @@ from lgn.graphs.tables import RaggedStencil, Stencil
 from lgn.mechanics.energy_flow import EnergyFlow
 from lgn.mechanics.lagrangian import Lagrangian
 from lgn.mechanics.operator import Operator
+from lgn.mechanics.structures import Structure
+from lgn.mechanics.system import offered
 from lgn.solvers.conjugate_gradient import ConjugateGradient
 from lgn.solvers.direct import BlockDiagonal
 
@@ -132,7 +134,7 @@ def _read_by(operator: Operator) -> Stencil:
         ValueError: a structure that does not promise to read rows by its tables alone.
     """
     name = type(operator.given).__name__
-    if not getattr(operator.given, "local", False):
+    if not offered(operator.given, "local", Structure):
         raise ValueError(
             f"shard: structure={name} does not say which nodes a row of G reads; if these are the node itself and "
             f"those in its row of integer tables (node, ...), -1 for none, set local = True, else keep the flow on one "

@@ -18,8 +18,7 @@ from lgn.learning import bfgs
 from lgn.learning.loss import LossLike, as_loss
 from lgn.learning.losses import acceleration_loss
 from lgn.learning.samples import on_samples
-from lgn.mechanics.diagnosis import why_no_rate
-from lgn.mechanics.system import offered
+from lgn.mechanics.system import offered, why_no_rate
 
 
 class Problem:

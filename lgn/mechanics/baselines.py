@@ -1,20 +1,53 @@
-"""Baselines: rates of change that are given or learned without an energy, behind the calls of a system."""
+"""Baselines: rates of change that are given or learned without an energy, and the families that `Lagrangian` is
+compared with.
+
+Three families need no baseline: a Lagrangian neural network is a `Lagrangian` of an `MLPDensity`, a deep Lagrangian
+network (DeLaN) one of a `StructuredDensity`, a Hamiltonian network an `EnergyFlow` with `Symplectic()`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
 import jraph
+from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn import _arguments, _arrays
 from lgn._pytrees import Static, attribute
 from lgn.assembly import clamps
-from lgn.assembly.binding import local
+from lgn.assembly.binding import Features, local
 from lgn.assembly.domain import Domain, Field, State
 from lgn.data.fields import field_names
+from lgn.densities.density import config_of
+from lgn.densities.inputs import Inputs, InputSettings, Scale, scale_of, widths_of
+from lgn.densities.network import Activation, Initializer, check_activation, dense_layers, lecun_normal, perceptron
 from lgn.graphs.stencils import node_stencil
 from lgn.mechanics.compilation import compiled
-from lgn.mechanics.laws import Law
-from lgn.mechanics.system import System
+from lgn.mechanics.system import System, offered
+
+NodeState = Float[Array, "1 dim"]  # of one node, with the slot axis of a density
+
+
+class Law(nnx.Module):
+    """Base class of laws, the rates of change of one node: (q, v, features) -> (dq/dt, dv/dt), or (u, features) ->
+    (du/dt,), of (slot, dim) arrays as a density reads them, and for slot 0 alone, (1, dim).
+
+    A plain function, or any callable with some of these members, is a law too and gets the defaults of the rest.
+
+    Attributes:
+        slots: nodes that it reads, 1 or as many as the node stencil has.
+        dim: values a node carries, if it takes one number of them only.
+        energy: of the same arguments, a number, summed over the nodes; a law may lack it.
+        over_graph: (graph, *state) -> rates (node, dim) of all nodes at once, of a law of the whole graph.
+    """
+
+    slots: int = 1
+    dim: int
+    energy: Callable[..., Any]
+    over_graph: Callable[..., State]
+    config = config_of
 
 
 class Baseline(System):
@@ -36,29 +69,30 @@ class Baseline(System):
 
     Example:
         >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
         >>> law = lgn.PlainNetwork(dim=2, angles=(0, 1), rngs=nnx.Rngs(0))
         >>> model = lgn.Baseline(lgn.single_node(), law)
         >>> model.acceleration(jnp.zeros((1, 2)), jnp.ones((1, 2))).shape
         (1, 2)
     """
 
-    def __init__(self, graph: jraph.GraphsTuple, law: Law):
+    def __init__(self, graph: jraph.GraphsTuple, law: Law | Callable):
         self.domain = Domain(graph)
-        if not hasattr(_arguments.made("law", law, "lgn.PlainNetwork(...)"), "over_graph"):
+        self.law = attribute(_arguments.made("law", law, "lgn.PlainNetwork(...)"))
+        if self._of_law("over_graph") is None:
             _arguments.called("law", law, "a function (q, v, features) -> (dq/dt, dv/dt), or a law")
-        self.law = attribute(law)
-        self._stencil = Static(node_stencil(graph, hops=0 if getattr(law, "slots", 1) == 1 else 1))
-        if getattr(law, "slots", 1) != self._stencil.value.slots:
+        slots = self._of_law("slots")
+        self._stencil = Static(node_stencil(graph, hops=0 if slots == 1 else 1))
+        if slots != self._stencil.value.slots:
             raise ValueError(
-                f"the law was made for slots={law.slots}, but the graph's stencil has {self._stencil.value.slots}"  # type: ignore[attr-defined]
+                f"the law was made for slots={slots}, but the graph's stencil has {self._stencil.value.slots}"
             )
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
-        """d state / dt; t is not read."""
+        """Rate d state / dt. Args: state: fields (node, dim); t: time, not read."""
         self.check(*_arrays.fields(state, *field_names(len(state))))
-        over_graph = getattr(self.law, "over_graph", None)
-        if over_graph is not None:
+        if (over_graph := self._of_law("over_graph")) is not None:
             rates = [x[:, None] for x in over_graph(self.graph, *state)]
         else:
             rates = self._on_nodes(self.law, *state)
@@ -71,28 +105,30 @@ class Baseline(System):
         return tuple(jnp.where(self.domain.free, x[:, 0], 0.0) for x in rates)
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """dv/dt."""
+        """Acceleration dv/dt, (node, dim). Args: q, v: (node, dim) each; t: time, not read."""
         return self.rate((q, v), t)[1]
 
     @compiled
     def energy(self, *state: Field) -> Float[Array, ""]:
-        """Sum over the nodes of the energy of the law; NaN where it has none."""
+        """Energy of the law, summed over the nodes; NaN where it has none. Args: state: fields (node, dim)."""
         self.check(*state)
-        energy = getattr(self.law, "energy", None)
+        energy = self._of_law("energy")
         return jnp.asarray(jnp.nan, state[0].dtype) if energy is None else jnp.sum(self._on_nodes(energy, *state))
 
     def check(self, *state: Field) -> None:
-        """Raises ValueError if this is not a state of the graph, or not of the law's degrees of freedom."""
+        """Check a state. Args: state: fields (node, dim). Raises ValueError if it is not one of the graph, or not
+        of the law's degrees of freedom."""
         names = field_names(len(state))
         self.domain.check(**dict(zip(names, state, strict=True)))
-        dim = getattr(self.law, "dim", state[0].shape[1])
-        if dim != state[0].shape[1]:
+        dim = self._of_law("dim")
+        if dim not in (None, state[0].shape[1]):
             raise ValueError(
                 f"the law was made for dim={dim}, but {names[0]} has {state[0].shape[1]} degrees of freedom a node"
             )
 
     def check_start(self, *state) -> None:
-        """Raises ValueError, outside of transformations, where a clamped node moves. Takes the state, then t."""
+        """Check that a motion may start here, outside of transformations. Args: state: fields (node, dim), then the
+        time. Raises ValueError where a clamped node moves."""
         *fields, t = state
         self.check(*fields)
         if len(fields) == 2:
@@ -109,7 +145,219 @@ class Baseline(System):
         return f"{self.domain.size} nodes, {self._name.replace(' ', '=')}"
 
     def _on_nodes(self, function, *state):
-        """The function of what each node reads: the slots of its stencil."""
-        sized = hasattr(self.law, "dim")  # such a law knows its size, and `check` compares it
+        """Map a function over the nodes, each with what it reads: the slots of its stencil."""
+        sized = self._of_law("dim") is not None  # such a law knows its size, and `check` compares it
         known = local(function, self._name, self._stencil.value, self.domain.features, *state, sized=sized)
         return jax.vmap(function)(*known)
+
+    def _of_law(self, name):
+        return offered(self.law, name, Law)
+
+
+class NodeNetwork(Law):
+    """Law by a network of the state and the features of a node, or of a node and its neighbours.
+
+    Args: see `NeuralODE`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = (24, 24),
+        *,
+        slots: int = 1,
+        a_scale: Scale = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = lecun_normal,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_activation(activation)
+        self.dim, self.slots, self.activation = dim, slots, activation
+        self.hidden = widths_of(type(self).__name__, hidden)
+        self.inputs = Inputs(slots, dim, **inputs)
+        self.a_scale = scale_of("a_scale", a_scale, dim)
+        self.sizes = tuple(scale_of("v_scale", size, dim) for size in self._sizes())
+        self.layers = dense_layers((self.inputs.size, *self.hidden, len(self.sizes) * dim), initializer, rngs)
+
+    def _sizes(self) -> tuple[Scale, ...]:
+        """Typical sizes of the vectors that the network returns."""
+        return (self.a_scale,)
+
+    def vectors(self, *local) -> Float[Array, "vector 1 dim"]:
+        """Vectors of slot 0, each of its typical size. Args: local: fields (slot, dim), then the features."""
+        found = perceptron(self.layers, self.activation, self.inputs(*local))
+        return jnp.asarray(self.sizes, found.dtype)[:, None] * found.reshape(-1, 1, self.dim)
+
+
+class PlainNetwork(NodeNetwork):
+    """dq/dt = v, dv/dt = a network of q, v and the features: no structure, and no energy. Args: see `NeuralODE`.
+
+    Source: the baseline of Cranmer et al. 2020, arXiv 2003.04630, section 4.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> law = lgn.PlainNetwork(dim=1, features=("g",), feature_size=1, rngs=nnx.Rngs(0))
+        >>> two = lgn.Baseline(lgn.single_node({"g": [1.6, 9.8]}, count=2), law)
+        >>> two.acceleration(*jnp.ones((2, 2, 1))).shape
+        (2, 1)
+    """
+
+    def __call__(self, q, v, features) -> tuple[NodeState, NodeState]:
+        return v[:1], self.vectors(q, v, features)[0]
+
+
+class NeuralODE(NodeNetwork):
+    """Rates of all fields = a network of the state and the features: dq/dt = v has to be learned too. It has no energy.
+
+    Of (q, v), or with fields=1 of u, du/dt = network(u), on a node or on a node and its neighbours.
+    Trained through an integrator by `RolloutLoss`, which differentiates its steps, or by `rate_loss`.
+
+    Args:
+        dim: values a node carries in each field.
+        hidden: widths of the hidden layers.
+        slots: nodes that it reads, 1 or as many as the node stencil has.
+        a_scale: typical size of dv/dt or du/dt, one number or one for each degree of freedom; that of dq/dt is
+            `v_scale`.
+        activation: any elementwise function.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
+
+    Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> model = lgn.Baseline(lgn.single_node(), lgn.NeuralODE(dim=2, rngs=nnx.Rngs(0)))
+        >>> [x.shape for x in model.rate(tuple(jnp.ones((2, 1, 2))))]
+        [(1, 2), (1, 2)]
+        >>> ring = lgn.Baseline(lgn.lattice((6,)), lgn.NeuralODE(dim=1, slots=3, fields=1, rngs=nnx.Rngs(0)))
+        >>> ring.rate((jnp.ones((6, 1)),))[0].shape
+        (6, 1)
+    """
+
+    def _sizes(self) -> tuple[Scale, ...]:
+        return (self.inputs.v_scale, self.a_scale)[-self.inputs.fields :]
+
+    def __call__(self, *local) -> tuple[NodeState, ...]:
+        return tuple(self.vectors(*local))
+
+
+class MessagePassing(Law):
+    """A law of the whole graph, without structure or energy: encode nodes and edges, pass messages, decode rates.
+
+        h_i = MLP(q_i, v_i, features_i),    e_ij = MLP(q_j - q_i, features_ij)
+        k times    e_ij += MLP(e_ij, h_i, h_j),    h_i += MLP(h_i, sum over j of e_ij)
+        dv_i/dt = MLP(h_i),  dq_i/dt = v_i,  or with fields=1 du_i/dt = MLP(h_i)
+
+    What a field has for comparison, as `PlainNetwork` and `NeuralODE` are for a node: on any graph, invariant to the
+    numbering of nodes, and with k rounds a node feels those k edges away.
+
+    Args:
+        dim: values a node carries in each field.
+        hidden: widths of the hidden layers of every network.
+        rounds: of messages, each with its own weights.
+        latent: numbers in h and in e.
+        edge_features: names of the edge features that are inputs.
+        edge_feature_size: how many numbers these are together.
+        a_scale: typical size of dv/dt or du/dt, one number or one for each degree of freedom.
+        activation: any elementwise function.
+        initializer: see `MLPDensity`.
+        rngs: random streams.
+        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`. With
+            relative=True a node does not see its own q, so that a shift of all nodes changes nothing. Features are
+            those of nodes.
+
+    Raises:
+        ValueError: sizes that are not positive, features without their size.
+
+    Source: Sanchez-Gonzalez et al. 2020, arXiv 2002.09405 (encode, process, decode); blocks are those of jraph.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> law = lgn.MessagePassing(dim=1, rounds=2, rngs=nnx.Rngs(0))
+        >>> model = lgn.Baseline(lgn.lattice((8,)), law)
+        >>> model.acceleration(jnp.ones((8, 1)), jnp.zeros((8, 1))).shape
+        (8, 1)
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = (32,),
+        *,
+        rounds: int = 2,
+        latent: int = 16,
+        edge_features: Sequence[str] = (),
+        edge_feature_size: int = 0,
+        a_scale: Scale = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = lecun_normal,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        hidden = widths_of("MessagePassing", hidden)
+        rounds, latent = (
+            _arguments.whole(f"MessagePassing: {name}", n) for name, n in (("rounds", rounds), ("latent", latent))
+        )
+        _arguments.streams("MessagePassing", rngs)
+        edge_features = _arguments.names("edge_features", edge_features)
+        edge_feature_size = _arguments.whole("edge_feature_size", edge_feature_size, least=0)
+        if bool(edge_features) != bool(edge_feature_size):
+            raise ValueError(f"edge_features={edge_features} with edge_feature_size={edge_feature_size}; give both")
+        self.dim, self.hidden, self.rounds, self.latent = dim, hidden, rounds, latent
+        self.edge_features, self.edge_feature_size = edge_features, edge_feature_size
+        self.a_scale, self.activation = scale_of("a_scale", a_scale, dim), activation
+        self.inputs = Inputs(2, dim, **inputs)
+
+        def network(seen, made):
+            return dense_layers((seen, *hidden, made), initializer, rngs)
+
+        known = self.inputs.moving + self.inputs.feature_size
+        self.node = network(known + (0 if self.inputs.relative else self.inputs.coordinates), latent)
+        self.edge = network(self.inputs.coordinates + edge_feature_size, latent)
+        self.messages = nnx.List(network(3 * latent, latent) for _ in range(rounds))
+        self.updates = nnx.List(network(2 * latent, latent) for _ in range(rounds))
+        self.decode = network(latent, dim)
+
+    def over_graph(self, graph: jraph.GraphsTuple, *state: Float[Array, "node dim"]) -> State:
+        """Rates of all nodes. Args: graph: with features; state: fields (node, dim)."""
+        q, v, nodes = self.inputs.split(*state, graph.nodes)
+        places, known = self.inputs.coordinate(q), _columns(nodes, self.inputs.features, len(q), q.dtype)
+        known = known / jnp.asarray(self.inputs.feature_scale, q.dtype)[: self.inputs.feature_size]
+        own = [self.inputs.speed(v), known] if self.inputs.relative else [places, self.inputs.speed(v), known]
+        apart = (q[graph.senders] - q[graph.receivers]) / jnp.asarray(self.inputs.q_scale, q.dtype)
+        if self.inputs.angles:
+            apart = places[graph.senders] - places[graph.receivers]
+        edges = jnp.concatenate([apart, _columns(graph.edges, self.edge_features, len(apart), q.dtype)], 1)
+        latent = graph._replace(
+            nodes=self._apply(self.node, jnp.concatenate(own, 1)), edges=self._apply(self.edge, edges), globals=None
+        )
+        for message, update in zip(self.messages, self.updates, strict=True):
+            latent = self._round(message, update)(latent)
+        rate = self._apply(self.decode, latent.nodes) * jnp.asarray(self.a_scale, q.dtype)
+        return (rate,) if self.inputs.fields == 1 else (v, rate)
+
+    def _round(self, message, update):
+        """One block of jraph; nodes and edges add what they learn to what they know."""
+
+        def update_edge(edges, senders, receivers, _):
+            return edges + self._apply(message, jnp.concatenate([edges, senders, receivers], 1))
+
+        def update_node(nodes, sent, received, _):
+            return nodes + self._apply(update, jnp.concatenate([nodes, received], 1))
+
+        return jraph.GraphNetwork(update_edge, update_node)
+
+    def _apply(self, layers, x):
+        return jax.vmap(lambda row: perceptron(layers, self.activation, row))(x)
+
+
+def _columns(named, names, count, dtype):
+    """(row, number) the named features of nodes or edges beside each other."""
+    known = Features(named)
+    columns = [jnp.asarray(known[name], dtype).reshape(count, -1) for name in names]
+    return jnp.concatenate([jnp.zeros((count, 0), dtype), *columns], 1)

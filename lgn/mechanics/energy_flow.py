@@ -13,10 +13,9 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Terms
 from lgn.mechanics.compilation import bind, compiled
-from lgn.mechanics.node_structures import Damped, Symplectic
 from lgn.mechanics.operator import Operator
 from lgn.mechanics.structures import Structure
-from lgn.mechanics.system import System
+from lgn.mechanics.system import System, offered
 
 
 class EnergyFlow(System):
@@ -26,7 +25,8 @@ class EnergyFlow(System):
 
     Energy is constant where G is antisymmetric, and never rises where G is negative semi-definite; in discrete time
     the integrator `DiscreteGradient` keeps both laws exactly. A Hamiltonian system is an energy flow of u = (q, p) with
-    `Symplectic()`. A pytree whose leaves are the parameters of densities and structure, and the user's features.
+    `Symplectic()`. A pytree whose leaves are the parameters of densities and structure, and the user's features. Units
+    are those of the density and of G: with H in J and t in s, grad H is in J per unit of u and dH/dt in W.
 
     Args:
         graph: nodes and edges; nodes that `clamp` holds keep their u: their rows and columns of G are zero.
@@ -64,7 +64,7 @@ class EnergyFlow(System):
 
     @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:
-        """H(u)."""
+        """Energy H(u), in the unit of the density. Args: u: (node, dim)."""
         self.check(u)
         return self.functional(self.domain.features, u)
 
@@ -72,27 +72,33 @@ class EnergyFlow(System):
 
     @compiled
     def gradient(self, *state: Field) -> Field:
-        """dH/du of a state u, (node, dim)."""
+        """Gradient dH/du, (node, dim). Args: state: u alone, (node, dim)."""
         self.check(*state)
         (u,) = state
         return self.functional.gradient(self.domain.features, u, field=0)
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
-        """du/dt = G grad H of a state (u,); t is not read."""
+        """Rate du/dt = G grad H, which integrators follow. Args: state: (u,), (node, dim); t: time, not read."""
         if not isinstance(state, tuple | list):
             _arrays.fields(state, "u")
         return (self._flow(self.gradient(*state)),)
 
     @compiled
     def power(self, u: Field) -> Float[Array, ""]:
-        """dH/dt = grad H . G grad H."""
+        """Power dH/dt = grad H . G grad H, in energy over time. Args: u: (node, dim)."""
         slope = self.gradient(u)
         return jnp.sum(slope * self._flow(slope))
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
-        """G grad-bar H(after, before) by a discrete gradient, and () -> its derivative by `after`, a linear map of
-        states, which costs several gradients and is made only where it is asked for."""
+        """Rate G grad-bar H(after, before) of a step of `DiscreteGradient`, and () -> its derivative by `after`, a
+        linear map of states, which costs several gradients and is made only where it is needed.
+
+        Args:
+            method: the discrete gradient, such as `Automatic()`.
+            after, before: (u,) at the two ends of the step, (node, dim).
+            t: time, which is not read.
+        """
         system = bind(self, after)
         known, functional = system.domain.features, system.functional
         (slope,) = functional.discrete_gradient(known, method, after, before)
@@ -104,7 +110,8 @@ class EnergyFlow(System):
         return (system._flow(slope),), derivative
 
     def check(self, *state: Field) -> None:
-        """Raises ValueError if (u,) is not a state of this graph, or does not fit a stencil."""
+        """Check the shape and dtype of a state. Args: state: u alone, (node, dim). Raises ValueError if it is not one
+        of this graph, or does not fit a stencil."""
         if len(state) != 1:
             raise ValueError(
                 f"a state of {len(state)} fields, but an EnergyFlow moves one, u: give (u,); of q and p it is "
@@ -115,7 +122,8 @@ class EnergyFlow(System):
         self.functional.check(u)
 
     def check_start(self, u: Field, t: float = 0.0) -> None:
-        """Raises ValueError, outside of transformations, where G does not keep its promise along grad H at u."""
+        """Check that a motion may start here, outside of transformations. Args: u: (node, dim); t: time, not read.
+        Raises ValueError where G does not keep its promise along grad H at u."""
         bound, slope = bind(self, (u,)), self.gradient(u)
         bound.structure.check_along(bound.domain.rows.enter(slope))
 
@@ -143,8 +151,8 @@ class EnergyFlow(System):
 
     @property
     def canonical(self) -> bool:  # type: ignore[override]
-        """Whether u = (q, p), by Hamilton's equations."""
-        return isinstance(self.structure.given, Symplectic | Damped)
+        """Whether u = (q, p)."""
+        return offered(self.structure.given, "canonical", Structure)
 
     def trained_by(self, gradient: Any) -> "EnergyFlow":
         """Copy that notes the discrete gradient by which H was trained, as `discrete`."""

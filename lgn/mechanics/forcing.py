@@ -14,6 +14,7 @@ from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.assembly.functional import Functional
 from lgn.assembly.rows import Rows, nodes
+from lgn.densities.density import config_of
 
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
@@ -49,9 +50,7 @@ class Forcing(nnx.Pytree):
         if self._taken == 4 and control is None:
             raise ValueError("force(q, v, t, u) reads the control u, but control is None; give control=u(t)")
 
-    def config(self) -> dict:
-        """Arguments that make it again."""
-        return {"force": self.force, "control": self.control}
+    config = config_of
 
     def on_rows(self, rows: Rows) -> "Forcing":
         """The same on rows: an array as rows, a function as one that meets the whole state in the graph's order."""
@@ -63,14 +62,14 @@ class Forcing(nnx.Pytree):
         return other
 
     def replace(self, values: dict) -> tuple["Forcing", dict]:
-        """The same with the `control` from the values, and the remaining values."""
+        """Copy with the `control` of the values, and the values that are left."""
         if "control" not in values:
             return self, values
         others = {name: x for name, x in values.items() if name != "control"}
         return Forcing(self.force, values["control"]), others
 
     def __call__(self, q: Field, v: Field, t) -> Field:
-        """F."""
+        """Force F, (node, dim). Args: q, v: (node, dim) each; t: time."""
         if self.force is None:
             return jnp.zeros_like(q)
         if not callable(self.force):
@@ -81,12 +80,12 @@ class Forcing(nnx.Pytree):
         return rows.enter(self._field(_arguments.explained("force", self.force, *known), known[0]))
 
     def at(self, t):
-        """u(t)."""
+        """Control u(t). Args: t: time."""
         return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
 
     @staticmethod
     def _field(force, q: Field) -> Field:
-        """The force, if it is one: broadcasting would push every node."""
+        """Check the shape of a force, and return it: broadcasting would push every node."""
         if jnp.shape(force) != q.shape:
             raise ValueError(
                 f"force has shape {jnp.shape(force)}; expected that of q, (node, dim) = {q.shape}: give one for each "

@@ -16,12 +16,10 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
-from lgn.densities.density import as_density
+from lgn.densities.density import as_density, energy_density
 from lgn.mechanics.compilation import bind, compiled
-from lgn.mechanics.diagnosis import checked
-from lgn.mechanics.discrete import discrete_rate
 from lgn.mechanics.forcing import Forcing, check_dissipation
-from lgn.mechanics.system import System
+from lgn.mechanics.system import System, checked
 from lgn.solvers.choice import Solver, check_solver, default_solver
 from lgn.solvers.solution import Solution
 
@@ -33,6 +31,9 @@ class Lagrangian(System):
 
     A pytree whose leaves are the parameters of the densities (and the features that the user gave the graph, and a
     constant force); jit, grad, vmap and scan take it as an argument.
+
+    Units are those of the density and of t: with q in m, t in s and L in J, v is in m/s, p in kg m/s, E in J, f in N, M
+    in kg and dE/dt in W.
 
     Args:
         graph: nodes and edges; nodes that `clamp` holds have a = 0, or move as `motion` says.
@@ -84,7 +85,8 @@ class Lagrangian(System):
         return own | {"density": self.functional.lasting, "dissipation": self.dissipation.lasting or None}
 
     def replace(self, **values: Array) -> "Lagrangian":
-        """The same with other values of its node, edge or graph features, or of `control`: see `Domain.replace`."""
+        """Copy with other values of its node, edge or graph features, or of `control`, of the shapes that they have:
+        see `Domain.replace`."""
         other = jax.tree.map(lambda x: x, self)
         other.forcing, others = self.forcing.replace(values)
         other.domain = self.domain.replace(**others)
@@ -95,38 +97,41 @@ class Lagrangian(System):
 
     @compiled
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
-        """L(q, v)."""
+        """L(q, v), in the unit of energy. Args: q, v: (node, dim) each."""
         self.check(q, v)
         return self.functional(self.domain.features, q, v)
 
     @compiled
     def momentum(self, q: Field, v: Field) -> Field:
-        """p = dL/dv."""
+        """Momentum p = dL/dv, (node, dim), in energy over velocity. Args: q, v: (node, dim) each."""
         self.check(q, v)
         return self.functional.gradient(self.domain.features, q, v, field=1)
 
     @compiled
     def energy(self, q: Field, v: Field) -> Float[Array, ""]:
-        """E = v . p - L."""
+        """Energy E = v . p - L, in the unit of L. Args: q, v: (node, dim) each."""
         return jnp.sum(v * self.momentum(q, v)) - self(q, v)
 
     def mass_matrix(self, q: Field, v: Field):
-        """M as scipy.sparse CSR, outside of transformations; rows by node, then degree of freedom."""
+        """Mass matrix M = d2L/dv dv as scipy.sparse CSR, outside of transformations; rows by node, then degree of
+        freedom, in energy over velocity squared. Args: q, v: (node, dim) each."""
         return self.whole.equation(q, v)[0].sparse()
 
     def stiffness_matrix(self, q: Field):
-        """-d2L/dq dq of the nodes at rest at q, as scipy.sparse CSR; rows by node, then degree of freedom."""
+        """Stiffness matrix -d2L/dq dq of the nodes at rest, as scipy.sparse CSR, outside of transformations; rows by
+        node, then degree of freedom, in energy over length squared. Args: q: (node, dim)."""
         self.check(q, q)
         return -self.functional.hessian(self.domain.features, q, jnp.zeros_like(q), field=0).sparse()
 
     def equation(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field]:
-        """M and f of M a = f, each element visited once."""
+        """M and f of M a = f, each element visited once. Args: q, v: (node, dim) each; t: time."""
         system = self._bound(q, v)
         blocks, f = system._equation(q, v, t)
         return system.functional.matrix(blocks, q, field=1), f
 
     def momentum_balance(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field, Field]:
-        """M, p = dL/dv and dL/dq - dR/dv + F, for dp/dt = dL/dq - dR/dv + F in discrete time."""
+        """M, p = dL/dv and dp/dt = dL/dq - dR/dv + F, for integrators of the momentum.
+        Args: q, v: (node, dim) each; t: time."""
         system = self._bound(q, v)
         blocks, momentum, push = system._momentum_balance(q, v, t)
         return system.functional.matrix(blocks, q, field=1), momentum, push
@@ -144,7 +149,16 @@ class Lagrangian(System):
         return mass.blocks, momentum, push + self._applied(q, v, t)
 
     def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
-        """a of M a = f for any f, clamped nodes at rest or with the accelerations that are imposed on them."""
+        """Solution a of M a = f for any f, with clamped nodes at rest or accelerated as imposed.
+
+        Args:
+            mass: M, as `equation` gives it.
+            f: force, (node, dim).
+            imposed: accelerations of the clamped nodes, (node, dim); by default zero.
+
+        Raises:
+            ValueError: no density reads v.
+        """
         if not mass.blocks:
             raise ValueError(
                 "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
@@ -155,45 +169,86 @@ class Lagrangian(System):
 
     @compiled
     def solve(self, q: Field, v: Field, t: float = 0.0) -> Solution:
-        """The acceleration with its residual, status and condition."""
+        """Acceleration with its residual, status and condition: a pure number, the largest over the smallest pivot.
+        Args: q, v: (node, dim) each; t: time."""
         return self.response(*self.equation(q, v, t), clamps.imposed(self.domain, q, t)[2])
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """a of M a = f, (node, dim). Raises SingularMassMatrix outside of transformations; inside, a singular M gives
-        values that are not finite, and `solve` reports more."""
+        """Acceleration a of M a = f, (node, dim), in length over time squared. Args: q, v: (node, dim) each; t: time.
+
+        Raises:
+            SingularMassMatrix: outside of transformations; inside, a singular M gives values that are not finite, and
+                `solve` reports more.
+        """
         return checked(self, self.solve(q, v, t), (q, v), t).value
 
     def rate(self, state: State, t: float = 0.0) -> State:
-        """dq/dt = v and dv/dt = a of a state (q, v): what integrators follow."""
+        """Rate dq/dt = v and dv/dt = a, which integrators follow. Args: state: (q, v), (node, dim) each; t: time."""
         q, v = _arrays.fields(state, "q", "v")
         return v, self.acceleration(q, v, t)
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
-        """The rate of `DiscreteGradient`, and () -> its derivative by `after`, a linear map of states."""
-        rate = partial(discrete_rate, self._bound(*after), method, before=before, t=t)
+        """Rate of a step of `DiscreteGradient`, (w, M^-1 (-e_q + (C^T - C) w + F - dR/dv)) with w = M^-1 e_v, and () ->
+        its derivative by `after`, a linear map of states.
+
+        With E(after) - E(before) = e_q . dq + e_v . dv the energy changes by dt w . (F - dR/dv), since M^-1 is
+        symmetric and C^T - C antisymmetric.
+
+        Args:
+            method: the discrete gradient, such as `Automatic()`.
+            after, before: (q, v) at the two ends of the step, (node, dim) each.
+            t: time in the middle of the step.
+
+        Raises:
+            ValueError: clamps that move, which do work.
+        """
+        if self.domain.motion is not None:
+            raise ValueError(
+                "DiscreteGradient: clamps that move do work on the system; use Variational(dt) or Adaptive()"
+            )
+        rate = partial(self._bound(*after)._discrete_rate, method, before, t)
         return rate(after), lambda: jax.linearize(rate, after)[1]
+
+    def _discrete_rate(self, method, before, t, after) -> State:
+        self.check(*after)
+        known = self.domain.features
+        q, v = (0.5 * (a + b) for a, b in zip(after, before, strict=True))
+        e_q, e_v = self.functional.discrete_gradient(known, of_energy(method), after, before)
+        mass = self.momentum_balance(q, v, t)[0]
+        w = self.response(mass, e_v).value
+
+        def momentum(q):
+            return self.functional.gradient(known, q, v, field=1)
+
+        _, turned = jax.jvp(momentum, (q,), (w,))
+        _, pull_back = jax.vjp(momentum, q)
+        applied = self._applied(q, w, t)
+        return w, self.response(mass, pull_back(w)[0] - turned - e_q + applied).value
 
     @compiled
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """f = dL/dq - (d2L/dv dq) v - dR/dv + F."""
+        """Force f = dL/dq - (d2L/dv dq) v - dR/dv + F, (node, dim), in energy over length.
+        Args: q, v: (node, dim) each; t: time."""
         return self.equation(q, v, t)[1]
 
     @compiled
     def friction(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """-dR/dv."""
+        """Friction -dR/dv, (node, dim), in energy over length. Args: q, v: (node, dim) each; t: time."""
         self.check(q, v)
         return -self.dissipation.gradient(self.forcing.known_at(self.domain.features, t), q, v, field=1)
 
     @compiled
     def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """S = M a - f, (node, dim): what the clamps exert on their nodes, zero on the others."""
+        """Force S = M a - f of the clamps on their nodes, (node, dim), zero on the others, in energy over length.
+        Args: q, v: (node, dim) each; t: time."""
         mass, f = self.equation(q, v, t)
         a = self.response(mass, f, clamps.imposed(self.domain, q, t)[2]).value
         return jnp.where(self.domain.free, 0.0, mass @ a - f)
 
     @compiled
     def power(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
-        """dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`."""
+        """Power dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`.
+        Args: q, v: (node, dim) each; t: time."""
         applied, resting = self._applied(q, v, t), self.domain.motion is None
         return jnp.sum(v * (self.domain.free * applied if resting else applied + self.clamp_force(q, v, t)))
 
@@ -201,15 +256,20 @@ class Lagrangian(System):
         return self.friction(q, v, t) + self.forcing(q, v, t)
 
     def check(self, *state: Field) -> None:
-        """Raises ValueError if (q, v) is not a state of this graph, or does not fit a stencil."""
+        """Check the shapes and dtypes of a state. Args: state: q and v, (node, dim) each. Raises ValueError if it is
+        not one of this graph, or does not fit a stencil."""
         q, v = _arrays.fields(state, "q", "v")
         self.domain.check(q=q, v=v)
         self.functional.check(q, v)
         self.dissipation.check(q, v)
 
     def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
-        """Raises ValueError, outside of transformations, if no motion may start here: a clamped node is not at rest, or
-        with `motion` = g not at g(t) with velocity g'(t); a dissipation is negative, or adds energy."""
+        """Check that a motion may start here, outside of transformations. Args: q, v: (node, dim) each; t: time.
+
+        Raises:
+            ValueError: a clamped node is not at rest, or with `motion` = g not at g(t) with velocity g'(t); a
+                dissipation is negative, or adds energy.
+        """
         self.check(q, v)
         if self.dissipation.terms:
             system = bind(self, (q, v))
@@ -281,3 +341,8 @@ class Lagrangian(System):
 def _held(pattern: Pattern, nodes: bytes) -> Pattern:
     """The pattern of M with the rows of its clamps; kept, with the order that is found in it."""
     return pattern.extended(np.frombuffer(nodes, np.int32)[:, None])
+
+
+def of_energy(method) -> Callable:
+    """The discrete gradient of v . dl/dv - l, for a density l."""
+    return lambda density, *local: method(energy_density(density), *local)

@@ -17,12 +17,13 @@ from lgn.assembly.domain import Field
 from lgn.assembly.rows import Rows, nodes
 from lgn.graphs.features import check_graph, node_count
 from lgn.mechanics.structures import Structure, check_structure
+from lgn.mechanics.system import offered
 
 DENSE = 4000  # unknowns up to which a matrix is formed
 
 
 class StructureReport(NamedTuple):
-    """What a structure is on a graph.
+    """Properties of a structure on a graph.
 
     Attributes:
         antisymmetry_error: |G + G^T| / |G|, zero where energy is conserved.
@@ -79,11 +80,11 @@ class Operator(nnx.Pytree):
 
     @property
     def tables(self) -> Any:
-        """What the structure needs of the graph."""
+        """Tables that the structure needs of the graph."""
         return self._tables.value
 
     def __call__(self, x: Field) -> Field:
-        """G x. Raises ValueError for an x of another graph, which gathers would clamp."""
+        """G x. Args: x: (node, dim). Raises ValueError for an x of another graph, which gathers would clamp."""
         self._check(x)
 
         def apply(rows, divided, given):
@@ -111,18 +112,14 @@ class Operator(nnx.Pytree):
         return other
 
     def adjoint(self, x: Field) -> Field:
-        """G^T x. Raises ValueError as G x does."""
+        """Transpose, G^T x. Args: x: (node, dim). Raises ValueError as G x does."""
         self._check(x)
         return jax.linear_transpose(self, jax.ShapeDtypeStruct(x.shape, x.dtype))(x)[0]
 
     def matrix(self, dim: int | None = None) -> Float[Array, "row column"]:
-        """G for states of so many degrees of freedom, by default the fewest that it takes; rows by node, then degree
-        of freedom.
-
-        Raises:
-            ValueError: a graph too large for a matrix.
-        """
-        dim = int(getattr(self.given, "least", 1)) if dim is None else _arguments.whole("dim", dim)
+        """Dense matrix of G; rows by node, then degree of freedom. Args: dim: degrees of freedom a node, by default the
+        fewest that G takes. Raises ValueError for a graph too large for a matrix."""
+        dim = int(offered(self.given, "least", Structure)) if dim is None else _arguments.whole("dim", dim)
         size = self.size * dim
         if size > DENSE:
             raise ValueError(
@@ -132,19 +129,14 @@ class Operator(nnx.Pytree):
         return jax.vmap(self)(basis).reshape(size, size).T
 
     def pseudo_inverse(self, dim: int | None = None) -> "PseudoInverse":
-        """G^+, with mu = G^+ du/dt the gradient of least norm that makes du/dt; found once, by a decomposition.
-
-        Raises:
-            ValueError: a graph too large for a matrix: train on a smaller one.
-        """
+        """Pseudo-inverse G^+, with mu = G^+ du/dt the gradient of least norm that makes du/dt; found once, by a
+        decomposition. Args: dim: see `matrix`. Raises ValueError for a graph too large for a matrix: train on a smaller
+        one."""
         return PseudoInverse(np.linalg.pinv(np.asarray(self.matrix(dim)), rcond=1e-10))
 
     def check(self, dim: int | None = None) -> StructureReport:
-        """What G is, measured on its matrix.
-
-        Raises:
-            ValueError: G is not what the structure promises; a graph too large for a matrix.
-        """
+        """Measure what G is on its matrix. Args: dim: see `matrix`. Raises ValueError where G is not what the structure
+        promises, and for a graph too large for a matrix."""
         G = np.asarray(self.matrix(dim))
         size = np.linalg.norm(G) or 1.0
         spectrum = np.linalg.eigvals(G)
@@ -163,8 +155,8 @@ class Operator(nnx.Pytree):
         return report
 
     def check_along(self, x: Field) -> None:
-        """Raises ValueError, outside of transformations, where x . G x is not what the structure promises: one product,
-        for graphs of any size."""
+        """Check, outside of transformations, that x . G x is what the structure promises: one product, for graphs of
+        any size. Args: x: (node, dim). Raises ValueError where it is not."""
         image = self(x)
         power, size = float(jnp.sum(x * image)), float(jnp.linalg.norm(x) * jnp.linalg.norm(image))
         rounding = 1e3 * float(jnp.finfo(x.dtype).eps)
@@ -194,7 +186,7 @@ def _by_row(rows: Rows, tables: Static) -> Any:
 
 
 class PseudoInverse(nnx.Pytree):
-    """The linear map x -> matrix x on (node, dim)."""
+    """Linear map x -> matrix x on (node, dim)."""
 
     def __init__(self, matrix: np.ndarray):
         self.matrix = nnx.data(jnp.asarray(matrix))

@@ -1,59 +1,81 @@
 """Structures: linear maps G on (node, dim) that turn the gradient of an energy into a motion, du/dt = G grad H."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jraph
 import numpy as np
 from flax import nnx
+from jaxtyping import Array
 
-from lgn import _arguments
+from lgn import _arguments, _arrays
 from lgn._pytrees import attribute
 from lgn.assembly.domain import Field
 from lgn.densities.density import config_of
+from lgn.densities.transformed import halves
+from lgn.mechanics.system import offered
 
 
-class Structure(Protocol):
-    """What an `EnergyFlow` asks of G; any object with these is a structure.
+class Structure(nnx.Pytree):
+    """Base class of structures G, with the algebra of linear maps: A + B, 2.0 * A, -A.
 
-    `conserves` promises G^T = -G, `dissipates` that x . G x <= 0: `Operator.check` compares G with them. `least`, if it
-    has one, is the fewest degrees of freedom that it takes, by default 1. `local`, if it is true, promises that all
-    tables are (node, ...) and that G x at a node reads x there and at the nodes in its row of the tables of integers,
-    -1 for none: `shard` divides such a structure over devices.
+    A new one gives `apply`, mostly `tables`, and says what it keeps. Any other object with `tables`, `apply`,
+    `conserves` and `dissipates` is a structure too, and gets the defaults of the rest.
+
+    Attributes:
+        conserves: promises G^T = -G, so that energy is constant. `Operator.check` compares G with the promises.
+        dissipates: promises x . G x <= 0, so that energy never rises.
+        least: the fewest degrees of freedom that it takes.
+        local: promises that all tables are (node, ...) and that G x at a node reads x there and at the nodes in its row
+            of the tables of integers, -1 for none: `shard` divides such a structure over devices.
+        canonical: whether u = (q, p), by Hamilton's equations.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> class Turn(lgn.Structure):
+        ...     conserves, least = True, 2
+        ...     def apply(self, tables, x): return jnp.stack([x[:, 1], -x[:, 0]], 1)
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), lambda u, features: 0.5 * jnp.sum(u**2), structure=2.0 * Turn())
+        >>> flow.rate((jnp.array([[1.0, 3.0]]),))[0].tolist()
+        [[6.0, -2.0]]
     """
 
-    conserves: bool
-    dissipates: bool
+    conserves: bool = False
+    dissipates: bool = False
+    least: int = 1
+    local: bool = False
+    canonical: bool = False
+    config = config_of
 
     def tables(self, graph: jraph.GraphsTuple) -> Any:
-        """What G needs of a graph: numpy arrays in any tree. Raises ValueError where G has no meaning there."""
+        """Tables that G needs of a graph: numpy arrays in any tree. Raises ValueError where G has no meaning there."""
+        return ()
 
+    @abstractmethod
     def apply(self, tables: Any, x: Field) -> Field:
-        """G x."""
+        """G x, (node, dim), by the `tables` of the graph of x."""
 
-    def config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
+    def __add__(self, other: "Structure") -> "Sum":
+        return Sum([self, other])
+
+    def __rmul__(self, factor: float | nnx.Param) -> "Scaled":
+        return Scaled(self, factor)
+
+    def __neg__(self) -> "Scaled":
+        return Scaled(self, -1.0)
 
 
 def check_structure(name: str, structure: Any) -> Structure:
-    """Itself, if it is one. Raises ValueError else."""
+    """Check that an object is a structure, and return it. Raises ValueError else."""
     members = ("tables", "apply", "conserves", "dissipates")
     known = "lgn.Symplectic(), lgn.FirstDifference(), lgn.Laplacian() or another"
     return _arguments.has(name, structure, members, f"{known}, or an object with {', '.join(members)}")
 
 
-def combines(cls):
-    """Gives a structure the algebra of linear maps: A + B, 2.0 * A, -A."""
-    cls.__add__ = lambda self, other: Sum([self, other])
-    cls.__rmul__ = lambda self, factor: Scaled(self, factor)
-    cls.__neg__ = lambda self: Scaled(self, -1.0)
-    return cls
-
-
-@combines
-class Scaled(nnx.Pytree):
+class Scaled(Structure):
     """A structure times a number, which `c * A` and `-A` make; c may be an `nnx.Param`.
 
     Raises:
@@ -68,8 +90,6 @@ class Scaled(nnx.Pytree):
         [-0.5, -0.5, 0.5, 0.5]
     """
 
-    config = config_of
-
     def __init__(self, structure: Structure, factor: float | nnx.Param):
         check_structure("structure", structure)
         if not isinstance(factor, nnx.Param | jax.core.Tracer) and not (
@@ -83,29 +103,11 @@ class Scaled(nnx.Pytree):
                 f"that is not negative, or turn the sign of H round"
             )
         self.structure, self.factor = nnx.data(structure), attribute(factor)
-
-    @property
-    def least(self) -> int:
-        """As the structure."""
-        return getattr(self.structure, "least", 1)
-
-    @property
-    def local(self) -> bool:
-        """As the structure."""
-        return getattr(self.structure, "local", False)
-
-    @property
-    def conserves(self) -> bool:
-        """As the structure."""
-        return self.structure.conserves
-
-    @property
-    def dissipates(self) -> bool:
-        """As the structure."""
-        return self.structure.dissipates
+        self.conserves, self.dissipates = structure.conserves, structure.dissipates
+        self.least, self.local = (offered(structure, name, Structure) for name in ("least", "local"))
 
     def tables(self, graph):
-        """As the structure."""
+        """Tables of the structure."""
         return self.structure.tables(graph)
 
     def apply(self, tables, x: Field) -> Field:
@@ -114,9 +116,8 @@ class Scaled(nnx.Pytree):
         return jnp.asarray(factor, x.dtype) * self.structure.apply(tables, x)
 
 
-@combines
-class Sum(nnx.Pytree):
-    """The sum of structures, which `A + B` makes.
+class Sum(Structure):
+    """Sum of structures, which `A + B` makes.
 
     Raises:
         ValueError: no structure, or what is none.
@@ -129,38 +130,133 @@ class Sum(nnx.Pytree):
         [-2.0, 0.5, 0.0, 1.5]
     """
 
-    config = config_of
-
     def __init__(self, parts: Sequence[Structure]):
         if not isinstance(parts, list | tuple) or not parts:
             raise ValueError(f"Sum: parts={parts!r}; give a list of one structure or more")
         self.parts = nnx.data([check_structure("Sum: a part", part) for part in parts])
-
-    @property
-    def least(self) -> int:
-        """The most of the fewest degrees of freedom that each takes."""
-        return max(getattr(part, "least", 1) for part in self.parts)
-
-    @property
-    def local(self) -> bool:
-        """Whether all are."""
-        return all(getattr(part, "local", False) for part in self.parts)
-
-    @property
-    def conserves(self) -> bool:
-        """Whether all do."""
-        return all(part.conserves for part in self.parts)
-
-    @property
-    def dissipates(self) -> bool:
-        """Whether each conserves or dissipates, and not all conserve."""
-        return not self.conserves and all(part.conserves or part.dissipates for part in self.parts)
+        self.conserves = all(part.conserves for part in parts)
+        self.dissipates = not self.conserves and all(part.conserves or part.dissipates for part in parts)
+        self.least = max(offered(part, "least", Structure) for part in parts)
+        self.local = all(offered(part, "local", Structure) for part in parts)
 
     def tables(self, graph):
-        """Those of all."""
+        """Tables of each part."""
         return tuple(part.tables(graph) for part in self.parts)
 
     def apply(self, tables, x: Field) -> Field:
         """G x."""
         parts = (part.apply(own, x) for part, own in zip(self.parts, tables, strict=True))
         return sum(parts, jnp.zeros_like(x))
+
+
+class Symplectic(Structure):
+    """dq/dt = dH/dp, dp/dt = -dH/dq on every node, for u = (q, p): G = [[0, 1], [-1, 0]]. Energy is constant.
+
+    Source: Hamilton's equations.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def spring(u, features): return u[0, 0] ** 2 + u[0, 1] ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), spring, structure=lgn.Symplectic())
+        >>> flow.rate((jnp.array([[1.0, 3.0]]),))[0].tolist()
+        [[6.0, -2.0]]
+    """
+
+    conserves, canonical, least, local = True, True, 2, True
+
+    def apply(self, tables, x: Field) -> Field:
+        """(x_p, -x_q)."""
+        by_q, by_p = halves(x)
+        return jnp.concatenate([by_p, -by_q], 1)
+
+
+class Frictional(Structure):
+    """Base class of structures with a friction r >= 0, given, or learned as the square of what is trained.
+
+    Args:
+        r: see `Damped`.
+
+    Raises:
+        ValueError: an r that is negative or not finite; another number of r than of columns that it rubs.
+    """
+
+    dissipates, local = True, True
+
+    def __init__(self, r: float | Array | nnx.Param = 1.0):
+        given = r.get_value() if isinstance(r, nnx.Param) else r
+        value = jnp.asarray(_arrays.numbers("r", given), jnp.result_type(float))
+        if not (jnp.isfinite(value).all() and (value >= 0).all()):
+            raise ValueError(f"r={value}; expected a friction that is not negative")
+        self._known = attribute(nnx.Param(jnp.sqrt(value)) if isinstance(r, nnx.Param) else np.asarray(value))
+        self.least = value.size  # degrees of freedom of u: one for each r
+
+    @property
+    def r(self) -> Array:
+        """Friction."""
+        known = self._known
+        return jnp.square(known[...]) if isinstance(known, nnx.Param) else jnp.asarray(known)
+
+    def config(self) -> dict:
+        """Arguments that make it again."""
+        return {"r": nnx.Param(self.r) if isinstance(self._known, nnx.Param) else self.r}
+
+    def rub(self, x: Field) -> Field:
+        """r x. Args: x: (node, number of r)."""
+        if self.r.size not in (1, x.shape[1]):
+            raise ValueError(f"r has shape {self.r.shape}, but there are {x.shape[1]} values a node; give one for each")
+        return self.r.astype(x.dtype) * x
+
+
+class Damped(Frictional):
+    """`Symplectic` with friction: dp/dt = -dH/dq - r dH/dp, r >= 0. Energy falls by dH/dp . r dH/dp.
+
+    Args:
+        r: friction, a number or one for each p; an `nnx.Param` is learned, as the square of what is trained, so that it
+            stays positive.
+
+    Raises:
+        ValueError: a friction that is negative or not finite.
+
+    Source: Zhong, Dey, Chakraborty 2020, arXiv 2002.08860.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def spring(u, features): return u[0, 0] ** 2 + u[0, 1] ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), spring, structure=lgn.Damped(0.5))
+        >>> flow.rate((jnp.array([[1.0, 3.0]]),))[0].tolist()
+        [[6.0, -5.0]]
+    """
+
+    canonical = True
+
+    def __init__(self, r: float | Array | nnx.Param):
+        super().__init__(r)
+        self.least *= 2  # q and p for each r
+
+    def apply(self, tables, x: Field) -> Field:
+        """(x_p, -x_q - r x_p)."""
+        by_q, by_p = halves(x)
+        return jnp.concatenate([by_p, -by_q - self.rub(by_p)], 1)
+
+
+class Relaxation(Frictional):
+    """du/dt = -r dH/du on every node, r >= 0: a gradient flow, down the energy. Allen and Cahn's equation, heat.
+
+    Args:
+        r: a number, or one for each degree of freedom; an `nnx.Param` is learned, see `Damped`.
+
+    Raises:
+        ValueError: an r that is negative or not finite.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def well(u, features): return 0.25 * (u[0, 0] ** 2 - 1) ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), well, structure=lgn.Relaxation(1.0))
+        >>> motion = lgn.rollout(flow, jnp.array([[0.1]]), [0.0, 20.0])
+        >>> round(float(motion.u[1, 0, 0]), 4)
+        1.0
+    """
+
+    def apply(self, tables, x: Field) -> Field:
+        """-r x."""
+        return -self.rub(x)

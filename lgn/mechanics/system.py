@@ -1,4 +1,4 @@
-"""System: the base class of whatever moves, with every member that lgn may ask of it and its default."""
+"""System: the base class of whatever moves, with every member that lgn may ask of it, and why one has no rate."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from lgn.assembly.domain import Field, State
 from lgn.assembly.functional import Functional
 from lgn.data.fields import field_names
 from lgn.densities.density import config_of
-from lgn.solvers.solution import Solution
+from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution
 
 PROTOCOL = ("rate", "energy", "check", "config")
 BOUND = ("force", "motion")  # arguments that are (node, dim): of the nodes of one graph, also where they are functions
@@ -106,14 +106,14 @@ class System(nnx.Pytree):
         yield from ((f"d{name}/dt", x) for name, x in zip(field_names(len(state)), self.rate(state, t), strict=True))
 
     def trained_by(self, gradient: Any) -> Self:
-        """The system after `DiscreteLoss` trained it by this discrete gradient; most keep no note of it."""
+        """System after a `DiscreteLoss` trained it by this discrete gradient; most keep no note of it."""
         return self
 
     config = config_of
 
     @property
     def graph(self) -> jraph.GraphsTuple:
-        """The graph, with its features as they are now."""
+        """Graph with its features as they are now."""
         return self.domain.graph
 
     @property
@@ -130,7 +130,7 @@ class System(nnx.Pytree):
 
     @property
     def density(self) -> Any:
-        """The density, or the list of densities of the terms."""
+        """Density, or list of densities of the terms."""
         return self.functional.density
 
     @property
@@ -200,13 +200,13 @@ class System(nnx.Pytree):
         return type(self)(graph, **known | terms | given)  # type: ignore[call-arg]
 
     def _functionals(self) -> dict[str, Functional]:
-        """The functionals by the argument that makes each."""
+        """Functionals by the argument that makes each."""
         functional = offered(self, "functional")
         return {} if functional is None else {"density": functional}
 
 
 def _terms(name: str, functional: Functional) -> list[tuple] | None:
-    """The terms of a functional, for any graph."""
+    """Terms of a functional, for any graph."""
     for number, term in enumerate(functional.terms):
         if term.maker is None:
             raise ValueError(
@@ -223,12 +223,13 @@ def check_system(system: Any) -> Any:
     return _arguments.has("system", system, ("rate", "energy", "check"), examples)
 
 
-def offered(system: Any, name: str) -> Any:
-    """A member of a system; where it lacks that, the default of `System`, None for what only some systems have."""
-    if hasattr(system, name) or name in PROTOCOL:
-        return getattr(system, name, None)
-    default: Any = vars(System).get(name)
-    return default.__get__(system) if hasattr(default, "__get__") else default
+def offered(thing: Any, name: str, contract: type = System) -> Any:
+    """A member of a system, or of an object of another contract, such as `Law` or `Structure`; where it is of a class
+    of its own and lacks that, the default of the contract: None for what has no default."""
+    default: Any = vars(contract).get(name)
+    if hasattr(thing, name) or getattr(default, "__isabstractmethod__", False):
+        return getattr(thing, name, None)
+    return default.__get__(thing) if hasattr(default, "__get__") else default
 
 
 def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:
@@ -241,3 +242,54 @@ def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:
     if found is None:
         raise ValueError(f"{asked_by} needs `{name}` of the system, which {type(system).__name__} lacks; {remedy}")
     return found
+
+
+def first_not_finite(system, state, t=0.0) -> str | None:
+    """Name which of the time, the state, the leaves of the system, and then of what follows from them (control, motion,
+    force, friction, mass matrix, the rest of f, or the rate), is the first that is not finite, and where; None if all
+    are finite. Outside of transformations."""
+    for name, x in _named(system, state, t):
+        wrong = ~np.isfinite(np.asarray(x))
+        if wrong.any():
+            place = f" at node {np.argwhere(wrong)[0, 0]}" if np.shape(x) == np.shape(state[0]) else ""
+            return f"{name} is not finite{place}"
+    return None
+
+
+def why_no_rate(system, state, t=0.0) -> str | None:
+    """Why a system has no rate at a state: what is not finite, or that L is linear in v; None for another reason."""
+    return first_not_finite(system, state, t) or _first_order(system, state, t)
+
+
+def _first_order(system, state, t) -> str | None:
+    """Where L is linear in v, M is zero, but dL/dv is not."""
+    if (balance := offered(system, "momentum_balance")) is None:
+        return None
+    mass, momentum, _ = balance(*state, t)
+    if any(np.any(block) for block in mass.blocks) or not np.any(momentum):
+        return None
+    return (
+        "L is linear in v, so that d2L/dv dv is zero and the motion is of first order in time; a kinetic term would "
+        "make it another system. Write it as lgn.EnergyFlow(graph, H, structure=G) with H = v . dL/dv - L, a density "
+        "of u = q alone, and G the inverse of dp_j/dq_i - dp_i/dq_j, p = dL/dv: lgn.Symplectic() for pairs (q, p)"
+    )
+
+
+def checked(system, solution: Solution, state, t) -> Solution:
+    """Check a solution, and return it; see `Solution.check`. What is not finite is named before M is called
+    singular. Within a transformation, which knows no numbers yet, nothing is checked."""
+    if isinstance(solution.status, jax.core.Tracer):
+        return solution
+    if int(solution.status) == SINGULAR and (cause := why_no_rate(system, state, t)):
+        raise SingularMassMatrix(f"M a = f has no finite solution: {cause}")
+    return solution.check()
+
+
+def _named(system, state, t) -> Iterator[tuple[str, Any]]:
+    """Values with their names, each after those that it is made of."""
+    yield "the time t", t
+    yield from zip(field_names(len(state)), state, strict=True)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(system)[0]:
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            yield f"the leaf /{jax.tree_util.keystr(path, simple=True, separator='/')} of the system", leaf
+    yield from offered(system, "intermediates")(state, t)

@@ -56,8 +56,8 @@ class Variational(ImplicitSteps):
 
     def start(self, system: Lagrangian, state: State, t):
         """q and p, and the last three w."""
-        q, v = state
         _balance(system, "Variational")
+        q, v = state
         return q, system.momentum(q, v), (v, v, v)
 
     def step(self, system: Lagrangian, carry, t, dt):

@@ -10,8 +10,7 @@ from jax import lax
 
 from lgn import _arguments
 from lgn.data.samples import Trajectory
-from lgn.mechanics.diagnosis import first_not_finite, why_no_rate
-from lgn.mechanics.system import check_system, offered
+from lgn.mechanics.system import check_system, first_not_finite, offered, why_no_rate
 from lgn.motion.integrators import Integrator
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR
 
