@@ -221,8 +221,7 @@ def build(description, arrays: dict[str, np.ndarray], look_up: Callable[[str], A
 def _make(kind, arguments):
     if not isinstance(kind, type) or not (hasattr(kind, "config") or is_dataclass(kind)):
         raise CheckpointError(f"load: {kind.__name__} is not a class that describes itself by config()")
-    made = kind.__init__  # that of the class is its metaclass's: (*args)
-    taken = () if made is object.__init__ else inspect.signature(made).parameters.values()
+    taken = inspect.signature(kind.__init__).parameters.values()  # that of the class is its metaclass's: (*args)
     random = {"rngs": nnx.Rngs(0)} if any(p.name == "rngs" or p.kind is p.VAR_KEYWORD for p in taken) else {}
     return kind(**arguments, **random)
 

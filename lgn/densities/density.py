@@ -48,8 +48,7 @@ def config_of(self) -> dict[str, Any]:
         >>> Spring(2.0).config()
         {'stiffness': 2.0}
     """
-    made = type(self).__init__
-    taken = [] if made is object.__init__ else list(inspect.signature(made).parameters.values())[1:]
+    taken = list(inspect.signature(type(self).__init__).parameters.values())[1:]
     kept = [p.name for p in taken if p.kind is not p.VAR_KEYWORD and p.name not in RANDOM]
     if lacking := [name for name in kept if not hasattr(self, name)]:
         raise ValueError(

@@ -50,6 +50,9 @@ class Structure(nnx.Pytree):
     canonical: bool = False
     config = config_of
 
+    def __init__(self):
+        """A structure without arguments."""
+
     def tables(self, graph: jraph.GraphsTuple) -> Any:
         """Tables that G needs of a graph: numpy arrays in any tree. Raises ValueError where G has no meaning there."""
         return ()

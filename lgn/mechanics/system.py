@@ -67,6 +67,9 @@ class System(nnx.Pytree):
     driven: bool = True
     canonical: bool = False
 
+    def __init__(self):
+        """A system without arguments."""
+
     @classmethod
     def __subclasshook__(cls, other):
         return True if cls is System and all(hasattr(other, name) for name in PROTOCOL) else NotImplemented
