@@ -1,5 +1,4 @@
-"""Baselines: rates of change that are given or learned without an energy, and the families that `Lagrangian` is
-compared with.
+"""Baselines: rates of change given or learned without an energy, the families that a `Lagrangian` is compared with.
 
 Three families need no baseline: a Lagrangian neural network is a `Lagrangian` of an `MLPDensity`, a deep Lagrangian
 network (DeLaN) one of a `StructuredDensity`, a Hamiltonian network an `EnergyFlow` with `Symplectic()`.
