@@ -163,3 +163,34 @@ def test_programs_are_kept_in_the_users_cache_unless_the_environment_says_otherw
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
     cli.keep_programs()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"
+
+
+AGAIN = """
+import collections
+import sys
+from lgn import cli
+
+cli.keep_programs()
+import jax
+
+seen = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: seen.update([event.rpartition("/")[2]]))
+for _ in range(2):
+    seen.clear()
+    jax.clear_caches()
+    try:
+        cli.main(sys.argv[1:])
+    except SystemExit as ended:
+        assert not ended.code
+    print("compiled", seen["compile_requests_use_cache"] - seen["cache_hits"])
+"""
+
+
+def test_the_same_command_again_compiles_nothing(folder, tmp_path, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = ["rollout", str(folder), "--time", "0.5", "--frames", "3", "--trusted", "mine"]
+    ended = subprocess.run([sys.executable, "-c", AGAIN, *arguments], capture_output=True, text=True, check=True)
+    first, second = (int(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("compiled"))
+    assert first > 0 and second == 0
