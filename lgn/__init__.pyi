@@ -74,9 +74,7 @@ from lgn.solvers.conjugate_gradient import ConjugateGradient as ConjugateGradien
 from lgn.mechanics.system import System as System
 from lgn.mechanics.structures import Damped as Damped
 from lgn.mechanics.structures import Relaxation as Relaxation
-from lgn.mechanics.structures import Scaled as Scaled
 from lgn.mechanics.structures import Structure as Structure
-from lgn.mechanics.structures import Sum as Sum
 from lgn.mechanics.structures import Symplectic as Symplectic
 from lgn.mechanics.lattice_structures import ConservingKernel as ConservingKernel
 from lgn.mechanics.lattice_structures import DissipativeKernel as DissipativeKernel
@@ -84,8 +82,6 @@ from lgn.mechanics.lattice_structures import FirstDifference as FirstDifference
 from lgn.mechanics.lattice_structures import FreeKernel as FreeKernel
 from lgn.mechanics.lattice_structures import Laplacian as Laplacian
 from lgn.mechanics.lattice_structures import LearnedStructure as LearnedStructure
-from lgn.mechanics.operator import Operator as Operator
-from lgn.mechanics.operator import StructureReport as StructureReport
 from lgn.mechanics.lagrangian import Lagrangian as Lagrangian
 from lgn.mechanics.energy_flow import EnergyFlow as EnergyFlow
 from lgn.mechanics.baselines import Baseline as Baseline

@@ -26,6 +26,8 @@ from lgn.densities.inputs import Inputs
 from lgn.densities.normal_form import NormalForm, mean_mass
 from lgn.graphs.tables import RaggedStencil, Stencil
 from lgn.learning import loggers
+from lgn.mechanics.operator import Operator
+from lgn.mechanics.structures import Scaled, Sum
 from lgn.solvers.choice import default_solver, estimated_costs
 from lgn.systems import double_pendulum, mass_spring, n_body, pendulum, pixel_pendulum, wave
 
@@ -608,17 +610,17 @@ CALLS = {
         (lambda: estimated_costs(pattern(1), 1.5), "dim=1.5", "whole number"),
     ],
     "Scaled": [
-        (lambda: lgn.Scaled("D", 2.0), "structure='D'", "lgn.Symplectic()"),
-        (lambda: lgn.Scaled(lgn.Symplectic, 2.0), "Symplectic is a class", "Symplectic(...)"),
-        (lambda: lgn.Scaled(lgn.Symplectic(), "2"), "factor='2'", "number"),
+        (lambda: Scaled("D", 2.0), "structure='D'", "lgn.Symplectic()"),
+        (lambda: Scaled(lgn.Symplectic, 2.0), "Symplectic is a class", "Symplectic(...)"),
+        (lambda: Scaled(lgn.Symplectic(), "2"), "factor='2'", "number"),
         (lambda: 1j * lgn.Symplectic(), "factor=1j", "number"),
         (lambda: np.nan * lgn.Symplectic(), "factor=nan", "number"),
         (lambda: -lgn.Laplacian(), "factor -1.0", "dissipates"),
     ],
     "Sum": [
-        (lambda: lgn.Sum([]), "parts=[]", "structure"),
-        (lambda: lgn.Sum(lgn.Symplectic()), "parts", "list"),
-        (lambda: lgn.Sum(["D"]), "'D'", "lgn.Symplectic()"),
+        (lambda: Sum([]), "parts=[]", "structure"),
+        (lambda: Sum(lgn.Symplectic()), "parts", "list"),
+        (lambda: Sum(["D"]), "'D'", "lgn.Symplectic()"),
         (lambda: lgn.Symplectic() + 1.0, "1.0", "lgn.Symplectic()"),
     ],
     "Damped": [
@@ -670,8 +672,8 @@ CALLS = {
         (lambda: flow(structure=lgn.LearnedStructure(make("FreeKernel", (3, 3)))), "lattice of 1 axes", "give 1"),
     ],
     "Operator": [
-        (lambda: lgn.Operator("D", RING), "structure='D'", "lgn.Symplectic()"),
-        (lambda: lgn.Operator(lgn.Laplacian(), 5), "graph is 5", "GraphsTuple"),
+        (lambda: Operator("D", RING), "structure='D'", "lgn.Symplectic()"),
+        (lambda: Operator(lgn.Laplacian(), 5), "graph is 5", "GraphsTuple"),
         (lambda: FLOW.structure(Q[:3]), "shape (3, 1)", "(5, ...)"),
         (lambda: FLOW.structure.adjoint(Q[:3]), "shape (3, 1)", "(5, ...)"),
         (lambda: FLOW.structure.matrix(0), "dim=0", "at least 1"),

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 import lgn
+from lgn.mechanics.structures import Scaled
 
 OWN = partial(lgn.node_stencil, hops=0)
 SMALL = lgn.from_adjacency(np.eye(2)[::-1], node_features={"mass": np.ones(2)})
@@ -78,7 +79,7 @@ def test_an_energy_flow_keeps_its_structure_and_its_discrete_gradient():
     def wave(u, features):
         return 0.5 * (u[2, 0] - u[0, 0]) ** 2
 
-    structure = lgn.FirstDifference() + lgn.Scaled(lgn.Laplacian(), 0.5)
+    structure = lgn.FirstDifference() + Scaled(lgn.Laplacian(), 0.5)
     flow = lgn.EnergyFlow(lgn.lattice((5,)), wave, structure=structure, discrete=lgn.MeanValue())
     other, u = flow.on(lgn.lattice((8,), spacing=0.5)), np.random.default_rng(0).normal(size=(8, 1))
     anew = lgn.EnergyFlow(lgn.lattice((8,), spacing=0.5), wave, structure=structure)
