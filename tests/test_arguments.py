@@ -88,7 +88,7 @@ FORCES = {
 def test_a_force_takes_what_its_arguments_are_called(force, expected):
     """Time is 2 and the control 5; a free unit mass accelerates as the force says."""
     L = lgn.Lagrangian(ONE, lgn.kinetic_energy, force=force, control=5.0)
-    np.testing.assert_allclose(L.acceleration(*jnp.zeros((2, 1, 1)), 2.0), expected)
+    np.testing.assert_allclose(L.acceleration(*np.zeros((2, 1, 1)), 2.0), expected)
 
 
 def test_densities_that_only_jax_can_read():
@@ -109,14 +109,14 @@ def test_densities_that_only_jax_can_read():
 
 def test_a_time_that_jax_traces_reaches_force_and_control():
     L = lgn.Lagrangian(ONE, lgn.kinetic_energy, force=lambda q, v, t, u: u + 0 * q, control=jnp.cos)
-    found = jax.jit(lambda t: L.acceleration(*jnp.zeros((2, 1, 1)), t))(0.5)
+    found = jax.jit(lambda t: L.acceleration(*np.zeros((2, 1, 1)), t))(0.5)
     np.testing.assert_allclose(found, np.cos(0.5), rtol=1e-12)
 
 
 def test_a_feature_may_be_traced_and_differ_between_samples():
     graph = lgn.with_features(ONE, graph_features={"g": 9.8})
     fall = lgn.Lagrangian(graph, lambda q, v, features: 0.5 * v[0, 0] ** 2 - features["g"] * q[0, 0])
-    found = jax.vmap(lambda g: fall.replace(g=g).acceleration(*jnp.zeros((2, 1, 1))))(jnp.arange(3.0))
+    found = jax.vmap(lambda g: fall.replace(g=g).acceleration(*np.zeros((2, 1, 1))))(jnp.arange(3.0))
     np.testing.assert_allclose(found[:, 0, 0], [0.0, -1.0, -2.0])
 
 

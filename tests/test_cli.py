@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import jax.numpy as jnp
 import pytest
 
 import lgn
@@ -36,7 +35,7 @@ def folder(tmp_path, monkeypatch):
     import mine
 
     system = lgn.Lagrangian(lgn.single_node(), mine.density)
-    runs.keep_motion(tmp_path, system, lgn.rollout(system, (jnp.ones((1, 1)), jnp.zeros((1, 1))), [0.0, 1.0]))
+    runs.keep_motion(tmp_path, system, lgn.rollout(system, (np.ones((1, 1)), np.zeros((1, 1))), [0.0, 1.0]))
     yield tmp_path
     sys.modules.pop("mine", None)
 

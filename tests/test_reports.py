@@ -4,7 +4,6 @@ import base64
 import json
 from html.parser import HTMLParser
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -53,7 +52,7 @@ def run(tmp_path_factory):
     """A folder as an experiment leaves it, in which every name is hostile that may be."""
     folder = tmp_path_factory.mktemp("run")
     system = lgn.Lagrangian(lgn.single_node(), oscillator)
-    motion = lgn.rollout(system, (jnp.ones((1, 1)), jnp.zeros((1, 1))), np.linspace(0, 1, 5))
+    motion = lgn.rollout(system, (np.ones((1, 1)), np.zeros((1, 1))), np.linspace(0, 1, 5))
     figures = {"drift": protocol.Figure(1e-3, 1e-6), "speed": protocol.Figure(asked=2, at_least=True)}
     metrics = {"drift": 1.25e-9, "drift_worst": 2.5e-9, "speed": 1.0, HOSTILE: 7}
     (folder / "config.json").write_text(json.dumps({"seeds": 3, HOSTILE: [HOSTILE]}))

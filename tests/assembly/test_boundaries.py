@@ -14,7 +14,7 @@ import lgn
 
 N, WIDTH, FAST = 400, 20.0, lgn.Adaptive(1e-8, 1e-8)
 X = np.arange(N)[:, None] * 1.0
-REST = jnp.zeros((N, 1))
+REST = np.zeros((N, 1))
 
 
 def string(q, v, features):
@@ -170,7 +170,7 @@ def test_clamps_that_move_as_the_free_motion_does_change_nothing_and_exert_nothi
 @pytest.mark.parametrize("applied", [None, lambda q, v, t: jnp.sin(3 * q + t)])
 def test_energy_changes_by_the_power_of_forces_and_clamps(applied):
     """dE/dt along a motion that the clamps force."""
-    g = lambda t: jnp.full((RING, 2), 1.0) * jnp.sin(2 * t)  # noqa: E731
+    g = lambda t: np.full((RING, 2), 1.0) * jnp.sin(2 * t)  # noqa: E731
     L = lgn.Lagrangian(lgn.clamp(lgn.lattice((RING,)), [2, 3]), coupled, motion=g, force=applied, dissipation=coupled)
     q, v = jnp.asarray(np.random.default_rng(0).normal(size=(2, RING, 2)))
     a = jax.jit(L.acceleration)(q, v, 0.4)
@@ -191,7 +191,7 @@ def test_motion_of_single_precision_and_under_transformations():
 
 
 def amplitude(t, size):
-    return size * jnp.sin(t) * jnp.ones((N, 1))
+    return size * jnp.sin(t) * np.ones((N, 1))
 
 
 def test_parameters_of_a_motion_are_leaves():
@@ -216,7 +216,7 @@ HELD = lgn.clamp(chain(), [0, 5])
 ERRORS = {
     "nothing clamped": (lambda: lgn.Lagrangian(chain(), string, motion=driven), "no node is clamped.*lgn.clamp"),
     "shape": (
-        lambda: lgn.Lagrangian(HELD, string, motion=lambda t: jnp.zeros(N)).acceleration(REST, REST),
+        lambda: lgn.Lagrangian(HELD, string, motion=lambda t: np.zeros(N)).acceleration(REST, REST),
         r"motion\(t\) has shape \(400,\); expected.*\(400, 1\)",
     ),
     "place": (
@@ -256,7 +256,7 @@ def test_units_of_mass_do_not_matter_beside_clamps(solver):
 
     graph = lgn.clamp(lgn.lattice((6,), periodic=False), [0, 5])
     q = jnp.array([0.0, 1.0, -1.0, 2.0, 0.5, 0.0])[:, None]
-    found = lgn.Lagrangian(graph, atoms, solver=solver).solve(q, jnp.zeros((6, 1))).check()
+    found = lgn.Lagrangian(graph, atoms, solver=solver).solve(q, np.zeros((6, 1))).check()
     inner = 2 * (q[2:] - 2 * q[1:-1] + q[:-2])
     np.testing.assert_allclose(found.value[1:-1], inner, rtol=1e-12)
     assert found.condition < 2

@@ -27,7 +27,7 @@ READS = {
     "flat": (lambda q, v: v.ravel()[3] * q.reshape(-1)[0], [0], [1]),
     "differences": (lambda q, v: jnp.sum((q - q[0])[1:3] ** 2) + jnp.sum((v - v[0])[2] ** 2), [0, 1, 2], [0, 2]),
     "product in each slot": (lambda q, v: jnp.sum((v @ A)[2]), [], [2]),
-    "product over the slots": (lambda q, v: jnp.sum((jnp.ones((5, 5)) @ v)[2]), [], EVERY),
+    "product over the slots": (lambda q, v: jnp.sum((np.ones((5, 5)) @ v)[2]), [], EVERY),
     "quadratic form": (lambda q, v: jnp.einsum("si,ij,sj->s", v, A, v)[1], [], [1]),
     "mapped over slots": (lambda q, v: jnp.sum(jax.vmap(lambda x: jnp.tanh(x @ x))(v)[1:3]), [], [1, 2]),
     "norms": (lambda q, v: jnp.linalg.norm(v[0]) + jnp.linalg.norm(q[1:], axis=1)[0], [1], [0]),

@@ -180,7 +180,7 @@ def test_parameters_of_a_density_on_several_tables_are_leaves_once():
 
 def test_what_does_not_fit_in_memory_is_named_before():
     big = star(30_000)
-    q = jnp.zeros((30_001, 1))
+    q = np.zeros((30_001, 1))
     with pytest.raises(
         ValueError, match=r"MessageDensity joins node 0 with its 30000 neighbours.*difference.*edge_ste"
     ):

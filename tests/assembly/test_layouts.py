@@ -76,7 +76,7 @@ SYSTEMS = {
     "filled up in slots, dense": lambda: lgn.Lagrangian(wheel(12), messages(2), solver=lgn.Dense()),
     "unfilled slots, coupled": lambda: lgn.Lagrangian(chords(20, 0), bound),
     "clamps that move": lambda: lgn.Lagrangian(
-        lgn.clamp(chords(20, 0), [3, 5]), SPRINGS, motion=lambda t: jnp.sin(t) * jnp.ones((20, 2))
+        lgn.clamp(chords(20, 0), [3, 5]), SPRINGS, motion=lambda t: jnp.sin(t) * np.ones((20, 2))
     ),
     "a hub, by groups": lambda: lgn.Lagrangian(star(400), messages(2)),
     "a hub, the first slots": lambda: lgn.Lagrangian(star(400), kinetic),
@@ -85,7 +85,7 @@ SYSTEMS = {
 
 def state(system, dim=2):
     n = system.domain.size
-    return jax.random.normal(jax.random.key(0), (n, dim)), jax.random.normal(jax.random.key(1), (n, dim))
+    return np.random.default_rng(0).normal(size=(n, dim)), np.random.default_rng(1).normal(size=(n, dim))
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -160,7 +160,7 @@ def test_another_graph_of_about_the_size_takes_the_same_program():
         graph = lgn.clamp(chords(30, seed, more), [seed, seed + 5])
         return lgn.Lagrangian(graph, SPRINGS).acceleration(start, still)
 
-    start, still = jax.random.normal(jax.random.key(0), (30, 2)), jnp.zeros((30, 2))
+    start, still = np.random.default_rng(0).normal(size=(30, 2)), np.zeros((30, 2))
     found = [acceleration(0, 8)]
     first = len(compiled)
     found += [acceleration(1, 7), acceleration(2, 8)]
@@ -207,7 +207,7 @@ def test_an_integrator_of_ones_own_gets_the_nodes_and_no_more():
     """It may sum over all rows, such as a thermostat."""
     graph = chords(17, 0, 5)
     L = lgn.Lagrangian(graph, SPRINGS)
-    q, v = jnp.zeros((17, 2)), jnp.full((17, 2), 4.0)
+    q, v = np.zeros((17, 2)), np.full((17, 2), 4.0)
     L.acceleration(q, v)
 
     def drift(system, state, ts):
@@ -218,12 +218,12 @@ def test_an_integrator_of_ones_own_gets_the_nodes_and_no_more():
 
 def test_the_condition_of_m_is_that_of_its_own_rows():
     """Unit masses, beside clamps and rows beyond the nodes."""
-    q, v = jnp.zeros((2, 17, 2))
+    q, v = np.zeros((2, 17, 2))
     for graph in (chords(17, 0, 5), lgn.clamp(chords(17, 0, 5), [3])):
         assert lgn.Lagrangian(graph, SPRINGS).solve(q, v).condition == pytest.approx(1.0)
 
 
 def test_a_state_that_is_bound_to_a_device_stays_there():
     L = lgn.Lagrangian(chords(17, 0, 5), SPRINGS)
-    free, bound = (jax.device_put(jnp.ones((17, 2)), place) for place in (None, jax.devices()[0]))
+    free, bound = (jax.device_put(np.ones((17, 2)), place) for place in (None, jax.devices()[0]))
     assert not L.acceleration(free, free).committed and L.acceleration(bound, bound).committed

@@ -20,7 +20,7 @@ def overlapping(q, v, features):
 
 
 def whole(q, v, features):
-    return jnp.sum(q @ jnp.ones((2, 3))) ** 2 * v[0, 0] ** 2
+    return jnp.sum(q @ np.ones((2, 3))) ** 2 * v[0, 0] ** 2
 
 
 def strided(q, v, features):

@@ -45,7 +45,7 @@ def test_round_trip(tmp_path):
     lgn.save(tmp_path / "a", system)
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
-    q, v = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    q, v = np.random.default_rng(0).normal(size=(2, 3, 2))
     np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
     assert repr(loaded) == repr(system)
 
@@ -59,7 +59,7 @@ def test_graphs_without_edges_features_of_the_graph_and_control_come_back(tmp_pa
     lgn.save(tmp_path / "a", system)
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
-    q, v = jax.random.normal(jax.random.key(0), (2, 2, 1))
+    q, v = np.random.default_rng(0).normal(size=(2, 2, 1))
     np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
 
 
@@ -89,7 +89,7 @@ def test_learned_densities_and_meshes_come_back(build, shape, tmp_path):
     lgn.save(tmp_path / "a", system)
     loaded = lgn.load(tmp_path / "a", trusted=[HERE])
     assert jax.tree.structure(loaded) == jax.tree.structure(system)
-    q, v = jax.random.normal(jax.random.key(0), (2, *shape))
+    q, v = np.random.default_rng(0).normal(size=(2, *shape))
     np.testing.assert_array_equal(acceleration_of(loaded, q, v), acceleration_of(system, q, v))
 
 
@@ -159,7 +159,7 @@ def test_a_density_of_ones_own_loads_only_where_it_is_trusted(tmp_path):
     lgn.save(tmp_path / "a", system)
     with pytest.raises(lgn.CheckpointError, match=rf"'{__name__}:scaled'.*trusted=\[{__name__.split('.')[-1]}\]"):
         lgn.load(tmp_path / "a")
-    q, v = jnp.ones((2, 1, 2))
+    q, v = np.ones((2, 1, 2))
     for trusted in ([HERE], [scaled]):
         assert float(lgn.load(tmp_path / "a", trusted=trusted)(q, v)) == float(system(q, v)) == 3.0
 
@@ -202,7 +202,7 @@ def rich():
 
 
 def still(t):
-    return jnp.zeros((3, 1))
+    return np.zeros((3, 1))
 
 
 HOSTILE = ["os:system", "subprocess:Popen", "builtins:exec", "shutil:rmtree", "trap:spring", "lgn:save", "lgn:load",

@@ -318,7 +318,7 @@ def test_the_start_of_a_clamped_node_is_not_free():
     slope = jax.grad(lambda starts: loss(with_starts(shooting, starts), noisy))(tuple(x[...] for x in shooting.starts))
     assert all(not np.any(x[:, [0, 5]]) and np.any(x[:, 1:5]) for x in slope)
     assert not np.any(shooting.starts[1][...][:, [0, 5]])
-    moving = lgn.Lagrangian(CHAIN, [(mass, lgn.node_stencil)], motion=lambda t: jnp.sin(t) * jnp.ones((6, 1)))
+    moving = lgn.Lagrangian(CHAIN, [(mass, lgn.node_stencil)], motion=lambda t: jnp.sin(t) * np.ones((6, 1)))
     q, v = (x[...][:, 0, 0] for x in lgn.Shooting(moving, noisy).starts)
     np.testing.assert_allclose((q, v), (np.sin(noisy.t), np.cos(noisy.t)), atol=1e-12)
 

@@ -62,8 +62,8 @@ def test_features_are_divided_by_their_scale():
     features = {"k": jnp.array([3.0, 5.0])}
     scaled = make(1, 1, features=("k",), feature_size=2, feature_scale=(3.0, 5.0))
     plain = make(1, 1, features=("k",), feature_size=2)
-    q, v = jnp.ones((2, 1, 1))
-    np.testing.assert_allclose(scaled(q, v, features), plain(q, v, {"k": jnp.ones(2)}), rtol=1e-13)
+    q, v = np.ones((2, 1, 1))
+    np.testing.assert_allclose(scaled(q, v, features), plain(q, v, {"k": np.ones(2)}), rtol=1e-13)
 
 
 @pytest.mark.parametrize("activation, slots, dim, hidden, mass, scales, features", CASES)
@@ -148,7 +148,7 @@ def test_expansion_of_one_element_is_that_of_many():
 
 def test_softplus_of_the_closed_form_is_exact_to_rounding_and_has_the_logistic_slope():
     z = np.concatenate([np.linspace(-40, 40, 1001), [0.0, -800.0, 800.0]])
-    value, slope = jax.jvp(fast_softplus, (jnp.asarray(z),), (jnp.ones(z.size),))
+    value, slope = jax.jvp(fast_softplus, (jnp.asarray(z),), (np.ones(z.size),))
     np.testing.assert_allclose(value, np.logaddexp(0, z), rtol=1e-14)
     np.testing.assert_allclose(slope, scipy.special.expit(z), rtol=1e-13, atol=1e-300)
     value, slope, bend = (np.asarray(x) for x in derivatives(jax.nn.softplus, jnp.asarray(z)))

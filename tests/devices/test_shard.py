@@ -227,6 +227,6 @@ def test_a_flow_whose_energy_rises_is_told_on_devices_too():
 
 def test_fields_may_be_given_by_name():
     L = lgn.Lagrangian(lgn.lattice((5,)), lambda q, v, features: 0.5 * v[0, 0] ** 2 - 0.5 * (q[2, 0] - q[0, 0]) ** 2)
-    divided, (q, v) = lgn.shard(L, jax.make_mesh((1,), ("nodes",))), jax.random.normal(jax.random.key(0), (2, 5, 1))
+    divided, (q, v) = lgn.shard(L, jax.make_mesh((1,), ("nodes",))), np.random.default_rng(0).normal(size=(2, 5, 1))
     np.testing.assert_allclose(divided.energy(v=v, q=q), L.energy(q, v))
     np.testing.assert_allclose(divided.force(q, v=v, t=0.3), L.force(q, v, 0.3))

@@ -136,7 +136,7 @@ class Config:
 def main(config):
     folder = protocol.begin(config)
     system = lgn.Lagrangian(lgn.single_node(), mass_spring.density)
-    motion = lgn.rollout(system, (jnp.ones((1, 1)), jnp.zeros((1, 1))), np.linspace(0, 1, 11))
+    motion = lgn.rollout(system, (np.ones((1, 1)), np.zeros((1, 1))), np.linspace(0, 1, 11))
     train, examine = lambda seed: seed, lambda seed: ({"energy_drift": 1e-9 * (1 + seed), "speed": 1.0}, motion)
     rows, shown = protocol.over_seeds(range(config.seeds), train, examine)
     metrics = protocol.summary(rows)

@@ -82,7 +82,7 @@ def test_no_distance_between_lagrangians_of_one_gauge_class(shape, a, b, seed):
 
 def test_distance_of_another_lagrangian_of_the_same_motion():
     """By hand: M = q^2 + v^2 = 1, 2, 3 against 1, f = -q M against -q, E^2 against E = 0.5, 1, 1.5."""
-    q, v = jnp.ones((3, 1, 1)), jnp.sqrt(jnp.arange(3.0)).reshape(3, 1, 1)
+    q, v = np.ones((3, 1, 1)), jnp.sqrt(jnp.arange(3.0)).reshape(3, 1, 1)
     system, reference = single(oscillator_of_squared_energy), single(oscillator)
     for L in (system, reference):
         np.testing.assert_allclose(jax.vmap(L.acceleration)(q, v), -q, rtol=1e-14)
@@ -111,7 +111,7 @@ def test_dissipation_force_and_clamped_nodes_stay_out():
 
 def test_distance_needs_samples():
     with pytest.raises(ValueError, match=r"q has shape \(1, 1\).*\(sample, node, dim\)"):
-        lgn.gauge_distance(single(oscillator), single(oscillator), jnp.ones((1, 1)), jnp.ones((1, 1)))
+        lgn.gauge_distance(single(oscillator), single(oscillator), np.ones((1, 1)), np.ones((1, 1)))
 
 
 # -- Normal form -----------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_lagrangian_of_two_terms_in_the_radial_gauge():
 def test_features_enter_the_gauge():
     """A vector potential B q and an offset that the features give are pure gauge in one dimension."""
     charged = lambda q, v, features: oscillator(q, v, {}) + features["B"] * q[0, 0] * v[0, 0] + features["B"]  # noqa: E731
-    density = lgn.normal_form(charged, jnp.zeros((1, 1)), features={"B": jnp.asarray(2.0)})
+    density = lgn.normal_form(charged, np.zeros((1, 1)), features={"B": jnp.asarray(2.0)})
     q, v = normal(0, 1, 1), normal(1, 1, 1)
     for B in (0.0, 3.0):
         np.testing.assert_allclose(density(q, v, {"B": jnp.asarray(B)}), oscillator(q, v, {}), rtol=1e-12)
@@ -176,7 +176,7 @@ def test_features_enter_the_gauge():
 def test_parameters_stay_those_of_the_density_within():
     """Under jit, vmap and grad; a gradient against a central difference along itself."""
     network = lgn.MLPDensity(2, 2, (6,), rngs=nnx.Rngs(0))
-    density = form_of(network, jnp.zeros((2, 2)))
+    density = form_of(network, np.zeros((2, 2)))
     graph, parameters, rest = nnx.split(density, nnx.Param, ...)
     assert jax.tree.structure(parameters["density"]) == jax.tree.structure(nnx.state(network, nnx.Param))
     q, v = normal(0, 7, 2, 2), normal(1, 7, 2, 2)
@@ -196,7 +196,7 @@ def test_parameters_stay_those_of_the_density_within():
 def test_more_points_come_closer_to_the_radial_gauge():
     """dl/dv = sin 3q, F = (1 - cos 3q) / 3: the rule of n points is exact to degree 2 n - 1."""
     wave = lambda q, v, features: oscillator(q, v, {}) + jnp.sin(3 * q[0, 0]) * v[0, 0]  # noqa: E731
-    q, origin = jnp.full((1, 1), 1.5), jnp.zeros((1, 1))
+    q, origin = np.full((1, 1), 1.5), np.zeros((1, 1))
     error = [abs(radial_of(lgn.normal_form(wave, origin, points=n), q, origin)) for n in (1, 4, 16)]
     assert error[0] > 0.1 > 1e-2 > error[1] > 1e-6 > 1e-13 > error[2], error
 
@@ -216,11 +216,11 @@ def test_a_normal_form_is_saved_and_loaded(tmp_path):
         ({}, "scale=0.0; expected a number that is not zero"),
         ({"scale": np.nan}, "scale=nan"),
         ({"scale": 1.0, "points": 0}, "points=0; give a whole number, at least 1"),
-        ({"scale": 1.0, "v": jnp.zeros((2, 1))}, r"v \(2, 1\); expected \(slot, dim\) of both"),
+        ({"scale": 1.0, "v": np.zeros((2, 1))}, r"v \(2, 1\); expected \(slot, dim\) of both"),
     ],
 )
 def test_errors(arguments, message):
     quartic = lambda q, v, features: v[0, 0] ** 4  # noqa: E731
     with pytest.raises(ValueError, match=message):
-        lgn.normal_form(quartic, jnp.zeros((1, 1)), **arguments)
-    assert lgn.normal_form(quartic, jnp.zeros((1, 1)), jnp.ones((1, 1))).scale == 12
+        lgn.normal_form(quartic, np.zeros((1, 1)), **arguments)
+    assert lgn.normal_form(quartic, np.zeros((1, 1)), np.ones((1, 1))).scale == 12

@@ -154,8 +154,8 @@ WRONG = {
     ),
     "unequal steps": (
         lambda: lgn.windows(np.array([0, 0.1, 0.3]), np.zeros((3, 1, 2)), length=2), "a gap of 0.2"),
-    "not finite": (lambda: lgn.States(jnp.full((2, 1, 2), jnp.nan), jnp.ones((2, 1, 2))).check(), "q is not finite"),
-    "shapes": (lambda: lgn.States(jnp.ones((2, 1, 2)), jnp.ones((2, 2, 2))).check(), "v has shape"),
+    "not finite": (lambda: lgn.States(np.full((2, 1, 2), jnp.nan), np.ones((2, 1, 2))).check(), "q is not finite"),
+    "shapes": (lambda: lgn.States(np.ones((2, 1, 2)), np.ones((2, 2, 2))).check(), "v has shape"),
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ IRREGULAR = lgn.from_edges(5, [0, 1, 1, 2, 2, 3, 1, 4], [1, 0, 2, 1, 3, 2, 4, 1]
 
 
 def on_nodes(n):
-    return tuple(0.5 * jax.random.normal(jax.random.key(0), (2, n, 1)))
+    return tuple(0.5 * np.random.default_rng(0).normal(size=(2, n, 1)))
 
 
 SYSTEMS = {
@@ -176,7 +176,7 @@ def test_friction_a_force_of_time_and_what_is_given_enter_the_losses():
 
 
 def test_states_with_a_feature_of_the_graph():
-    q, v = jax.random.normal(jax.random.key(0), (2, 6, 1, 1))
+    q, v = np.random.default_rng(0).normal(size=(2, 6, 1, 1))
     t, g, u = np.linspace(0, 1, 6), np.linspace(1, 9, 6), np.linspace(-1, 1, 6)
     shape = (6, 1, 1)
     a = -g.reshape(shape) * np.sin(q) - 0.4 * v + np.cos(2 * t).reshape(shape) + u.reshape(shape)
@@ -189,7 +189,7 @@ def test_given_and_many_single_nodes():
     """Pendulums side by side, each of its own g, move as each by itself with that g given."""
     density = lambda q, v, features: 0.5 * v[0, 0] ** 2 + features["g"][0] * jnp.cos(q[0, 0])  # noqa: E731
     many = lgn.Lagrangian(lgn.single_node({"g": [1.0, 4.0, 9.0]}, count=3), density)
-    q, v = jax.random.normal(jax.random.key(0), (2, 3, 1))
+    q, v = np.random.default_rng(0).normal(size=(2, 3, 1))
     np.testing.assert_allclose(many.acceleration(q, v)[:, 0], -np.array([1, 4, 9]) * np.sin(q[:, 0]), rtol=1e-12)
     np.testing.assert_allclose(many.replace(g=np.ones(3)).acceleration(q, v), -np.sin(q), rtol=1e-12)
 

@@ -92,9 +92,9 @@ CHANGES = {
     "key": ({"seed": 2}, "key"),
     "weights": ({"weights": 1}, r"density\.layers\[0\]\.kernel"),
     "solver": ({"solver": lgn.Dense()}, r"system\.solver"),
-    "force": ({"force": jnp.ones((5, 1))}, r"system\.forcing"),
+    "force": ({"force": np.ones((5, 1))}, r"system\.forcing"),
     "values": ({"data": DATA._replace(a=DATA.a.at[3, 2, 0].add(1e-15))}, r"data\.a"),
-    "times": ({"data": DATA._replace(t=jnp.zeros(30))}, r"data\.t"),
+    "times": ({"data": DATA._replace(t=np.zeros(30))}, r"data\.t"),
 }
 
 

@@ -1,7 +1,6 @@
 """The black box over a graph: any numbering, any graph, and what a field needs for a comparison."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -63,7 +62,7 @@ def test_it_learns_a_field_that_runs_on_another_graph():
 
 def test_first_order_clamps_features_and_checkpoints(tmp_path):
     first = lgn.Baseline(lgn.clamp(graph(), [2]), law(fields=1))
-    rate = first.rate((jnp.ones((5, 2)),))[0]
+    rate = first.rate((np.ones((5, 2)),))[0]
     assert rate.shape == (5, 2) and not rate[2].any() and rate[0].any()
     q, v = RNG.normal(size=(2, 5, 2))
     model = lgn.Baseline(graph(), law())

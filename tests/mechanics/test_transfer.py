@@ -65,7 +65,7 @@ def test_parameters_are_those_that_the_system_has_now():
 
 def test_a_motion_of_clamped_nodes_is_that_of_the_new_graph():
     def drive(t):
-        return jnp.sin(t) * jnp.ones((4, 1))
+        return jnp.sin(t) * np.ones((4, 1))
 
     L = lgn.Lagrangian(SMALL, [(mass, OWN), (spring(), lgn.edge_stencil)])
     q, v = (x.at[3].set(start) for x, start in zip(state(), (0.0, 1.0), strict=True))
@@ -127,7 +127,7 @@ def terms(**settings):
 BALL = lgn.Lagrangian(SMALL, mass)
 RUB = lgn.Lagrangian(SMALL, mass, dissipation=[(oil, lgn.node_stencil(SMALL))], control=1.0)
 FORCED = lgn.Lagrangian(SMALL, mass, force=lambda q, v: q)
-DRIVEN = lgn.Lagrangian(lgn.clamp(SMALL, [0]), mass, motion=lambda t: jnp.zeros((2, 1)))
+DRIVEN = lgn.Lagrangian(lgn.clamp(SMALL, [0]), mass, motion=lambda t: np.zeros((2, 1)))
 BAND = lgn.Lagrangian(SMALL, [(mass, OWN), (rub, lgn.edge_stencil)], solver=lgn.BlockDiagonal())
 WRONG = {
     "no graph": (lambda: BALL.on(4), "graph is 4; expected GraphsTuple"),

@@ -179,12 +179,12 @@ def test_a_lagrangian_is_followed_to_order_two():
 def test_friction_takes_energy_in_every_step_and_a_force_does_its_work():
     system = lgn.Lagrangian(lgn.single_node(), pendulum.density, dissipation=pendulum.friction)
     motion = lgn.rollout(
-        system, (jnp.full((1, 1), 2.0), jnp.ones((1, 1))), np.arange(41) * 0.25, lgn.DiscreteGradient(0.25)
+        system, (np.full((1, 1), 2.0), np.ones((1, 1))), np.arange(41) * 0.25, lgn.DiscreteGradient(0.25)
     )
     assert (np.diff(motion.energy) < 0).all()
     pushed = lgn.Lagrangian(lgn.single_node(), pendulum.density, force=np.full((1, 1), 0.5))
     motion = lgn.rollout(
-        pushed, (jnp.full((1, 1), 1.0), jnp.ones((1, 1))), np.arange(41) * 0.1, lgn.DiscreteGradient(0.1)
+        pushed, (np.full((1, 1), 1.0), np.ones((1, 1))), np.arange(41) * 0.1, lgn.DiscreteGradient(0.1)
     )
     work = 0.5 * (motion.q[:, 0, 0] - motion.q[0, 0, 0])  # M = 1: w is the velocity of q exactly
     np.testing.assert_allclose(motion.energy - motion.energy[0], work, atol=1e-12)
@@ -252,14 +252,14 @@ def test_a_step_that_does_not_converge_is_an_error_that_keeps_the_good_states():
 WRONG = {
     "baseline": (
         lambda: lgn.rollout(lgn.Baseline(lgn.single_node(), lgn.PlainNetwork(1, rngs=nnx.Rngs(0))),
-                            2 * (jnp.ones((1, 1)),), [0, 1], lgn.DiscreteGradient(0.1)),
+                            2 * (np.ones((1, 1)),), [0, 1], lgn.DiscreteGradient(0.1)),
         "DiscreteGradient needs `discrete_rate`.*EnergyFlow or a Lagrangian",
     ),
     "moving clamp": (
         lambda: lgn.rollout(
             lgn.Lagrangian(lgn.clamp(lgn.lattice((5,), periodic=False), [0]), wave.density,
-                           motion=lambda t: jnp.zeros((5, 1))),
-            2 * (jnp.zeros((5, 1)),), [0, 1], lgn.DiscreteGradient(0.1)),
+                           motion=lambda t: np.zeros((5, 1))),
+            2 * (np.zeros((5, 1)),), [0, 1], lgn.DiscreteGradient(0.1)),
         "clamps that move do work.*Variational",
     ),
     "dt": (lambda: lgn.DiscreteGradient(0.0), "dt=0.0; give a positive number"),

@@ -28,12 +28,14 @@ def test_other_times_are_no_other_program_and_no_other_motion(integrator):
     before = module._rollout._cache_size()
     for ts in times:
         motion = lgn.rollout(PENDULUM, START, ts, integrator)
-        expected = jax.jit(lambda q, v, ts=ts: integrator(PENDULUM, (q, v), ts))(*START)
         assert motion.q.shape == (len(ts), 1, 1) and motion.energy.shape == motion.status.shape == (len(ts),)
         np.testing.assert_array_equal(motion.t, ts)
-        np.testing.assert_allclose(motion.state, expected, rtol=1e-11, atol=1e-11)
         np.testing.assert_allclose(motion.energy, [PENDULUM.energy(*x) for x in zip(*motion.state, strict=True)])
     assert module._rollout._cache_size() == before
+    for ts in times[1:3]:
+        expected = jax.jit(lambda q, v, ts=ts: integrator(PENDULUM, (q, v), ts))(*START)
+        motion = lgn.rollout(PENDULUM, START, ts, integrator)
+        np.testing.assert_allclose(motion.state, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_another_number_of_times_compiles_nothing(caplog):
@@ -59,7 +61,7 @@ def test_a_parameter_that_a_density_closes_over_has_a_reverse_derivative():
 
     def end(k):
         L = lgn.Lagrangian(lgn.single_node(), lambda q, v, features: 0.5 * v[0, 0] ** 2 - 0.5 * k * q[0, 0] ** 2)
-        return lgn.rollout(L, (jnp.ones((1, 1)), jnp.zeros((1, 1))), [0.0, 1.0], lgn.Verlet(1e-3)).q[-1, 0, 0]
+        return lgn.rollout(L, (np.ones((1, 1)), np.zeros((1, 1))), [0.0, 1.0], lgn.Verlet(1e-3)).q[-1, 0, 0]
 
     assert float(jax.grad(end)(4.0)) == pytest.approx(-np.sin(2.0) / 4, abs=1e-6)
 
@@ -70,7 +72,7 @@ def test_an_integrator_of_your_own_gets_times_of_numpy():
         return np.asarray(ts)[:, None, None] * v + q, np.ones((len(ts), 1, 1)) * v
 
     still = lgn.Lagrangian(lgn.single_node(), lambda q, v, features: 0.5 * v[0, 0] ** 2)
-    motion = lgn.rollout(still, (jnp.zeros((1, 1)), jnp.ones((1, 1))), [0.0, 1.0, 2.0, 3.0], free)
+    motion = lgn.rollout(still, (np.zeros((1, 1)), np.ones((1, 1))), [0.0, 1.0, 2.0, 3.0], free)
     np.testing.assert_array_equal(motion.q[:, 0, 0], [0.0, 1.0, 2.0, 3.0])
 
 

@@ -37,7 +37,7 @@ def spring(q, v, features):
     return 0.5 * v[0, 0] ** 2 - 0.5 * q[0, 0] ** 2
 
 
-AT = (jnp.ones((1, 1)), jnp.zeros((1, 1)))
+AT = (np.ones((1, 1)), np.zeros((1, 1)))
 
 
 # -- Steps -----------------------------------------------------------------------------------------------------------
@@ -69,18 +69,20 @@ def test_within_the_limit_nothing_is_said(integrator, quiet):
 
 
 def test_a_force_that_does_work_and_energies_of_any_zero_are_no_alarm(quiet):
-    lgn.rollout(point(free, force=jnp.ones((1, 1))), (jnp.zeros((1, 1)), jnp.zeros((1, 1))), [0.0, 1.0, 1000.0])
+    lgn.rollout(
+        point(free, force=np.ones((1, 1))), (np.zeros((1, 1)), np.zeros((1, 1))), [0.0, 1.0, 1000.0], lgn.Verlet(0.5)
+    )
     graph = lgn.with_features(lgn.single_node(), graph_features={"zero": 0.0})
     shifted = lgn.Lagrangian(graph, lambda q, v, features: spring(q, v, features) + features["zero"])
     for zero in (0.0, 0.5, -3.0):  # of the total energy, 0.5 less that
         lgn.rollout(shifted.replace(zero=zero), AT, TS, lgn.Verlet(0.2))
     upright = point(lambda q, v, features: 0.5 * v[0, 0] ** 2 - jnp.cos(q[0, 0]) + 1)  # E = 0 at its unstable rest
-    lgn.rollout(upright, (jnp.full((1, 1), 1e-9), jnp.zeros((1, 1))), np.linspace(0, 60, 31))
+    lgn.rollout(upright, (np.full((1, 1), 1e-9), np.zeros((1, 1))), np.linspace(0, 60, 31), lgn.Verlet(0.01))
 
 
 def test_structures_that_promise_nothing_and_baselines_are_no_alarm(quiet):
     gain = lgn.Baseline(lgn.single_node(), lambda q, v, features: (v, q))
-    lgn.rollout(gain, AT, [0.0, 1.0, 10.0])
+    lgn.rollout(gain, AT, [0.0, 1.0, 10.0], lgn.ImplicitMidpoint(0.1))
 
     class Gain:
         conserves = dissipates = False
@@ -91,14 +93,13 @@ def test_structures_that_promise_nothing_and_baselines_are_no_alarm(quiet):
         def apply(self, tables, x):
             return x
 
-    lgn.rollout(
-        lgn.EnergyFlow(lgn.single_node(), lambda u, features: u[0, 0] ** 2, structure=Gain()), AT[0], [0.0, 2.0]
-    )
+    flow = lgn.EnergyFlow(lgn.single_node(), lambda u, features: u[0, 0] ** 2, structure=Gain())
+    lgn.rollout(flow, AT[0], [0.0, 2.0], lgn.ImplicitMidpoint(0.1))
 
 
 def test_a_flow_that_promises_and_rises_is_told():
     flow = lgn.EnergyFlow(lgn.single_node(), lambda u, features: jnp.sum(u**4), structure=lgn.Symplectic())
-    late = lgn.rollout(flow, jnp.array([[1.0, 0.0]]), [0.0, 0.1])
+    late = lgn.rollout(flow, np.array([[1.0, 0.0]]), [0.0, 0.1], lgn.ImplicitMidpoint(0.1))
     with pytest.warns(RuntimeWarning, match=r"energy rises from 1 at t = 0 to 81 at t = 0.1.*rtol"):
         lgn.check_motion(flow, late._replace(energy=jnp.array([1.0, 81.0])), lgn.Adaptive())
 
@@ -137,9 +138,11 @@ def test_what_the_solver_found_is_part_of_the_trajectory(quiet):
         lgn.with_features(lgn.lattice((5,)), node_features={"m": np.array([1.0, 1.0, 50.0, 1.0, 1.0])}),
         lambda q, v, features: 0.5 * features["m"][0] * v[0, 0] ** 2,
     )
-    motion = lgn.rollout(heavy, (jnp.zeros((5, 1)), jnp.ones((5, 1))), [0.0, 1.0])
+    motion = lgn.rollout(heavy, (np.zeros((5, 1)), np.ones((5, 1))), [0.0, 1.0], lgn.Verlet(0.1))
     assert motion.condition.tolist() == [50.0, 50.0] and motion.status.tolist() == [0, 0]
-    first = lgn.rollout(lgn.Baseline(lgn.single_node(), lambda q, v, features: (v, -q)), AT, [0.0, 1.0])
+    first = lgn.rollout(
+        lgn.Baseline(lgn.single_node(), lambda q, v, features: (v, -q)), AT, [0.0, 1.0], lgn.ImplicitMidpoint(0.1)
+    )
     assert [x.tolist() for x in first[4:]] == [[0, 0], [1.0, 1.0], [-1, -1], [0, 0]]
 
 
@@ -152,7 +155,7 @@ def test_a_mass_matrix_that_is_indefinite_or_nearly_singular_is_named_with_its_n
     with pytest.warns(
         RuntimeWarning, match=f"{words} at 2 of 2 times, worst at node 1 at t = 0 .*kinetic prior"
     ) as said:
-        motion = lgn.rollout(system, (jnp.zeros((2, 1)), jnp.zeros((2, 1))), [0.0, 1.0])
+        motion = lgn.rollout(system, (np.zeros((2, 1)), np.zeros((2, 1))), [0.0, 1.0], lgn.Verlet(0.1))
     assert len(said) == 1 and (INDEFINITE in motion.status) == (second < 0)
 
 
@@ -171,7 +174,7 @@ def ruined(path):
     )
 
 
-FIVE = (jnp.ones((5, 1)), jnp.ones((5, 1)))
+FIVE = (np.ones((5, 1)), np.ones((5, 1)))
 MARKED = lgn.Lagrangian(
     lgn.with_features(lgn.single_node(), node_features={"k": np.ones(1)}), lambda q, v, f: f["k"][0] * v[0, 0] ** 2
 )

@@ -155,7 +155,7 @@ def test_short_chains_are_the_pendulum_and_the_double_pendulum(module, dim):
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_small_oscillations_of_a_chain_are_the_roots_of_the_laguerre_polynomial(n):
-    stiffness = -jax.jit(jax.jacobian(partial(n_pendulum.acceleration, lengths=0.5)))(jnp.zeros(n), jnp.zeros(n))
+    stiffness = -jax.jit(jax.jacobian(partial(n_pendulum.acceleration, lengths=0.5)))(np.zeros(n), np.zeros(n))
     found = np.sort(np.linalg.eigvals(stiffness).real)
     np.testing.assert_allclose(found, 9.8 / 0.5 * scipy.special.roots_laguerre(n)[0], rtol=1e-9)
 
@@ -175,7 +175,7 @@ def test_strong_friction_creeps():
 
 
 def test_spring_of_mass_one_half_and_stiffness_two_has_energy_q2_plus_p2():
-    assert float(mass_spring.energy(jnp.full((1, 1), 3.0), jnp.full((1, 1), 4.0), m=0.5, k=2.0)) == 9 + 2**2
+    assert float(mass_spring.energy(np.full((1, 1), 3.0), np.full((1, 1), 4.0), m=0.5, k=2.0)) == 9 + 2**2
 
 
 VARIANTS = {
@@ -215,7 +215,7 @@ def test_zero_has_the_published_error_on_relativistic_particles():
     np.testing.assert_allclose(found, 0.407, rtol=0.02)
     assert relativistic.weighted_error(data.a, data.a, data.v) == 0
     v = jnp.array([0.0, 0.6, 0.8])  # weights 2, 9/4, 8/3
-    error = relativistic.weighted_error(jnp.array([1.0, 0.0, -2.0]), jnp.zeros(3), v)
+    error = relativistic.weighted_error(jnp.array([1.0, 0.0, -2.0]), np.zeros(3), v)
     np.testing.assert_allclose(error, (2 + 16 / 3) / (2 + 9 / 4 + 8 / 3), rtol=1e-14)
 
 
