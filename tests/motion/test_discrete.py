@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.integrate import solve_ivp
 from scipy.spatial import Delaunay
 
 import lgn
@@ -98,7 +99,7 @@ def test_energy_falls_by_what_friction_takes():
 @pytest.mark.parametrize("gradient", [lgn.Automatic(), lgn.Gonzalez(), lgn.MeanValue(2)])
 def test_order_two(gradient):
     ts = np.array([0.0, 2.0])
-    exact = lgn.rollout(pendulum_flow(), START, ts, lgn.Adaptive(1e-12, 1e-12)).u[-1]
+    exact = solve_ivp(lambda t, u: [u[1], -np.sin(u[0])], ts, START[0], rtol=1e-12, atol=1e-12).y[:, -1]
     errors = [
         np.abs(lgn.rollout(pendulum_flow(), START, ts, lgn.DiscreteGradient(dt, gradient)).u[-1] - exact).max()
         for dt in (0.04, 0.02)
@@ -143,7 +144,6 @@ def bead(q, v, features):
 LAGRANGIANS = {
     "double pendulum": lambda: (lgn.Lagrangian(lgn.single_node(), double_pendulum.density), (1, 2)),
     "gyroscopic": lambda: (lgn.Lagrangian(lgn.single_node(), bead), (1, 2)),
-    "learned": lambda: (lgn.Lagrangian(lgn.single_node(), network(1, 2, 2)), (1, 2)),
     "learned ring": lambda: (lgn.Lagrangian(lgn.lattice((70,)), lgn.MLPDensity(3, 1, (8,), rngs=nnx.Rngs(0))), (70, 1)),
     "clamped string": lambda: (
         lgn.Lagrangian(lgn.clamp(lgn.lattice((9,), periodic=False), [0, 8]), wave.density), (9, 1),
@@ -167,12 +167,14 @@ def test_energy_of_a_lagrangian_is_constant(name):
 
 def test_a_lagrangian_is_followed_to_order_two():
     system, ts = lgn.Lagrangian(lgn.single_node(), bead), [0, 1.0]
-    start = jnp.array([[0.5, 0.2]]), jnp.array([[0.3, -1.0]])
-    exact = lgn.rollout(system, start, ts, lgn.Adaptive(1e-12, 1e-12))
+    start = np.array([[[0.5, 0.2]], [[0.3, -1.0]]])
+    a = jax.jit(lambda x: system.acceleration(*x.reshape(start.shape)))
+    rate = lambda t, x: np.r_[x[2:], np.ravel(a(x))]  # noqa: E731
+    exact = solve_ivp(rate, ts, start.ravel(), rtol=1e-11, atol=1e-11).y[:, -1]
     errors = []
     for dt in (0.02, 0.01):
-        found = lgn.rollout(system, start, ts, lgn.DiscreteGradient(dt))
-        errors.append(max(np.abs(a[-1] - b[-1]).max() for a, b in zip(found.state, exact.state, strict=True)))
+        found = lgn.rollout(system, tuple(start), ts, lgn.DiscreteGradient(dt))
+        errors.append(np.abs(np.concatenate([x[-1].ravel() for x in found.state]) - exact).max())
     assert errors[1] < 1e-3 and 3.8 < errors[0] / errors[1] < 4.2
 
 
@@ -212,6 +214,7 @@ def test_gradients_through_steps_are_finite_differences(n):
     """Dense and matrix-free."""
     u, ts = two_solitons(n), np.array([0, 2e-3])
 
+    @jax.jit
     def end(scale):
         flow = lgn.EnergyFlow(
             lgn.lattice((n,), spacing=0.2), partial(scaled, scale=scale), structure=lgn.FirstDifference()
@@ -220,7 +223,7 @@ def test_gradients_through_steps_are_finite_differences(n):
 
     step = 1e-4
     expected = (end(1.0 + step) - end(1.0 - step)) / (2 * step)
-    np.testing.assert_allclose(jax.grad(end)(1.0), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(end))(1.0), expected, rtol=1e-5)
 
 
 def scaled(u, features, scale):
@@ -230,8 +233,8 @@ def scaled(u, features, scale):
 def test_batches_by_vmap():
     u = jnp.asarray(RANDOM.normal(size=(3, 1, 2)))
     ts = np.linspace(0, 1, 3)
-    run = lambda u: lgn.DiscreteGradient(0.1)(pendulum_flow(), (u,), ts)[0]  # noqa: E731
-    np.testing.assert_allclose(jax.vmap(run)(u), jnp.stack([run(x) for x in u]), atol=1e-12)
+    run = jax.jit(lambda u: lgn.DiscreteGradient(0.1)(pendulum_flow(), (u,), ts)[0])
+    np.testing.assert_allclose(jax.vmap(run)(u), [run(x) for x in u], atol=1e-12)
 
 
 def test_float32():

@@ -46,8 +46,7 @@ def test_fixed_steps_are_of_order_2(integrator, friction):
     damped = lgn.Lagrangian(lgn.single_node(), pendulum, dissipation=rub)
     exact = pendulum_by_scipy(2.0, friction)
     errors = [
-        abs(float(lgn.rollout(damped, START, [0.0, 2.0], integrator(dt)).q[-1, 0, 0]) - exact)
-        for dt in (0.05, 0.025, 0.0125)
+        abs(float(lgn.rollout(damped, START, [0.0, 2.0], integrator(dt)).q[-1, 0, 0]) - exact) for dt in (0.05, 0.025)
     ]
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     np.testing.assert_allclose(orders, 2.0, atol=0.05)
