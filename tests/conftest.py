@@ -7,6 +7,8 @@ and kept beside the environment, where the other worker, the processes that test
 is set outside stands, so that `XLA_FLAGS= make test` tests the programs that users run.
 """
 
+import contextlib
+import ctypes
 import gc
 import os
 import shutil
@@ -52,12 +54,26 @@ def pytest_collection_finish():
     gc.set_threshold(50_000, 10, 10)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def programs_of_one_module():
-    """The programs of a module leave the memory with it: of all of them it would take 6 GB."""
+ceiling = 2**30
+
+
+def resident():
+    """Bytes of memory that this process holds, or none where no such file tells."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def a_gigabyte_of_programs():
+    """Compiled programs, of two megabytes each, leave the memory before it is full, and come back from the disk."""
+    global ceiling
     yield
-    jax.clear_caches()
-    gc.collect()
+    if resident() > ceiling:
+        jax.clear_caches()
+        gc.collect()
+        with contextlib.suppress(AttributeError, OSError):  # of glibc, which would keep what is free
+            ctypes.CDLL(None).malloc_trim(0)
+        ceiling = max(2**30, resident() + 2**29)
 
 
 @pytest.fixture

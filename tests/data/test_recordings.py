@@ -33,7 +33,7 @@ def motions(count=4, times=T, seed=0):
     """Trials (q, v), each (time, node, 1), of Verlet with the step of the data: the loss of the true system is zero."""
     rng = np.random.default_rng(seed)
     starts = rng.normal(size=(2, count, 6, 1)) * np.array([0, 1, 1, 1, 1, 0])[:, None]
-    found = jax.vmap(lambda q, v: lgn.rollout(TRUE, (q, v), times, STEP).state)(*starts)
+    found = jax.jit(jax.vmap(lambda q, v: lgn.rollout(TRUE, (q, v), times, STEP).state))(*starts)
     return [tuple(np.asarray(x[i]) for x in found) for i in range(count)]
 
 
@@ -138,13 +138,13 @@ def scaled(k):
 
 def test_rates_that_were_not_seen_do_not_count():
     q, v = np.random.default_rng(1).normal(size=(2, 64, 6, 1))
-    a = jax.vmap(TRUE.acceleration)(jnp.asarray(q), jnp.asarray(v))
+    a = jax.jit(jax.vmap(TRUE.acceleration))(q, v)
     seen = np.random.default_rng(2).random((64, 6)) < 0.5
     data = lgn.States(q, v, np.where(seen[..., None], a, np.nan), seen=seen).check()
     for loss in (lgn.acceleration_loss, lgn.residual_loss, lgn.rate_loss):
         assert float(loss(TRUE, data)) < 1e-25
     k = 1.1  # of the nodes seen alone, by hand
-    wrong = jax.vmap(scaled(k).acceleration)(jnp.asarray(q), jnp.asarray(v))
+    wrong = jax.jit(jax.vmap(scaled(k).acceleration))(q, v)
     expected = np.sum((wrong - a)[seen] ** 2) / np.sum(a[seen] ** 2)
     np.testing.assert_allclose(lgn.acceleration_loss(scaled(k), data), expected, rtol=1e-12)
 
@@ -178,7 +178,7 @@ def test_states_of_half_of_the_nodes_teach_as_much():
     rng, found = np.random.default_rng(0), []
     held = np.array([0, 1, 1, 1, 1, 0])[:, None]
     fresh = held * rng.normal(size=(2, 100, 6, 1))
-    exact = jax.vmap(truth.acceleration)(*fresh)
+    exact = jax.jit(jax.vmap(truth.acceleration))(*fresh)
     for share, count in ((0.5, 12), (1.0, 6)):
         parts = []
         for _ in range(count):
@@ -190,7 +190,7 @@ def test_states_of_half_of_the_nodes_teach_as_much():
         L = lgn.Lagrangian(CHAIN, lgn.site_and_edge(CHAIN, data, (8, 8), rngs=nnx.Rngs(0)))
         loss = lgn.ShootingLoss(lgn.Verlet(0.05), 0.1)
         fit = lgn.fit(lgn.Shooting(L, data), data, key=jax.random.key(0), loss=loss, phases=[lgn.QuasiNewton(300)])
-        off = jax.vmap(fit.system.system.acceleration)(*fresh) - exact
+        off = jax.jit(jax.vmap(fit.system.system.acceleration))(*fresh) - exact
         found.append(float(np.sqrt(np.mean(off**2) / np.mean(exact**2))))
     print(f"half seen {found[0]:.2e}, all seen {found[1]:.2e}")
     assert found[0] < 2 * found[1] and found[0] < 0.4

@@ -81,7 +81,7 @@ def test_closed_form_expansion_is_that_of_automatic_differentiation(
 
     closed = jax.jit(density.expand)(*arguments)
     generic = jax.jit(lambda *a: elements.expand(lambda q, v, f: density(q, v, f), *a))(*arguments)
-    for name, a, b, c in zip(closed._fields, closed, generic, jax.vmap(by_hessian)(*arguments), strict=True):
+    for name, a, b, c in zip(closed._fields, closed, generic, jax.jit(jax.vmap(by_hessian))(*arguments), strict=True):
         np.testing.assert_allclose(a, c, atol=1e-12, rtol=1e-12, err_msg=f"closed form, {name}")
         np.testing.assert_allclose(b, c, atol=1e-12, rtol=1e-12, err_msg=f"generic, {name}")
     assert np.abs(closed.convection).max() > 1e-3  # the mixed term is put to the test
@@ -192,7 +192,7 @@ def test_only_a_parameter_mass_is_a_leaf():
 def test_a_parameter_mass_has_the_gradient_half_v_squared():
     density = make(mass=nnx.Param(jnp.array(0.6)))
     q, v, _ = (x[0] if not isinstance(x, dict) else x for x in batch(3, 1))
-    gradient = jax.grad(lambda d: d(q, v, {}))(density)
+    gradient = jax.jit(jax.grad(lambda d: d(q, v, {})))(density)
     np.testing.assert_allclose(gradient.mass[...], 0.5 * v[0, 0] ** 2, rtol=1e-13)
 
 

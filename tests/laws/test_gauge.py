@@ -85,7 +85,7 @@ def test_distance_of_another_lagrangian_of_the_same_motion():
     q, v = np.ones((3, 1, 1)), jnp.sqrt(jnp.arange(3.0)).reshape(3, 1, 1)
     system, reference = single(oscillator_of_squared_energy), single(oscillator)
     for L in (system, reference):
-        np.testing.assert_allclose(jax.vmap(L.acceleration)(q, v), -q, rtol=1e-14)
+        np.testing.assert_allclose(jax.jit(jax.vmap(L.acceleration))(q, v), -q, rtol=1e-14)
     found = lgn.gauge_distance(system, reference, q, v)
     np.testing.assert_allclose(found, (2, 6**-0.5, 6**-0.5, 48**-0.5), rtol=1e-13)
 

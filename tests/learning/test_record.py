@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -72,6 +73,11 @@ def same(one, other):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "a"
     return folder, learn(folder)
+
+
+def copy_of(finished, tmp_path):
+    """A folder that holds the finished run, to be harmed."""
+    return Path(shutil.copytree(finished[0], tmp_path / "a"))
 
 
 CHANGES = {
@@ -145,8 +151,7 @@ def harm_directory(path):
 
 @pytest.mark.parametrize("harm", [harm_truncate, harm_flip, harm_empty, harm_directory])
 def test_where_the_last_state_is_damaged_the_one_before_serves_and_says_so(finished, tmp_path, harm):
-    folder, result = tmp_path / "a", finished[1]
-    learn(folder)
+    folder, result = copy_of(finished, tmp_path), finished[1]
     last, before = sorted(folder.glob("checkpoints/*.state"), key=lambda x: -int(x.stem))
     harm(last)
     with pytest.warns(RuntimeWarning, match=f"{last.name} is damaged .* {before.name}, is whole"):
@@ -155,20 +160,20 @@ def test_where_the_last_state_is_damaged_the_one_before_serves_and_says_so(finis
     same(learn(folder), result)
 
 
-def test_where_no_state_is_whole_nothing_is_begun_anew_in_silence(tmp_path):
-    learn(tmp_path)
-    for path in tmp_path.glob("checkpoints/*.state"):
+def test_where_no_state_is_whole_nothing_is_begun_anew_in_silence(finished, tmp_path):
+    folder = copy_of(finished, tmp_path)
+    for path in folder.glob("checkpoints/*.state"):
         harm_truncate(path)
     with pytest.raises(lgn.CheckpointError, match=r"no state is whole \(.*checksum.*remove the folder to begin anew"):
-        learn(tmp_path)
+        learn(folder)
 
 
-def test_without_its_description_a_run_goes_on_and_another_is_refused(tmp_path):
-    first = learn(tmp_path)
-    (tmp_path / "checkpoints" / "run.json").unlink()
-    assert learn(tmp_path).history == first.history
+def test_without_its_description_a_run_goes_on_and_another_is_refused(finished, tmp_path):
+    folder = copy_of(finished, tmp_path)
+    (folder / "checkpoints" / "run.json").unlink()
+    assert learn(folder).history == finished[1].history
     with pytest.raises(lgn.CheckpointError, match=r"another run: it differs in what run\.json would say"):
-        learn(tmp_path, seed=2)
+        learn(folder, seed=2)
 
 
 def stopped(monkeypatch, folder, error, at):

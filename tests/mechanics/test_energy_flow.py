@@ -106,6 +106,7 @@ def test_gradient_and_energy_are_those_of_the_sum_over_nodes():
     flow = lgn.EnergyFlow(SQUARE, quartic, structure=lgn.Laplacian())
     table = lgn.node_stencil(SQUARE).index
 
+    @jax.jit
     def total(u):
         return sum(quartic(u[row], {"mask": np.ones(5)}) for row in table)
 
@@ -222,7 +223,7 @@ def test_friction_is_learned_and_stays_positive():
         return 0.5 * jnp.sum(u[0] ** 2)
 
     exact = lgn.EnergyFlow(graph, spring, structure=lgn.Damped(target))
-    data = lgn.States(u, jax.vmap(lambda u: exact.rate((u,))[0])(u))
+    data = lgn.States(u, jax.jit(jax.vmap(lambda u: exact.rate((u,))[0]))(u))
     flow = lgn.EnergyFlow(graph, spring, structure=lgn.Damped(nnx.Param(1.0)))
     fit = lgn.fit(flow, data, key=jax.random.key(0), loss=lgn.rate_loss, phases=[lgn.QuasiNewton(50)])
     np.testing.assert_allclose(fit.system.structure.given.r, target, rtol=1e-6)

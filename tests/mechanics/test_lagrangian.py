@@ -413,7 +413,7 @@ def test_gradient_reaches_node_features_and_a_constant_force():
     graph = from_networkx(nx.path_graph(3), node_features={"m": m})
     L = lgn.Lagrangian(graph, [(kinetic, lambda g: lgn.node_stencil(g, hops=0))], force=F)
     zero = np.zeros((3, 1))
-    slopes = jax.grad(lambda L: jnp.sum(L.acceleration(zero, zero)))(L)
+    slopes = jax.jit(jax.grad(lambda L: jnp.sum(L.acceleration(zero, zero))))(L)
     np.testing.assert_allclose(slopes.forcing.force[:, 0], 1 / m)
     np.testing.assert_allclose(slopes.domain.features[0]["m"], -F[:, 0] / m**2)
 
@@ -463,7 +463,7 @@ def test_no_table_of_slots_by_slots_is_part_of_the_program():
 def test_parts_are_what_is_odd_and_even_in_velocity_and_sum_to_the_acceleration():
     L = lgn.Lagrangian(lgn.single_node(), lgn.StructuredDensity(1, 2, (6,), rngs=nnx.Rngs(0)), dissipation=drag)
     q, v = np.random.default_rng(0).normal(size=(2, 5, 1, 2))
-    forth, back = (jax.vmap(L.acceleration)(q, s * v) for s in (1, -1))
+    forth, back = (jax.jit(jax.vmap(L.acceleration))(q, s * v) for s in (1, -1))
     conservative, friction = lgn.diagnostics.split_friction(L, q, v)
     np.testing.assert_allclose(conservative, (forth + back) / 2, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(friction, (forth - back) / 2, rtol=1e-9, atol=1e-12)

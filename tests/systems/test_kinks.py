@@ -53,7 +53,7 @@ def test_the_density_gives_the_exact_acceleration_and_energy(name):
     found = jax.jit(jax.vmap(L.acceleration))(states.q, states.v)
     np.testing.assert_allclose(found, states.a, atol=1e-11)
     np.testing.assert_allclose(
-        jax.vmap(L.energy)(states.q, states.v), system.energy(states.q, states.v, 0.5), rtol=1e-13
+        jax.jit(jax.vmap(L.energy))(states.q, states.v), system.energy(states.q, states.v, 0.5), rtol=1e-13
     )
     u, h = np.asarray(states.q[0, :, 0]), 0.5
     by_hand = [(u[i - 1] - 2 * u[i] + u[i + 1]) / h**2 - PULLS[name](u[i]) for i in range(1, len(u) - 1)]
