@@ -14,7 +14,7 @@ import lgn
 
 N, WIDTH, FAST = 400, 20.0, lgn.Adaptive(1e-8, 1e-8)
 X = np.arange(N)[:, None] * 1.0
-REST = np.zeros((N, 1))
+REST = jnp.zeros((N, 1))
 
 
 def string(q, v, features):
