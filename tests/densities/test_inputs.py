@@ -78,7 +78,9 @@ def test_an_angle_has_period_two_pi_a_feature_is_read_over_its_scale(name):
     made = MAKERS[name](**sized(name, settings_of(name)) | ({"relative": False} if name == "FieldMLP" else {}))
     q, v = np.random.default_rng(0).normal(size=(2, 2, 2))
     here = value(name, made, q, v, weight(name, 1.0))
-    np.testing.assert_allclose(value(name, made, q + [[0, 2 * np.pi], [0, 0]], v, weight(name, 1.0)), here, rtol=1e-9)
+    np.testing.assert_allclose(
+        value(name, made, q + np.array([[0, 2 * np.pi], [0, 0]]), v, weight(name, 1.0)), here, rtol=1e-9
+    )
     assert not np.allclose(value(name, made, q, v, weight(name, 50.0)), here, rtol=1e-9)
 
 
