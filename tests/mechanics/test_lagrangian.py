@@ -289,8 +289,7 @@ FORCES = {
 }
 
 
-@pytest.mark.parametrize("clamped", [False, True])
-@pytest.mark.parametrize("force", FORCES)
+@pytest.mark.parametrize(("force", "clamped"), zip(FORCES, (True, False, True, False), strict=True))
 def test_energy_changes_by_the_power_of_the_forces_applied(force, clamped):
     """dE/dt along the motion = v . (F - dR/dv), for a Lagrangian whose momenta depend on q and v."""
     given, by_hand = FORCES[force]
