@@ -161,7 +161,7 @@ def energy(density):
 
 
 NEIGHBOURS = {"mask": jnp.asarray([True, True, False])}
-CELL = {"shape": np.full(4, 0.25), "shape_gradient": jnp.asarray(np.eye(4)[:, :2]), "measure": jnp.asarray(0.5)}
+CELL = {"shape": jnp.full(4, 0.25), "shape_gradient": jnp.asarray(np.eye(4)[:, :2]), "measure": jnp.asarray(0.5)}
 BIG = {"initializer": lgn.lecun_normal, "rngs": nnx.Rngs(0)}
 SMALL = BIG | {"hidden": (6,)}
 DENSITIES = {

@@ -41,7 +41,7 @@ def settings_of(name):
 
 def weight(name, value):
     """The feature as the density reads it: one number a slot, or one of the element."""
-    return {"mask": np.ones(2), "weight": np.full(() if name in WHOLE else 2, value)}
+    return {"mask": jnp.ones(2), "weight": jnp.full(() if name in WHOLE else 2, value)}
 
 
 def value(name, made, q, v, features):
@@ -76,7 +76,7 @@ def test_every_class_has_every_setting_and_gives_it_back(name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_angle_has_period_two_pi_a_feature_is_read_over_its_scale(name):
     made = MAKERS[name](**sized(name, settings_of(name)) | ({"relative": False} if name == "FieldMLP" else {}))
-    q, v = np.random.default_rng(0).normal(size=(2, 2, 2))
+    q, v = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2, 2)))
     here = value(name, made, q, v, weight(name, 1.0))
     np.testing.assert_allclose(
         value(name, made, q + np.array([[0, 2 * np.pi], [0, 0]]), v, weight(name, 1.0)), here, rtol=1e-9
@@ -87,8 +87,8 @@ def test_an_angle_has_period_two_pi_a_feature_is_read_over_its_scale(name):
 @pytest.mark.parametrize("name", sorted(set(MAKERS) - ALONE - {"FieldMLP"}))
 def test_relative_inputs_see_no_shift(name):
     made = MAKERS[name](relative=True)
-    q, v = np.random.default_rng(0).normal(size=(2, 2, 2))
-    features = {"mask": np.ones(2)}
+    q, v = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2, 2)))
+    features = {"mask": jnp.ones(2)}
     np.testing.assert_allclose(made(q + 3.0, v, features), made(q, v, features), rtol=1e-9)
 
 
