@@ -139,8 +139,8 @@ def first_states(system, data: Windows) -> tuple:
     if free.all() or len(found) != 2:
         return found
     t = np.zeros(len(data.q)) if data.t is None else data.t
-    motion = offered(system, "motion")
-    held = [clamps.imposed(motion, jnp.asarray(q), time)[:2] for q, time in zip(fields[0].mean(1), t, strict=True)]
+    domain = offered(system, "domain")
+    held = [clamps.imposed(domain, jnp.asarray(q), time)[:2] for q, time in zip(fields[0].mean(1), t, strict=True)]
     return tuple(np.where(free, x, np.stack(rows)) for x, rows in zip(found, zip(*held, strict=True), strict=True))
 
 
