@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 FOUND = $(shell for p in $(PYTHONS); do if $$p -c '$(SUPPORTED)' 2>/dev/null; then echo $$p; break; fi; done)
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+# what is imported is compiled to bytecode then, the rest never
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--constraint constraints/python$$($(BIN)/python -c '$(VERSION)').txt --editable
 
 # every experiments/NAME.py is a target, with - for _
@@ -49,10 +50,11 @@ test-all: $(VENV)/ready-test
 test-short: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m newest
 
-# the site, docs/_build/html/index.html: a warning is an error, and so is whatever a page would fetch from elsewhere
+# the blocks of the pages, then the site, docs/_build/html/index.html: a warning is an error, and so is whatever a page would fetch from elsewhere
 SPHINXOPTS ?= -W --keep-going -j auto
 docs: export TF_CPP_MIN_LOG_LEVEL ?= 3
-docs: $(VENV)/ready-docs
+docs: $(VENV)/ready-test
+	$(BIN)/python -m pytest -m documents tests/test_docs.py
 	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) -d docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python docs/_extensions/addresses.py docs/_build/html
 
@@ -77,10 +79,6 @@ $(BIN)/pip:
 
 $(VENV)/ready: pyproject.toml $(wildcard constraints/*) | $(BIN)/pip
 	$(INSTALL) .
-	touch $@
-
-$(VENV)/ready-docs: $(VENV)/ready
-	$(INSTALL) ".[docs,data,mesh]"
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready

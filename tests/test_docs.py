@@ -1,4 +1,4 @@
-"""What README, tutorial and docstrings show is run."""
+"""What documents show is run: blocks of pages by `make docs`, examples of docstrings by `make test`."""
 
 import doctest
 import importlib
@@ -21,6 +21,7 @@ def blocks(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize(
     "name", ["tutorial", "energies", "recording", "data", "continuing", "adjacency", "mesh", "speed", "devices"]
 )
@@ -28,6 +29,7 @@ def test_document(name, capsys):
     exec(compile("\n".join(blocks(f"docs/{name}.md")), name, "exec"), {})
 
 
+@pytest.mark.documents
 def test_readme(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (example,) = blocks("README.md")

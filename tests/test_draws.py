@@ -37,4 +37,4 @@ def test_initialisers_are_those_of_flax():
         (lgn.small_output(2, 3), nnx.initializers.variance_scaling(1e-4, "fan_in", "normal")),
     ]:
         for dtype in (np.float32, np.float64):
-            np.testing.assert_array_equal(ours(key, shape, dtype), theirs(key, shape, dtype))
+            np.testing.assert_array_max_ulp(ours(key, shape, dtype), theirs(key, shape, dtype), 2)  # 0 on jax 0.10
