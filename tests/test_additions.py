@@ -16,13 +16,11 @@ DENSITY = '''
 """Toy: a spring that is learned."""
 import jax.numpy as jnp
 from flax import nnx
-from lgn.densities.density import config_of
+from lgn.densities.density import Density
 from lgn.densities.inputs import Inputs
 
 
-class Toy(nnx.Module):
-    config = config_of
-
+class Toy(Density):
     def __init__(self, dim, rngs, **inputs):
         self.dim, self.inputs = dim, Inputs(1, dim, **inputs)
         self.stiffness = nnx.Param(rngs.params.uniform(()))

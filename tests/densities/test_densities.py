@@ -8,6 +8,7 @@ from flax import nnx
 import lgn
 from lgn._backends import BACKENDS
 from lgn.assembly import elements
+from lgn.densities.density import as_density
 from lgn.densities.network import derivatives, fast_softplus
 
 MASSES = {"number": lambda: 1.7, "parameter": lambda: nnx.Param(jnp.array(0.6)), "none": lambda: None}
@@ -123,6 +124,27 @@ def test_a_field_at_rest_has_no_energy(density, stencil):
     system = system or lgn.Lagrangian(graph, [(learned, stencil)])
     rest, moved = np.zeros((12, 2)), np.random.default_rng(0).normal(size=(2, 12, 2))
     assert abs(system.energy(*(rest,) * (2 - one))) < 1e-14 < abs(system.energy(*moved[: 2 - one]))
+
+
+def test_a_class_states_what_a_function_carries_as_attributes():
+    def springs(q, v, features):
+        return 0.5 * v[0, 0] ** 2 - 0.25 * jnp.sum(features["mask"] * (q[:, 0] - q[0, 0]) ** 2)
+
+    class Springs(lgn.Density):
+        slots = None
+
+        def __call__(self, q, v, features):
+            return springs(q, v, features)
+
+    plain = as_density(springs)
+    assert (plain.name, plain.fields, plain.slots, plain.dim) == ("springs", 2, ..., None)
+    assert plain.expand(*batch(3, 1)) is None
+    springs.slots = None  # type: ignore[attr-defined]
+    assert as_density(springs).slots is None and as_density(Springs()).fields == 2 and Springs().config() == {}
+    star = lgn.from_edges(4, [0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0])
+    q, v = np.random.default_rng(0).normal(size=(2, 4, 1))
+    found = [lgn.Lagrangian(star, density).acceleration(q, v) for density in (springs, Springs())]
+    np.testing.assert_array_equal(*found)
 
 
 def test_relative_density_needs_another_slot():
