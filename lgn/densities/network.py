@@ -57,8 +57,8 @@ class Network(nnx.Module):
         """The kinetic prior m as an array: fixed, learned or zero."""
         return jnp.asarray(self.mass[...] if isinstance(self.mass, nnx.Variable) else self.mass or 0.0, dtype)
 
-    def kinetic_prior(self, v: Float[Array, " dim"]) -> Float[Array, ""]:
-        """0.5 m |v|^2, the prior of one node's velocity."""
+    def kinetic_prior(self, v: Float[Array | np.ndarray, "..."]) -> Float[Array, ""]:
+        """0.5 m |v|^2, the prior of the velocity of one node, or of a field at one point."""
         return 0.5 * self.prior(v.dtype) * jnp.sum(v**2)
 
     def above_rest(self, layers: nnx.List, seen: Float[Array, " input"], at_rest: Float[Array, " input"]) -> Array:
