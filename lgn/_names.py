@@ -5,6 +5,7 @@ Names that are misspelt, here or elsewhere, meet the nearest that is known.
 """
 
 import importlib
+from collections import ChainMap
 from collections.abc import Iterable
 
 HOME = {
@@ -102,11 +103,12 @@ MOVED |= {
     for name in ("Autoencoder", "Clips", "MomentumState", "Unfolding", "VelocityState", "film_loss", "unfold")
 }
 MODULE = {name: module for module, names in HOME.items() for name in names}
-FOUND = MODULE | {  # what a checkpoint may name: names that left stay readable
+_LEFT = {
     name: place.removeprefix("lgn.").rpartition(".")[0]
     for name, place in MOVED.items()
-    if place.startswith("lgn.") and place.count(".") == 3 and place.endswith(f".{name}") and place.endswith(f".{name}")
+    if place.startswith("lgn.") and place.count(".") == 3 and place.endswith(f".{name}")
 }
+FOUND = ChainMap(MODULE, _LEFT)  # what a checkpoint may name: names that left stay readable
 
 
 def find(name: str):

@@ -93,6 +93,9 @@ class Density(nnx.Module):
 
     config = config_of
 
+    def __init__(self):
+        """A density without arguments, whose `config` is empty."""
+
     def __call__(self, *local) -> Float[Array, ""]:
         """The density of one element; `local` is (q, v, features) or (u, features)."""
         raise NotImplementedError(f"{self.name} has no __call__(q, v, features) -> scalar; write it")
