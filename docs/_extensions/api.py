@@ -24,7 +24,7 @@ FOLDERS = {
     "solvers": "Solving M a = f",
     "mechanics": "Systems: Lagrangians, energies, structures, black boxes",
     "motion": "Integrators, and following a motion",
-    "parallel": "Many devices",
+    "devices": "Many devices",
     "checkpoint": "Saving and loading",
     "learning": "Training: losses, phases, fits",
 }
