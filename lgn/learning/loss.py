@@ -31,14 +31,12 @@ class Loss:
         >>> from lgn.learning.loss import Loss
         >>> from lgn.learning.samples import at_states
         >>> from lgn.systems import wave
-        >>> class WorstSample(Loss):
+        >>> class Quartic(Loss):
         ...     def __call__(self, system, data):
         ...         a = at_states(lambda system, state, t: system.acceleration(*state, t), system, data)
-        ...         return jnp.max(jnp.mean((a - data.a) ** 2, (1, 2))) / jnp.mean(data.a**2)
+        ...         return jnp.mean((a - data.a) ** 4) / jnp.mean(data.a**4)
         >>> L = lgn.Lagrangian(lgn.lattice((5,)), lgn.MLPDensity(3, 1, (4,), rngs=nnx.Rngs(0)))
-        >>> data, key = wave.sample(jax.random.key(0), 20, 5), jax.random.key(1)
-        >>> result = lgn.fit(L, data, key=key, phases=[lgn.QuasiNewton(5)], loss=WorstSample(), validation=None)
-        >>> result.history[-1].loss < result.history[0].loss
+        >>> bool(Quartic()(L, wave.sample(jax.random.key(0), 20, 5)) > 0)  # and lgn.fit(..., loss=Quartic())
         True
     """
 
