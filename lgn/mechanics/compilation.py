@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -29,10 +30,13 @@ def compiled(method: Method) -> Method:
         rows = rows_of(system)
         return left(rows, method(system, *entered(rows, arguments), **entered(rows, named)))
 
-    from_nodes, on_rows = jax.jit(whole), jax.jit(method)
+    from_nodes, on_rows, parameters = jax.jit(whole), jax.jit(method), signature(method)
 
     @wraps(method)
     def call(self, *arguments, **named):
+        if named:  # fields may be given by name
+            given = parameters.bind(self, *arguments, **named)
+            arguments, named = given.args[1:], given.kwargs
         if is_bound(self):
             return on_rows(self, *arguments, **named)
         fields = arguments[0] if arguments and isinstance(arguments[0], tuple | list) else arguments
