@@ -71,19 +71,18 @@ def rollout(system: System, state0, ts, integrator: Integrator | Callable | None
                     raise ValueError(f"rollout: {name} of state0 is not finite at node {int(jnp.argmin(finite))}")
     system.check(*state)
     if isinstance(ts, jax.core.Tracer):
-        return _rollout(system, state, ts.astype(state[0].dtype), integrator)
+        return _rollout(system, state, ts.astype(state[0].dtype), integrator)[0]
     times = _times(ts, state[0].dtype)
     if _arguments.transformed():
-        return _rollout_at(system, state, tuple(times.tolist()), integrator)
+        return _rollout_at(system, state, tuple(times.tolist()), integrator)[0]
     offered(system, "check_start")(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         known = isinstance(integrator, Integrator)  # another may ask numpy about its ts, or sum over all rows
         if known:
-            found = _rollout(bind(system, state), state, _padded(times, state), integrator)
+            found, sizes = _rollout(bind(system, state), state, _padded(times, state), integrator)
         else:
-            found = _rollout_at(bind(system, state), state, tuple(times.tolist()), integrator)
-        sizes = np.asarray(largest(found.state))[: len(times)]  # of all, in the one program of their bucket
-        return judged(system, _first(found, len(times)), integrator, sizes)
+            found, sizes = _rollout_at(bind(system, state), state, tuple(times.tolist()), integrator)
+        return judged(system, _first(found, len(times)), integrator, np.asarray(sizes)[: len(times)])
 
 
 def _times(ts, dtype) -> np.ndarray:
@@ -128,15 +127,17 @@ def _motion(system, state, ts, integrator) -> Trajectory:
 
 
 @partial(jax.jit, static_argnames="integrator")
-def _rollout(system, state, ts, integrator) -> Trajectory:
-    """At any times, also those that repeat the last one."""
-    return _motion(system, state, ts, integrator)
+def _rollout(system, state, ts, integrator) -> tuple[Trajectory, jax.Array]:
+    """At any times, also those that repeat the last one; with the size of each state, in the same program."""
+    found = _motion(system, state, ts, integrator)
+    return found, largest(found.state)
 
 
 @partial(jax.jit, static_argnames=("times", "integrator"))
-def _rollout_at(system, state, times, integrator) -> Trajectory:
+def _rollout_at(system, state, times, integrator) -> tuple[Trajectory, jax.Array]:
     """At these times: with their steps counted it has a reverse derivative."""
-    return _motion(system, state, np.asarray(times, state[0].dtype), integrator)
+    found = _motion(system, state, np.asarray(times, state[0].dtype), integrator)
+    return found, largest(found.state)
 
 
 def _first(trajectory: Trajectory, count: int) -> Trajectory:
