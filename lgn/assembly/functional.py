@@ -39,8 +39,10 @@ class Functional(nnx.Pytree):
 
     def __init__(self, graph: jraph.GraphsTuple, density: Terms | None, name: str = "density"):
         self.terms = nnx.List(terms_on(graph, density, name))
-        self.tables: Any = None  # of what is bound: a `Bound` for each table, the pattern of M, and the rows
-        self.pattern: Any = None
+        self.tables: Any = (
+            None  # of what is bound: a `Bound` for each table, the band of M where one is solved, and the rows
+        )
+        self.band: Any = None
         self.rows: Any = None
         self.expansions: Sequence[Expansion] | None = None
 
@@ -79,7 +81,6 @@ class Functional(nnx.Pytree):
         other = jax.tree.map(lambda x: x, self)
         tables = bound_terms(self.terms, features, *state, rows=rows)
         other.tables, other.rows = nnx.data(tables), nnx.data(rows)
-        other.pattern = nnx.data(_last_pattern(tables, len(state) - 1, rows))
         other.terms = nnx.List(term.bare for term in self.terms)
         return other
 
@@ -212,6 +213,13 @@ class Functional(nnx.Pytree):
         return BlockMatrix(found, blocks, x.shape[1], self.rows)
 
     @property
+    def pattern(self) -> Pattern:
+        """The pattern of second derivatives with respect to the last field, of a bound functional."""
+        known = not any(isinstance(table.index, jax.core.Tracer) for table in self.tables)
+        found = (_kept_pattern if known else _pattern)(self.tables, self._last, self.rows)
+        return found if self.band is None else found.with_band(self.band)
+
+    @property
     def _last(self) -> int:
         """Number of the last field."""
         return len(self.tables[0].entries.value) - 2 if self.tables else 0
@@ -232,7 +240,7 @@ def _local(table: Bound, fields: State, known) -> tuple:
 
 
 @lru_cache(maxsize=16)
-def _last_pattern(tables: tuple[Bound, ...], field: int, rows: Rows) -> Pattern:
+def _kept_pattern(tables: tuple[Bound, ...], field: int, rows: Rows) -> Pattern:
     """Kept with its tables, for the order that solvers find in it."""
     with jax.ensure_compile_time_eval():
         return _pattern(tables, field, rows)

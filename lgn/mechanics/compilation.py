@@ -25,12 +25,12 @@ def compiled(method: Method) -> Method:
     called once, as in `jax.jit`.
     """
 
-    @wraps(method)
-    def whole(system, *arguments, **named):
-        rows = rows_of(system)
-        return left(rows, method(system, *entered(rows, arguments), **entered(rows, named)))
+    on_rows, parameters = jax.jit(method), signature(method)
 
-    from_nodes, on_rows, parameters = jax.jit(whole), jax.jit(method), signature(method)
+    @jax.jit
+    def from_nodes(system, *arguments, **named):
+        rows = rows_of(system)
+        return left(rows, on_rows(system, *entered(rows, arguments), **entered(rows, named)))
 
     @wraps(method)
     def call(self, *arguments, **named):

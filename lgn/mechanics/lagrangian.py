@@ -292,7 +292,7 @@ class Lagrangian(System):
         solved = _held(pattern, self.domain.held.tobytes()) if other.domain.clamped else pattern
         other.solver = self.solver or default_solver(solved, dim)
         if isinstance(other.solver, Solver) and other.solver.reads_band and not solved.diagonal:
-            other.functional.pattern = nnx.data(pattern.with_band(solved.band(dim)))
+            other.functional.band = nnx.data(solved.band(dim))
         return other
 
     def solver_for(self, dim: int) -> Solver:
