@@ -86,7 +86,8 @@ class Adaptive(Integrator):
             return carry, jax.tree.map(lambda x: jnp.where(reached >= t, x, jnp.where(shrunk, jnp.nan, jnp.inf)), y)
 
         start = ts[0], end, state, memory, control, 0, jnp.array(False), ts[0], end, dense
-        return prepend(state, lax.scan(until, start, ts[1:])[1])
+        # of an interval a reverse derivative keeps the start alone, not the steps with their stages
+        return prepend(state, lax.scan(jax.checkpoint(until), start, ts[1:])[1])
 
     def remedy(self, system: System, state: State, t) -> str:
         """Smaller tolerances; larger ones where steps shrink to nothing because theirs are below rounding."""
