@@ -71,7 +71,7 @@ class DividedRows(Rows):
 
     def enter(self, x: Array) -> Array:
         """(row, ...) of (node, ...); zero in rows without a node."""
-        if not _arguments.transformed():
+        if _at_hand(x):
             return self._by_row(np.asarray(x))
         if self.places is None:
             found = jnp.pad(x, ((0, self.count - self.n_node), *((0, 0),) * (x.ndim - 1)))
@@ -90,7 +90,7 @@ class DividedRows(Rows):
 
     def edges(self, x: Array) -> Array:
         """Features of edges, where the elements of each device find them."""
-        if _arguments.transformed():
+        if not _at_hand(x):
             return x[self.edge_numbers]
         known = np.asarray(x)
         return self.divide(lambda part: known[self.partition.edges_of(part)])
@@ -197,6 +197,13 @@ class DividedRows(Rows):
     def _with_ghosts(self, own):
         sent = zip(self.rounds, self.sends, strict=True)
         return jnp.concatenate([own, *(lax.ppermute(own[rows], self.axis, pairs) for pairs, rows in sent)])
+
+
+def _at_hand(x) -> bool:
+    """Whether a process has all of an array, outside of transformations."""
+    if _arguments.transformed() or isinstance(x, jax.core.Tracer):
+        return False
+    return isinstance(x, np.ndarray) or x.is_fully_addressable or x.is_fully_replicated
 
 
 def numbers(leaf) -> bool:

@@ -363,6 +363,7 @@ def test_a_renamed_attribute_is_an_error_and_another_order_gives_each_leaf_its_o
 def test_a_name_that_has_left_lgn_is_known_at_its_new_place(tmp_path, monkeypatch):
     density = lgn.PairDensity(1, (4,), rngs=nnx.Rngs(0))
     monkeypatch.delitem(_names.MODULE, "PairDensity")
+    monkeypatch.setitem(_names._LEFT, "PairDensity", "densities.message_passing")
     lgn.save(tmp_path / "a", lgn.Lagrangian(lgn.lattice((5,)), [(density, lgn.edge_stencil)]))
     assert type(lgn.load(tmp_path / "a").density) is type(density)
 
