@@ -139,12 +139,6 @@ def fields(state: Any, *names: str) -> Any:
     return state
 
 
-def filled(x, rows: int) -> jax.Array:
-    """With rows of zeros more, by numpy, which compiles nothing."""
-    found = np.asarray(x)
-    return jax.device_put(np.pad(found, [(0, rows - len(found)), *[(0, 0)] * (found.ndim - 1)]))
-
-
 def finite(x, axes: tuple[int, ...]):
     """Whether all along these axes is finite: by numpy, which compiles nothing, except over several processes."""
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
