@@ -53,8 +53,7 @@ class Baseline(System):
     """(dq/dt, dv/dt) = law(q, v, features), or du/dt = law(u, features), on each node of a graph: of a law of one slot
     by itself, else of the node and its neighbours.
 
-    `fit`, `rollout`, losses, diagnostics and plots accept it like a `Lagrangian`. It has no density, so `pretrain`
-    does not apply.
+    `fit`, `rollout`, losses, diagnostics and plots accept it like a `Lagrangian`; it has no density to `pretrain`.
 
     Args:
         graph: with the features that the law may read; nodes that `clamp` holds stay at rest.
@@ -83,9 +82,7 @@ class Baseline(System):
         slots = self._of_law("slots")
         self._stencil = Static(node_stencil(graph, hops=0 if slots == 1 else 1))
         if slots != self._stencil.value.slots:
-            raise ValueError(
-                f"the law was made for slots={slots}, but the graph's stencil has {self._stencil.value.slots}"
-            )
+            raise ValueError(f"the law was made for slots={slots}, but the stencil has {self._stencil.value.slots}")
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
@@ -128,11 +125,9 @@ class Baseline(System):
     def check_start(self, *state) -> None:
         """Check that a motion may start here, outside of transformations. Args: state: fields (node, dim), then the
         time. Raises ValueError where a clamped node moves."""
-        *fields, t = state
-        self.check(*fields)
-        if len(fields) == 2:
-            q, v = fields
-            clamps.check_moving(self.domain, q, v, t)
+        self.check(*state[:-1])
+        if len(state) == 3:
+            clamps.check_moving(self.domain, *state)
 
     @property
     def _name(self) -> str:
@@ -144,7 +139,7 @@ class Baseline(System):
         return f"{self.domain.size} nodes, {self._name.replace(' ', '=')}"
 
     def _on_nodes(self, function, *state):
-        """Map a function over the nodes, each with what it reads: the slots of its stencil."""
+        """Map a function over the nodes, each with what it reads, the slots of its stencil."""
         sized = self._of_law("dim") is not None  # such a law knows its size, and `check` compares it
         known = local(function, self._name, self._stencil.value, self.domain.features, *state, sized=sized)
         return jax.vmap(function)(*known)
@@ -153,61 +148,7 @@ class Baseline(System):
         return offered(self.law, name, Law)
 
 
-class NodeNetwork(Law):
-    """Law by a network of the state and the features of a node, or of a node and its neighbours.
-
-    Args: see `NeuralODE`.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        hidden: Sequence[int] = (24, 24),
-        *,
-        slots: int = 1,
-        a_scale: Scale = 1.0,
-        activation: Activation = jax.nn.softplus,
-        initializer: Initializer = lecun_normal,
-        rngs: nnx.Rngs,
-        **inputs: Unpack[InputSettings],
-    ):
-        check_activation(activation)
-        self.dim, self.slots, self.activation = dim, slots, activation
-        self.hidden = widths_of(type(self).__name__, hidden)
-        self.inputs = Inputs(slots, dim, **inputs)
-        self.a_scale = scale_of("a_scale", a_scale, dim)
-        self.sizes = tuple(scale_of("v_scale", size, dim) for size in self._sizes())
-        self.layers = dense_layers((self.inputs.size, *self.hidden, len(self.sizes) * dim), initializer, rngs)
-
-    def _sizes(self) -> tuple[Scale, ...]:
-        """Typical sizes of the vectors that the network returns."""
-        return (self.a_scale,)
-
-    def vectors(self, *local) -> Float[Array, "vector 1 dim"]:
-        """Vectors of slot 0, each of its typical size. Args: local: fields (slot, dim), then the features."""
-        found = perceptron(self.layers, self.activation, self.inputs(*local))
-        return jnp.asarray(self.sizes, found.dtype)[:, None] * found.reshape(-1, 1, self.dim)
-
-
-class PlainNetwork(NodeNetwork):
-    """dq/dt = v, dv/dt = a network of q, v and the features: no structure, and no energy. Args: see `NeuralODE`.
-
-    Source: the baseline of Cranmer et al. 2020, arXiv 2003.04630, section 4.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> from flax import nnx
-        >>> law = lgn.PlainNetwork(dim=1, features=("g",), feature_size=1, rngs=nnx.Rngs(0))
-        >>> two = lgn.Baseline(lgn.single_node({"g": [1.6, 9.8]}, count=2), law)
-        >>> two.acceleration(*jnp.ones((2, 2, 1))).shape
-        (2, 1)
-    """
-
-    def __call__(self, q, v, features) -> tuple[NodeState, NodeState]:
-        return v[:1], self.vectors(q, v, features)[0]
-
-
-class NeuralODE(NodeNetwork):
+class NeuralODE(Law):
     """Rates of all fields = a network of the state and the features: dq/dt = v has to be learned too. It has no energy.
 
     Of (q, v), or with fields=1 of u, du/dt = network(u), on a node or on a node and its neighbours.
@@ -237,11 +178,52 @@ class NeuralODE(NodeNetwork):
         (6, 1)
     """
 
-    def _sizes(self) -> tuple[Scale, ...]:
-        return (self.inputs.v_scale, self.a_scale)[-self.inputs.fields :]
+    rates: int | None = None  # how many fields' rates the network returns, the last; None for all
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = (24, 24),
+        *,
+        slots: int = 1,
+        a_scale: Scale = 1.0,
+        activation: Activation = jax.nn.softplus,
+        initializer: Initializer = lecun_normal,
+        rngs: nnx.Rngs,
+        **inputs: Unpack[InputSettings],
+    ):
+        check_activation(activation)
+        self.dim, self.slots, self.activation = dim, slots, activation
+        self.hidden = widths_of(type(self).__name__, hidden)
+        self.inputs = Inputs(slots, dim, **inputs)
+        self.a_scale = scale_of("a_scale", a_scale, dim)
+        scales = (self.inputs.v_scale, self.a_scale)[-(self.rates or self.inputs.fields) :]
+        self.sizes = tuple(scale_of("v_scale", size, dim) for size in scales)
+        self.layers = dense_layers((self.inputs.size, *self.hidden, len(scales) * dim), initializer, rngs)
 
     def __call__(self, *local) -> tuple[NodeState, ...]:
-        return tuple(self.vectors(*local))
+        found = perceptron(self.layers, self.activation, self.inputs(*local))
+        return tuple(jnp.asarray(self.sizes, found.dtype)[:, None] * found.reshape(-1, 1, self.dim))
+
+
+class PlainNetwork(NeuralODE):
+    """dq/dt = v, dv/dt = a network of q, v and the features: no structure, and no energy. Args: see `NeuralODE`.
+
+    Source: the baseline of Cranmer et al. 2020, arXiv 2003.04630, section 4.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> from flax import nnx
+        >>> law = lgn.PlainNetwork(dim=1, features=("g",), feature_size=1, rngs=nnx.Rngs(0))
+        >>> two = lgn.Baseline(lgn.single_node({"g": [1.6, 9.8]}, count=2), law)
+        >>> two.acceleration(*jnp.ones((2, 2, 1))).shape
+        (2, 1)
+    """
+
+    rates = 1
+
+    def __call__(self, q, v, features) -> tuple[NodeState, NodeState]:
+        return v[:1], super().__call__(q, v, features)[0]
 
 
 class MessagePassing(Law):
@@ -255,24 +237,18 @@ class MessagePassing(Law):
     numbering of nodes, and with k rounds a node feels those k edges away.
 
     Args:
-        dim: values a node carries in each field.
+        dim, a_scale, activation, initializer, rngs, inputs: see `NeuralODE`. With relative=True a node does not see its
+            own q, so that a shift of all nodes changes nothing. Features are those of nodes.
         hidden: widths of the hidden layers of every network.
         rounds: of messages, each with its own weights.
         latent: numbers in h and in e.
         edge_features: names of the edge features that are inputs.
         edge_feature_size: how many numbers these are together.
-        a_scale: typical size of dv/dt or du/dt, one number or one for each degree of freedom.
-        activation: any elementwise function.
-        initializer: see `MLPDensity`.
-        rngs: random streams.
-        inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`. With
-            relative=True a node does not see its own q, so that a shift of all nodes changes nothing. Features are
-            those of nodes.
 
     Raises:
         ValueError: sizes that are not positive, features without their size.
 
-    Source: Sanchez-Gonzalez et al. 2020, arXiv 2002.09405 (encode, process, decode); blocks are those of jraph.
+    Source: Sanchez-Gonzalez et al. 2020, arXiv 2002.09405 (encode, process, decode).
 
     Example:
         >>> import jax.numpy as jnp, lgn
@@ -298,22 +274,18 @@ class MessagePassing(Law):
         rngs: nnx.Rngs,
         **inputs: Unpack[InputSettings],
     ):
-        hidden = widths_of("MessagePassing", hidden)
-        rounds, latent = (
-            _arguments.whole(f"MessagePassing: {name}", n) for name, n in (("rounds", rounds), ("latent", latent))
-        )
-        _arguments.streams("MessagePassing", rngs)
-        edge_features = _arguments.names("edge_features", edge_features)
-        edge_feature_size = _arguments.whole("edge_feature_size", edge_feature_size, least=0)
+        self.dim, self.activation, self.a_scale = dim, activation, scale_of("a_scale", a_scale, dim)
+        self.hidden = widths_of("MessagePassing", hidden)
+        self.rounds = _arguments.whole("MessagePassing: rounds", rounds)
+        self.latent = _arguments.whole("MessagePassing: latent", latent)
+        self.edge_features = _arguments.names("edge_features", edge_features)
+        self.edge_feature_size = _arguments.whole("edge_feature_size", edge_feature_size, least=0)
         if bool(edge_features) != bool(edge_feature_size):
             raise ValueError(f"edge_features={edge_features} with edge_feature_size={edge_feature_size}; give both")
-        self.dim, self.hidden, self.rounds, self.latent = dim, hidden, rounds, latent
-        self.edge_features, self.edge_feature_size = edge_features, edge_feature_size
-        self.a_scale, self.activation = scale_of("a_scale", a_scale, dim), activation
         self.inputs = Inputs(2, dim, **inputs)
 
         def network(seen, made):
-            return dense_layers((seen, *hidden, made), initializer, rngs)
+            return dense_layers((seen, *self.hidden, made), initializer, rngs)
 
         known = self.inputs.moving + self.inputs.feature_size
         self.node = network(known + (0 if self.inputs.relative else self.inputs.coordinates), latent)
@@ -331,28 +303,17 @@ class MessagePassing(Law):
         apart = (q[graph.senders] - q[graph.receivers]) / jnp.asarray(self.inputs.q_scale, q.dtype)
         if self.inputs.angles:
             apart = places[graph.senders] - places[graph.receivers]
-        edges = jnp.concatenate([apart, _columns(graph.edges, self.edge_features, len(apart), q.dtype)], 1)
-        latent = graph._replace(
-            nodes=self._apply(self.node, jnp.concatenate(own, 1)), edges=self._apply(self.edge, edges), globals=None
-        )
+
+        def apply(layers, *seen):
+            return jax.vmap(lambda row: perceptron(layers, self.activation, row))(jnp.concatenate(seen, 1))
+
+        h = apply(self.node, *own)
+        e = apply(self.edge, apart, _columns(graph.edges, self.edge_features, len(apart), q.dtype))
         for message, update in zip(self.messages, self.updates, strict=True):
-            latent = self._round(message, update)(latent)
-        rate = self._apply(self.decode, latent.nodes) * jnp.asarray(self.a_scale, q.dtype)
+            e = e + apply(message, e, h[graph.senders], h[graph.receivers])
+            h = h + apply(update, h, jax.ops.segment_sum(e, graph.receivers, len(h)))
+        rate = apply(self.decode, h) * jnp.asarray(self.a_scale, q.dtype)
         return (rate,) if self.inputs.fields == 1 else (v, rate)
-
-    def _round(self, message, update):
-        """One block of jraph; nodes and edges add what they learn to what they know."""
-
-        def update_edge(edges, senders, receivers, _):
-            return edges + self._apply(message, jnp.concatenate([edges, senders, receivers], 1))
-
-        def update_node(nodes, sent, received, _):
-            return nodes + self._apply(update, jnp.concatenate([nodes, received], 1))
-
-        return jraph.GraphNetwork(update_edge, update_node)
-
-    def _apply(self, layers, x):
-        return jax.vmap(lambda row: perceptron(layers, self.activation, row))(x)
 
 
 def _columns(named, names, count, dtype):

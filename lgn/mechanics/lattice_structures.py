@@ -44,18 +44,15 @@ class FirstDifference(Structure):
     def __init__(self, axis: int = 0):
         self.axis = _arguments.whole("FirstDifference: axis", axis, least=0)
 
-    def tables(self, graph):
-        """Nodes and weights of the two neighbours."""
-        index, offset, mask = lattice_stencil(graph, "FirstDifference")
-        if not 0 <= 2 * self.axis + 2 < index.shape[1] or self.axis >= offset.shape[2]:
+    def tables(self, graph) -> Table:
+        index, offset, mask = _lattice_stencil(graph, "FirstDifference")
+        if 2 * self.axis + 2 >= index.shape[1] or self.axis >= offset.shape[2]:
             raise ValueError(f"FirstDifference: axis={self.axis} of a lattice of {offset.shape[2]} axes")
         sides = slice(1 + 2 * self.axis, 3 + 2 * self.axis)
-        step = np.where(mask[:, sides], offset[:, sides, self.axis], np.inf)
-        return index[:, sides], 0.5 / step
+        return index[:, sides], 0.5 / np.where(mask[:, sides], offset[:, sides, self.axis], np.inf)
 
-    def apply(self, tables, x: Field) -> Field:
-        """G x."""
-        return weighted(tables, x)
+    def apply(self, tables: Table, x: Field) -> Field:
+        return _weighted(tables, x)
 
 
 class Laplacian(Structure):
@@ -83,12 +80,11 @@ class Laplacian(Structure):
             raise ValueError(f"Laplacian: weight={weight!r}; give the name of an edge feature")
         self.weight = weight
 
-    def tables(self, graph):
-        """Nodes and weights of the node and its neighbours."""
-        table = node_stencil(graph)
-        filled = table.mask[:, 1:] > 0
+    def tables(self, graph) -> Table:
         if self.weight is None and "cells" in graph.globals:
             return _finite_elements(graph)
+        table = node_stencil(graph)
+        sides = np.ones(table.mask[:, 1:].shape)
         if self.weight is not None:
             if self.weight not in graph.edges:
                 raise ValueError(f"Laplacian: weight={self.weight!r}, but the edges have only {sorted(graph.edges)}")
@@ -97,23 +93,20 @@ class Laplacian(Structure):
             offset = table.geometry["offset"][:, 1:]
             straight = np.count_nonzero(offset, axis=2) == 1
             sides = np.where(straight, 1 / np.where(straight, (offset**2).sum(2), 1), 0.0)
-        else:
-            sides = np.ones(filled.shape)
-        sides = np.where(filled, sides, 0.0)
+        sides = np.where(table.mask[:, 1:] > 0, sides, 0.0)
         return table.index, np.concatenate([-sides.sum(1, keepdims=True), sides], 1)
 
-    def apply(self, tables, x: Field) -> Field:
-        """G x."""
-        return weighted(tables, x)
+    def apply(self, tables: Table, x: Field) -> Field:
+        return _weighted(tables, x)
 
 
-def weighted(tables, x: Field) -> Field:
+def _weighted(tables, x: Field) -> Field:
     """Sum over slots of weight (node, slot) times x at index (node, slot)."""
     index, weights = tables
     return jnp.einsum("ns,nsd->nd", jnp.asarray(weights, x.dtype), x[index])
 
 
-def lattice_stencil(graph: jraph.GraphsTuple, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _lattice_stencil(graph: jraph.GraphsTuple, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Index, offset and mask of the node stencil of a lattice. Raises ValueError for any other graph."""
     if "slot" not in graph.edges:
         raise ValueError(f"{name} needs a lattice, whose neighbours stand in order: lgn.lattice(shape, spacing)")
@@ -132,8 +125,7 @@ def _finite_elements(graph: jraph.GraphsTuple) -> Table:
     matrix = coo_matrix((blocks.ravel(), (rows.ravel(), columns.ravel())), 2 * measure.shape).tocsr()
     length = np.diff(matrix.indptr)
     filled = np.arange(length.max()) < length[:, None]
-    index = np.repeat(np.arange(len(measure))[:, None], length.max(), 1)
-    weights = np.zeros(index.shape)
+    index, weights = np.repeat(np.arange(len(measure))[:, None], length.max(), 1), np.zeros(filled.shape)
     index[filled], weights[filled] = matrix.indices, matrix.data
     return index, -weights / measure[:, None] / measure[index]
 
@@ -161,9 +153,7 @@ class Kernel(nnx.Module):
     def __init__(self, shape: Sequence[int], *, scale: float = 1.0, rngs: nnx.Rngs):
         self.shape = _arguments.sizes("kernel: shape", shape)
         if not self.shape or any(n % 2 == 0 for n in self.shape):
-            raise ValueError(
-                f"kernel of shape={self.shape}; give an odd number along each axis, so that it has a centre"
-            )
+            raise ValueError(f"kernel of shape={self.shape}; give an odd number along each axis, which has a centre")
         self.scale = float(_arguments.positive("kernel: scale", scale))
         _arguments.streams("kernel", rngs)
         drawn = self.drawn()
@@ -188,7 +178,6 @@ class ConservingKernel(Kernel):
     conserves = True
 
     def weights(self) -> Float[Array, "..."]:
-        """Weights w, of the kernel's shape."""
         free = self.free[...]
         return 0.5 * self.scale * (free - jnp.flip(free))
 
@@ -197,9 +186,9 @@ class DissipativeKernel(Kernel):
     """Negative semi-definite weights whose sum is zero: energy never rises and the sum of u is constant, whatever is
     learned,
 
-        w(x) = -sum_k sum_y A_k(y) A_k(x + y),    sum_y A_k(y) = 0.
+        w(x) = -sum_k sum_y A_k(y) A_k(x + y),    sum_y A_k(y) = 0,
 
-    Arguments: see `Kernel`; a shape of a single entry is an error too.
+    where the A_k are `free` less their means. Arguments: see `Kernel`; a shape of a single entry is an error too.
     """
 
     dissipates = True
@@ -211,16 +200,9 @@ class DissipativeKernel(Kernel):
             raise ValueError(f"DissipativeKernel: shape={self.shape} has no weights that sum to zero; give 3 or more")
         return (int(np.prod(factor)) - 1, *factor)
 
-    @property
-    def factors(self) -> nnx.Param:
-        """The A_k, of which the mean is taken off."""
-        return self.free
-
     def weights(self) -> Float[Array, "..."]:
-        """Weights w, of the kernel's shape."""
-        free = self.factors[...]
-        axes = tuple(range(1, free.ndim))
-        factors = free - free.mean(axes, keepdims=True)
+        free = self.free[...]
+        factors = free - free.mean(tuple(range(1, free.ndim)), keepdims=True)
         square = jax.vmap(lambda a: jax.scipy.signal.convolve(a, jnp.flip(a), method="direct"))(factors)
         return -self.scale * square.sum(0)
 
@@ -255,9 +237,9 @@ class LearnedStructure(Structure):
         _arguments.of_kind("kernel", kernel, Kernel, "lgn.ConservingKernel((3,), rngs=...)")
         self.kernel, self.conserves, self.dissipates = kernel, kernel.conserves, kernel.dissipates
 
-    def tables(self, graph: jraph.GraphsTuple):
+    def tables(self, graph: jraph.GraphsTuple) -> np.ndarray:
         """Nodes that each row of G reads, -1 beyond an open end."""
-        index, offset, mask = lattice_stencil(graph, "LearnedStructure")
+        index, offset, mask = _lattice_stencil(graph, "LearnedStructure")
         shape, axes = self.kernel.shape, offset.shape[2]
         if len(shape) != axes:
             raise ValueError(
@@ -268,17 +250,15 @@ class LearnedStructure(Structure):
             raise ValueError(
                 "DissipativeKernel: the lattice has open ends, where its sum would not be zero; make it periodic"
             )
-        columns = [_nodes_at(sides, steps) for steps in product(*(range(-(n // 2), n // 2 + 1) for n in shape))]
-        return np.stack(columns, 1)
+        beyond = np.append(sides, np.full((1, 2 * axes), -1), 0)  # from -1 a step leads to -1
 
-    def apply(self, tables, x: Field) -> Field:
-        """G x."""
+        def nodes_at(steps):
+            """(node,) the nodes so many steps away along each axis, by way of -x, +x, -y, ..."""
+            path = [2 * axis + (step > 0) for axis, step in enumerate(steps) for _ in range(abs(step))]
+            return reduce(lambda nodes, side: beyond[nodes, side], path, np.arange(len(sides)))
+
+        return np.stack([nodes_at(x) for x in product(*(range(-(n // 2), n // 2 + 1) for n in shape))], 1)
+
+    def apply(self, tables: np.ndarray, x: Field) -> Field:
         weights = self.kernel.weights().ravel().astype(x.dtype)
-        return weighted((tables, weights * (tables >= 0)), x)
-
-
-def _nodes_at(sides, steps) -> np.ndarray:
-    """(node,) the node that many steps away along each axis, -1 beyond an open end; sides (node, -x, +x, -y, ...)."""
-    beyond = np.append(sides, np.full((1, sides.shape[1]), -1), 0)  # from -1 a step leads to -1
-    path = [2 * axis + (step > 0) for axis, step in enumerate(steps) for _ in range(abs(step))]
-    return reduce(lambda nodes, side: beyond[nodes, side], path, np.arange(len(sides)))
+        return _weighted((tables, weights * (tables >= 0)), x)

@@ -1,6 +1,6 @@
 """Operator: a structure on a graph, with its transpose, its pseudo-inverse, and what it keeps of its promise."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -41,14 +41,6 @@ class StructureReport(NamedTuple):
     spectrum: np.ndarray
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LaidOut:
-    """Tables as data."""
-
-    value: Any
-
-
 class Operator(nnx.Pytree):
     """G on the states of a graph: callable on (node, dim).
 
@@ -72,20 +64,20 @@ class Operator(nnx.Pytree):
     """
 
     def __init__(self, structure: Structure, graph: jraph.GraphsTuple):
-        check_structure("structure", structure)
-        self.given = attribute(structure)
-        self._tables: Static | LaidOut = Static(structure.tables(check_graph(graph)))
+        self.given = attribute(check_structure("structure", structure))
+        self._tables: Any = Static(structure.tables(check_graph(graph)))  # on rows the tables themselves, as data
         self.size = node_count(graph)
         self.rows = nnx.data(nodes(self.size))
 
     @property
     def tables(self) -> Any:
         """Tables that the structure needs of the graph."""
-        return self._tables.value
+        return self._tables.value if isinstance(self._tables, Static) else self._tables
 
     def __call__(self, x: Field) -> Field:
         """G x. Args: x: (node, dim). Raises ValueError for an x of another graph, which gathers would clamp."""
-        self._check(x)
+        if len(x.shape) != 2 or len(x) != self.size:
+            raise ValueError(f"G x: x has shape {x.shape}; expected (node, dim) = ({self.size}, ...)")
 
         def apply(rows, divided, given):
             x, tables = divided
@@ -98,22 +90,19 @@ class Operator(nnx.Pytree):
     def on_rows(self, rows: Rows, x: Field) -> "Operator":
         """The same on rows, with its tables as data, so that a program that takes it serves other graphs of the size;
         itself, where G does more with its tables than arrays of jax allow."""
-        leaves = jax.tree.leaves(self.tables)
         if not rows.divided:
             try:
                 jax.eval_shape(self.given.apply, self.tables, x)
             except Exception:  # functions of users
                 return self
-            if not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+            if not all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.tables)):
                 return self
         other = jax.tree.map(lambda x: x, self)
-        other._tables, other.size = nnx.data(LaidOut(_by_row(rows, self._tables))), rows.count
-        other.rows = nnx.data(rows)
+        other._tables, other.rows, other.size = nnx.data(_by_row(rows, self._tables)), nnx.data(rows), rows.count
         return other
 
     def adjoint(self, x: Field) -> Field:
         """Transpose, G^T x. Args: x: (node, dim). Raises ValueError as G x does."""
-        self._check(x)
         return jax.linear_transpose(self, jax.ShapeDtypeStruct(x.shape, x.dtype))(x)[0]
 
     def matrix(self, dim: int | None = None) -> Float[Array, "row column"]:
@@ -128,18 +117,18 @@ class Operator(nnx.Pytree):
         basis = jnp.eye(size).reshape(size, self.size, dim)
         return jax.vmap(self)(basis).reshape(size, size).T
 
-    def pseudo_inverse(self, dim: int | None = None) -> "PseudoInverse":
-        """Pseudo-inverse G^+, with mu = G^+ du/dt the gradient of least norm that makes du/dt; found once, by a
-        decomposition. Args: dim: see `matrix`. Raises ValueError for a graph too large for a matrix: train on a smaller
-        one."""
-        return PseudoInverse(np.linalg.pinv(np.asarray(self.matrix(dim)), rcond=1e-10))
+    def pseudo_inverse(self, dim: int | None = None) -> Callable[[Field], Field]:
+        """Pseudo-inverse G^+, a pytree that maps (node, dim) to the same, with mu = G^+ du/dt the gradient of least
+        norm that makes du/dt; found once, by a decomposition. Args: dim: see `matrix`. Raises ValueError for a graph
+        too large for a matrix: train on a smaller one."""
+        inverse = np.linalg.pinv(np.asarray(self.matrix(dim)), rcond=1e-10)
+        return jax.tree_util.Partial(_times, jnp.asarray(inverse))
 
     def check(self, dim: int | None = None) -> StructureReport:
         """Measure what G is on its matrix. Args: dim: see `matrix`. Raises ValueError where G is not what the structure
         promises, and for a graph too large for a matrix."""
         G = np.asarray(self.matrix(dim))
-        size = np.linalg.norm(G) or 1.0
-        spectrum = np.linalg.eigvals(G)
+        size, spectrum = np.linalg.norm(G) or 1.0, np.linalg.eigvals(G)
         report = StructureReport(
             antisymmetry_error=float(np.linalg.norm(G + G.T) / size),
             symmetry_error=float(np.linalg.norm(G - G.T) / size),
@@ -159,24 +148,15 @@ class Operator(nnx.Pytree):
         any size. Args: x: (node, dim). Raises ValueError where it is not."""
         image = self(x)
         power, size = float(jnp.sum(x * image)), float(jnp.linalg.norm(x) * jnp.linalg.norm(image))
-        rounding = 1e3 * float(jnp.finfo(x.dtype).eps)
-        if (self.given.conserves and abs(power) > rounding * size) or (
-            self.given.dissipates and power > rounding * size
-        ):
+        given, most = self.given, 1e3 * float(jnp.finfo(x.dtype).eps) * size
+        if (given.conserves and abs(power) > most) or (given.dissipates and power > most):
             raise ValueError(self._broken(f"x . G x = {power / (size or 1.0):.1e} |x| |G x| for an x"))
 
-    def _check(self, x) -> None:
-        if len(x.shape) != 2 or len(x) != self.size:
-            raise ValueError(f"G x: x has shape {x.shape}; expected (node, dim) = ({self.size}, ...)")
-
     def _broken(self, found: str) -> str:
-        name = type(self.given).__name__
+        promise, remedy = "that energy never rises", "its symmetric part negative semi-definite, or set dissipates"
         if self.given.conserves:
-            return f"{name} promises to conserve energy, but {found}; make it antisymmetric, or set conserves = False"
-        return (
-            f"{name} promises that energy never rises, but {found}; make its symmetric part negative semi-definite, or "
-            f"set dissipates = False"
-        )
+            promise, remedy = "to conserve energy", "it antisymmetric, or set conserves"
+        return f"{type(self.given).__name__} promises {promise}, but {found}; make {remedy} = False"
 
 
 @lru_cache(maxsize=16)
@@ -185,11 +165,5 @@ def _by_row(rows: Rows, tables: Static) -> Any:
     return rows.by_row(tables.value)
 
 
-class PseudoInverse(nnx.Pytree):
-    """Linear map x -> matrix x on (node, dim)."""
-
-    def __init__(self, matrix: np.ndarray):
-        self.matrix = nnx.data(jnp.asarray(matrix))
-
-    def __call__(self, x: Field) -> Field:
-        return (self.matrix.astype(x.dtype) @ x.ravel()).reshape(x.shape)
+def _times(matrix: Array, x: Field) -> Field:
+    return (matrix.astype(x.dtype) @ x.ravel()).reshape(x.shape)

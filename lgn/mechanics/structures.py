@@ -95,12 +95,10 @@ class Scaled(Structure):
 
     def __init__(self, structure: Structure, factor: float | nnx.Param):
         check_structure("structure", structure)
-        if not isinstance(factor, nnx.Param | jax.core.Tracer) and not (
-            _arguments.real(factor) and np.ndim(factor) == 0 and np.isfinite(factor)
-        ):
+        learned, traced = (isinstance(factor, kind) for kind in (nnx.Param, jax.core.Tracer))
+        if not (learned or traced or (_arguments.real(factor) and np.ndim(factor) == 0 and np.isfinite(factor))):
             raise ValueError(f"Scaled: factor={factor!r}; give a finite number, or an nnx.Param of one")
-        unsure = isinstance(factor, nnx.Param) or factor < 0
-        if structure.dissipates and unsure:
+        if structure.dissipates and (learned or factor < 0):
             raise ValueError(
                 f"factor {factor} of {type(structure).__name__}, which dissipates: energy could rise; give a number "
                 f"that is not negative, or turn the sign of H round"
@@ -110,11 +108,9 @@ class Scaled(Structure):
         self.least, self.local = (offered(structure, name, Structure) for name in ("least", "local"))
 
     def tables(self, graph):
-        """Tables of the structure."""
         return self.structure.tables(graph)
 
     def apply(self, tables, x: Field) -> Field:
-        """c G x."""
         factor = self.factor.get_value() if isinstance(self.factor, nnx.Param) else self.factor
         return jnp.asarray(factor, x.dtype) * self.structure.apply(tables, x)
 
@@ -143,11 +139,9 @@ class Sum(Structure):
         self.local = all(offered(part, "local", Structure) for part in parts)
 
     def tables(self, graph):
-        """Tables of each part."""
         return tuple(part.tables(graph) for part in self.parts)
 
     def apply(self, tables, x: Field) -> Field:
-        """G x."""
         parts = (part.apply(own, x) for part, own in zip(self.parts, tables, strict=True))
         return sum(parts, jnp.zeros_like(x))
 
@@ -168,19 +162,27 @@ class Symplectic(Structure):
     conserves, canonical, least, local = True, True, 2, True
 
     def apply(self, tables, x: Field) -> Field:
-        """(x_p, -x_q)."""
         by_q, by_p = halves(x)
         return jnp.concatenate([by_p, -by_q], 1)
 
 
-class Frictional(Structure):
-    """Base class of structures with a friction r >= 0, given, or learned as the square of what is trained.
+class Relaxation(Structure):
+    """du/dt = -r dH/du on every node, r >= 0: a gradient flow, down the energy. Allen and Cahn's equation, heat.
 
     Args:
-        r: see `Damped`.
+        r: friction, a number or one for each degree of freedom that it rubs; an `nnx.Param` is learned, as the square
+            of what is trained, so that it stays positive.
 
     Raises:
-        ValueError: an r that is negative or not finite; another number of r than of columns that it rubs.
+        ValueError: an r that is negative or not finite; another number of r than of degrees of freedom.
+
+    Example:
+        >>> import jax.numpy as jnp, lgn
+        >>> def well(u, features): return 0.25 * (u[0, 0] ** 2 - 1) ** 2
+        >>> flow = lgn.EnergyFlow(lgn.single_node(), well, structure=lgn.Relaxation(1.0))
+        >>> motion = lgn.rollout(flow, jnp.array([[0.1]]), [0.0, 20.0])
+        >>> round(float(motion.u[1, 0, 0]), 4)
+        1.0
     """
 
     dissipates, local = True, True
@@ -191,7 +193,7 @@ class Frictional(Structure):
         if not (jnp.isfinite(value).all() and (value >= 0).all()):
             raise ValueError(f"r={value}; expected a friction that is not negative")
         self._known = attribute(nnx.Param(jnp.sqrt(value)) if isinstance(r, nnx.Param) else np.asarray(value))
-        self.least = value.size  # degrees of freedom of u: one for each r
+        self.least = value.size * type(self).least  # degrees of freedom of u for each r
 
     @property
     def r(self) -> Array:
@@ -203,19 +205,21 @@ class Frictional(Structure):
         """Arguments that make it again."""
         return {"r": nnx.Param(self.r) if isinstance(self._known, nnx.Param) else self.r}
 
-    def rub(self, x: Field) -> Field:
-        """r x. Args: x: (node, number of r)."""
+    def apply(self, tables, x: Field) -> Field:
+        return -self._rubbed(x)
+
+    def _rubbed(self, x: Field) -> Field:
+        """r x, of as many columns as there are r."""
         if self.r.size not in (1, x.shape[1]):
             raise ValueError(f"r has shape {self.r.shape}, but there are {x.shape[1]} values a node; give one for each")
         return self.r.astype(x.dtype) * x
 
 
-class Damped(Frictional):
+class Damped(Relaxation):
     """`Symplectic` with friction: dp/dt = -dH/dq - r dH/dp, r >= 0. Energy falls by dH/dp . r dH/dp.
 
     Args:
-        r: friction, a number or one for each p; an `nnx.Param` is learned, as the square of what is trained, so that it
-            stays positive.
+        r: friction, a number or one for each p, given or learned as in `Relaxation`.
 
     Raises:
         ValueError: a friction that is negative or not finite.
@@ -230,36 +234,8 @@ class Damped(Frictional):
         [[6.0, -5.0]]
     """
 
-    canonical = True
-
-    def __init__(self, r: float | Array | nnx.Param):
-        super().__init__(r)
-        self.least *= 2  # q and p for each r
+    canonical, least = True, 2
 
     def apply(self, tables, x: Field) -> Field:
-        """(x_p, -x_q - r x_p)."""
         by_q, by_p = halves(x)
-        return jnp.concatenate([by_p, -by_q - self.rub(by_p)], 1)
-
-
-class Relaxation(Frictional):
-    """du/dt = -r dH/du on every node, r >= 0: a gradient flow, down the energy. Allen and Cahn's equation, heat.
-
-    Args:
-        r: a number, or one for each degree of freedom; an `nnx.Param` is learned, see `Damped`.
-
-    Raises:
-        ValueError: an r that is negative or not finite.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> def well(u, features): return 0.25 * (u[0, 0] ** 2 - 1) ** 2
-        >>> flow = lgn.EnergyFlow(lgn.single_node(), well, structure=lgn.Relaxation(1.0))
-        >>> motion = lgn.rollout(flow, jnp.array([[0.1]]), [0.0, 20.0])
-        >>> round(float(motion.u[1, 0, 0]), 4)
-        1.0
-    """
-
-    def apply(self, tables, x: Field) -> Field:
-        """-r x."""
-        return -self.rub(x)
+        return jnp.concatenate([by_p, -by_q - self._rubbed(by_p)], 1)

@@ -203,7 +203,7 @@ def test_a_three_by_three_dissipative_kernel_can_be_the_laplacian():
     kernel = lgn.DissipativeKernel((3, 3), rngs=nnx.Rngs(0))
     a, b = np.zeros((2, 2)), np.zeros((2, 2))
     a[0], b[:, 0] = (1, -1), (1, -1)
-    kernel.factors[...] = jnp.asarray(np.stack([a, b, np.zeros((2, 2))]))
+    kernel.free[...] = jnp.asarray(np.stack([a, b, np.zeros((2, 2))]))
     np.testing.assert_allclose(kernel.weights(), [[0, 1, 0], [1, -4, 1], [0, 1, 0]], atol=1e-14)
 
 
