@@ -1,9 +1,9 @@
-"""Compilation: calls of a system's methods as programs, which are kept, and which other graphs of the size share."""
+"""Compilation: calls of a system's methods as programs, which are kept and shared by other graphs of the size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import signature
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import jax
@@ -24,7 +24,6 @@ def compiled(method: Method) -> Method:
     of the size. Within another program it is called, and not traced anew. Functions of Python that a system holds are
     called once, as in `jax.jit`.
     """
-
     on_rows, parameters = jax.jit(method), signature(method)
 
     @jax.jit
@@ -48,37 +47,26 @@ def compiled(method: Method) -> Method:
     return cast(Method, call)
 
 
-class Known(NamedTuple):
-    """A bound system, and the leaves, the structure and the state that it was made for."""
-
-    leaves: list
-    structure: Any
-    shapes: tuple
-    bound: Any
-
-
-_known: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
+# by system the shapes of the state, the leaves and the structure that it was bound for, and the bound one
+_known: WeakKeyDictionary[Any, tuple[tuple | None, Sequence, Any, Any]] = WeakKeyDictionary()
 
 
 def bind(system, state):
     """The system bound to rows for states of these shapes, as programs take it; kept while nothing of it changes.
-    Itself, if it is bound, or has nothing to bind.
-
-    Raises:
-        ValueError: what is no state of the system.
-    """
+    Itself, if it is bound, or has nothing to bind. Raises ValueError for what is no state of the system."""
     if is_bound(system) or not hasattr(system, "on_rows"):
         return system
     if not all(map(_arguments.is_array, state)):
         system.check(*state)  # which says what is wrong
     leaves, structure = jax.tree.flatten(system)
     shapes = tuple((np.shape(x), jnp.result_type(x)) for x in state)
-    known = _known.get(system)
-    if known and known.shapes == shapes and _same(leaves, known.leaves) and structure == known.structure:
-        return known.bound
+    of, before, layout, bound = _known.get(system, (None, (), None, None))
+    unchanged = all(a is b and isinstance(a, jax.Array) for a, b in zip(leaves, before, strict=False))
+    if of == shapes and unchanged and structure == layout:
+        return bound
     bound = system.on_rows(*state)
     if not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((leaves, bound))):
-        _known[system] = Known(leaves, structure, shapes, bound)
+        _known[system] = shapes, leaves, structure, bound
     return bound
 
 
@@ -109,11 +97,6 @@ def left(rows: Rows, found: Any) -> Any:
 
     out = jax.tree.map(one, found, is_leaf=lambda x: isinstance(x, BlockMatrix))
     return out._replace(node=rows.node(out.node)) if "node" in getattr(out, "_fields", ()) else out
-
-
-def _same(some, others) -> bool:
-    """Whether leaves are the very same arrays, which nothing can have changed."""
-    return all(a is b and isinstance(a, jax.Array) for a, b in zip(some, others, strict=False))
 
 
 def _fits(x) -> bool:

@@ -25,8 +25,10 @@ class EnergyFlow(System):
 
     Energy is constant where G is antisymmetric, and never rises where G is negative semi-definite; in discrete time
     the integrator `DiscreteGradient` keeps both laws exactly. A Hamiltonian system is an energy flow of u = (q, p) with
-    `Symplectic()`. A pytree whose leaves are the parameters of densities and structure, and the user's features. Units
-    are those of the density and of G: with H in J and t in s, grad H is in J per unit of u and dH/dt in W.
+    `Symplectic()`. A pytree whose leaves are the parameters of densities and structure, and the user's features.
+
+    Methods take u, (node, dim), or the state (u,); the time t is not read. Units are those of the density and of G:
+    with H in J and t in s, grad H is in J per unit of u and dH/dt in W.
 
     Args:
         graph: nodes and edges; nodes that `clamp` holds keep their u: their rows and columns of G are zero.
@@ -64,7 +66,7 @@ class EnergyFlow(System):
 
     @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:
-        """Energy H(u), in the unit of the density. Args: u: (node, dim)."""
+        """Energy H(u), in the unit of the density."""
         self.check(u)
         return self.functional(self.domain.features, u)
 
@@ -72,21 +74,20 @@ class EnergyFlow(System):
 
     @compiled
     def gradient(self, *state: Field) -> Field:
-        """Gradient dH/du, (node, dim). Args: state: u alone, (node, dim)."""
+        """Gradient dH/du, (node, dim)."""
         self.check(*state)
-        (u,) = state
-        return self.functional.gradient(self.domain.features, u, field=0)
+        return self.functional.gradient(self.domain.features, *state, field=0)
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
-        """Rate du/dt = G grad H, which integrators follow. Args: state: (u,), (node, dim); t: time, not read."""
+        """Rate du/dt = G grad H, which integrators follow. Args: state: (u,); t: time."""
         if not isinstance(state, tuple | list):
             _arrays.fields(state, "u")
         return (self._flow(self.gradient(*state)),)
 
     @compiled
     def power(self, u: Field) -> Float[Array, ""]:
-        """Power dH/dt = grad H . G grad H, in energy over time. Args: u: (node, dim)."""
+        """Power dH/dt = grad H . G grad H, in energy over time."""
         slope = self.gradient(u)
         return jnp.sum(slope * self._flow(slope))
 
@@ -96,8 +97,8 @@ class EnergyFlow(System):
 
         Args:
             method: the discrete gradient, such as `Automatic()`.
-            after, before: (u,) at the two ends of the step, (node, dim).
-            t: time, which is not read.
+            after, before: (u,) at the two ends of the step.
+            t: time.
         """
         system = bind(self, after)
         known, functional = system.domain.features, system.functional
@@ -110,38 +111,36 @@ class EnergyFlow(System):
         return (system._flow(slope),), derivative
 
     def check(self, *state: Field) -> None:
-        """Check the shape and dtype of a state. Args: state: u alone, (node, dim). Raises ValueError if it is not one
-        of this graph, or does not fit a stencil."""
+        """Check the shape and dtype of u. Raises ValueError if it is no state of this graph, or does not fit a
+        stencil."""
         if len(state) != 1:
             raise ValueError(
                 f"a state of {len(state)} fields, but an EnergyFlow moves one, u: give (u,); of q and p it is "
                 f"u = jnp.concatenate([q, p], -1)"
             )
-        (u,) = state
-        self.domain.check(u=u)
-        self.functional.check(u)
+        self.domain.check(u=state[0])
+        self.functional.check(*state)
 
     def check_start(self, u: Field, t: float = 0.0) -> None:
-        """Check that a motion may start here, outside of transformations. Args: u: (node, dim); t: time, not read.
-        Raises ValueError where G does not keep its promise along grad H at u."""
+        """Check that a motion may start here, outside of transformations. Raises ValueError where G does not keep its
+        promise along grad H at u."""
         bound, slope = bind(self, (u,)), self.gradient(u)
         bound.structure.check_along(bound.domain.rows.enter(slope))
 
     def on_rows(self, *state: Field) -> "EnergyFlow":
-        """The system as programs take it: its tables are data."""
+        """The system as programs take it, with tables as data."""
         self.check(*state)
         rows, (u,), other = self.domain.rows, state, jax.tree.map(lambda x: x, self)
         shape = jax.ShapeDtypeStruct((rows.count, u.shape[1]), jnp.result_type(u))
-        known = self.domain.features
-        other.functional = self.functional.bound(known, shape, rows=rows)
+        other.functional = self.functional.bound(self.domain.features, shape, rows=rows)
         other.structure, other.domain = self.structure.on_rows(rows, u), self.domain.on_rows()
         return other
 
     def _flow(self, slope: Field) -> Field:
         """P G P slope, where P keeps the free nodes: no row and no column of G is left for the others."""
-        free = self.domain.free
         if not self.domain.clamped:
             return self.structure(slope)
+        free = self.domain.free
         return jnp.where(free, self.structure(jnp.where(free, slope, 0.0)), 0.0)
 
     @property

@@ -65,11 +65,10 @@ class Forcing(nnx.Pytree):
         """Copy with the `control` of the values, and the values that are left."""
         if "control" not in values:
             return self, values
-        others = {name: x for name, x in values.items() if name != "control"}
-        return Forcing(self.force, values["control"]), others
+        return Forcing(self.force, values["control"]), {k: x for k, x in values.items() if k != "control"}
 
     def __call__(self, q: Field, v: Field, t) -> Field:
-        """Force F, (node, dim). Args: q, v: (node, dim) each; t: time."""
+        """Force F, (node, dim)."""
         if self.force is None:
             return jnp.zeros_like(q)
         if not callable(self.force):
@@ -80,7 +79,7 @@ class Forcing(nnx.Pytree):
         return rows.enter(self._field(_arguments.explained("force", self.force, *known), known[0]))
 
     def at(self, t):
-        """Control u(t). Args: t: time."""
+        """Control u(t)."""
         return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
 
     @staticmethod
@@ -96,16 +95,13 @@ class Forcing(nnx.Pytree):
     def known_at(self, features, t):
         """Features of nodes, edges and graph, with `time` and `control`, which friction may read."""
         nodes, edges, whole = features
-        control = self.at(t)
-        moment = {"time": t} if control is None else {"time": t, "control": control}
+        moment = {"time": t} if (control := self.at(t)) is None else {"time": t, "control": control}
         return nodes, edges, {**whole, **moment}
 
 
 def check_dissipation(dissipation: Functional, features, q: Field, v: Field) -> None:
     """Raises ValueError unless R >= 0 and v . dR/dv >= 0, at this state and at one that moves in every degree of
     freedom."""
-    if not dissipation.terms:
-        return
     for velocity in (v, np.cos(1.0 + np.arange(v.size)).reshape(v.shape).astype(v.dtype)):
         found, taken = map(float, _taken(dissipation, features, q, velocity))
         if min(found, taken) < 0:

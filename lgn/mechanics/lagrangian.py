@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from lgn import _arrays
+from lgn import _arguments, _arrays
 from lgn.assembly import clamps
 from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
@@ -20,8 +20,8 @@ from lgn.densities.density import as_density, energy_density
 from lgn.mechanics.compilation import bind, compiled
 from lgn.mechanics.forcing import Forcing, check_dissipation
 from lgn.mechanics.system import System, checked
-from lgn.solvers.choice import Solver, check_solver, default_solver
-from lgn.solvers.solution import Solution
+from lgn.solvers.choice import default_solver
+from lgn.solvers.solution import Solution, Solver
 
 
 class Lagrangian(System):
@@ -32,8 +32,8 @@ class Lagrangian(System):
     A pytree whose leaves are the parameters of the densities (and the features that the user gave the graph, and a
     constant force); jit, grad, vmap and scan take it as an argument.
 
-    Units are those of the density and of t: with q in m, t in s and L in J, v is in m/s, p in kg m/s, E in J, f in N, M
-    in kg and dE/dt in W.
+    Methods take q and v, (node, dim) each, and the time t where it matters. Units are those of the density and of t:
+    with q in m, t in s and L in J, v is in m/s, p in kg m/s, E in J, f in N, M in kg and dE/dt in W.
 
     Args:
         graph: nodes and edges; nodes that `clamp` holds have a = 0, or move as `motion` says.
@@ -77,7 +77,9 @@ class Lagrangian(System):
         self.functional = Functional(graph, density)
         self.dissipation = Functional(graph, dissipation, "dissipation")
         self.forcing = Forcing(force, control)
-        self.solver = check_solver(solver)
+        if solver is not None:
+            _arguments.called("solver", solver, "lgn.Banded(), lgn.ConjugateGradient(), lgn.Dense() or another")
+        self.solver = solver
 
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
@@ -92,46 +94,41 @@ class Lagrangian(System):
         other.domain = self.domain.replace(**others)
         return other
 
-    def _functionals(self) -> dict[str, Functional]:
-        return {"density": self.functional, "dissipation": self.dissipation}
-
     @compiled
     def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
-        """L(q, v), in the unit of energy. Args: q, v: (node, dim) each."""
+        """L(q, v), in the unit of energy."""
         self.check(q, v)
         return self.functional(self.domain.features, q, v)
 
     @compiled
     def momentum(self, q: Field, v: Field) -> Field:
-        """Momentum p = dL/dv, (node, dim), in energy over velocity. Args: q, v: (node, dim) each."""
+        """Momentum p = dL/dv, (node, dim), in energy over velocity."""
         self.check(q, v)
         return self.functional.gradient(self.domain.features, q, v, field=1)
 
     @compiled
     def energy(self, q: Field, v: Field) -> Float[Array, ""]:
-        """Energy E = v . p - L, in the unit of L. Args: q, v: (node, dim) each."""
+        """Energy E = v . p - L, in the unit of L."""
         return jnp.sum(v * self.momentum(q, v)) - self(q, v)
 
     def mass_matrix(self, q: Field, v: Field):
         """Mass matrix M = d2L/dv dv as scipy.sparse CSR, outside of transformations; rows by node, then degree of
-        freedom, in energy over velocity squared. Args: q, v: (node, dim) each."""
+        freedom, in energy over velocity squared."""
         return self.whole.equation(q, v)[0].sparse()
 
     def stiffness_matrix(self, q: Field):
-        """Stiffness matrix -d2L/dq dq of the nodes at rest, as scipy.sparse CSR, outside of transformations; rows by
-        node, then degree of freedom, in energy over length squared. Args: q: (node, dim)."""
+        """Stiffness matrix -d2L/dq dq of the nodes at rest, the same way, in energy over length squared."""
         self.check(q, q)
         return -self.functional.hessian(self.domain.features, q, jnp.zeros_like(q), field=0).sparse()
 
     def equation(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field]:
-        """M and f of M a = f, each element visited once. Args: q, v: (node, dim) each; t: time."""
+        """M and f of M a = f, each element visited once."""
         system = self._bound(q, v)
         blocks, f = system._equation(q, v, t)
         return system.functional.matrix(blocks, q, field=1), f
 
     def momentum_balance(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field, Field]:
-        """M, p = dL/dv and dp/dt = dL/dq - dR/dv + F, for integrators of the momentum.
-        Args: q, v: (node, dim) each; t: time."""
+        """M, p = dL/dv and dp/dt = dL/dq - dR/dv + F, for integrators of the momentum."""
         system = self._bound(q, v)
         blocks, momentum, push = system._momentum_balance(q, v, t)
         return system.functional.matrix(blocks, q, field=1), momentum, push
@@ -160,21 +157,18 @@ class Lagrangian(System):
             ValueError: no density reads v.
         """
         if not mass.blocks:
-            raise ValueError(
-                "no density reads v: the mass matrix d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node"
-            )
+            raise ValueError("no density reads v: d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node")
         system = self._bound(f, f)
         mass, f = clamps.constrain(system.domain, mass, f, imposed)
         return (system.solver or default_solver(mass.pattern, mass.dim))(mass, f)
 
     @compiled
     def solve(self, q: Field, v: Field, t: float = 0.0) -> Solution:
-        """Acceleration with its residual, status and condition: a pure number, the largest over the smallest pivot.
-        Args: q, v: (node, dim) each; t: time."""
+        """Acceleration with its residual, status and condition."""
         return self.response(*self.equation(q, v, t), clamps.imposed(self.domain, q, t)[2])
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Acceleration a of M a = f, (node, dim), in length over time squared. Args: q, v: (node, dim) each; t: time.
+        """Acceleration a of M a = f, (node, dim), in length over time squared.
 
         Raises:
             SingularMassMatrix: outside of transformations; inside, a singular M gives values that are not finite, and
@@ -183,7 +177,7 @@ class Lagrangian(System):
         return checked(self, self.solve(q, v, t), (q, v), t).value
 
     def rate(self, state: State, t: float = 0.0) -> State:
-        """Rate dq/dt = v and dv/dt = a, which integrators follow. Args: state: (q, v), (node, dim) each; t: time."""
+        """Rate dq/dt = v and dv/dt = a, which integrators follow. Args: state: (q, v); t: time."""
         q, v = _arrays.fields(state, "q", "v")
         return v, self.acceleration(q, v, t)
 
@@ -196,7 +190,7 @@ class Lagrangian(System):
 
         Args:
             method: the discrete gradient, such as `Automatic()`.
-            after, before: (q, v) at the two ends of the step, (node, dim) each.
+            after, before: (q, v) at the two ends of the step.
             t: time in the middle of the step.
 
         Raises:
@@ -210,10 +204,13 @@ class Lagrangian(System):
         return rate(after), lambda: jax.linearize(rate, after)[1]
 
     def _discrete_rate(self, method, before, t, after) -> State:
+        def of_energy(density, *local):
+            return method(energy_density(density), *local)
+
         self.check(*after)
         known = self.domain.features
         q, v = (0.5 * (a + b) for a, b in zip(after, before, strict=True))
-        e_q, e_v = self.functional.discrete_gradient(known, of_energy(method), after, before)
+        e_q, e_v = self.functional.discrete_gradient(known, of_energy, after, before)
         mass = self.momentum_balance(q, v, t)[0]
         w = self.response(mass, e_v).value
 
@@ -222,33 +219,29 @@ class Lagrangian(System):
 
         _, turned = jax.jvp(momentum, (q,), (w,))
         _, pull_back = jax.vjp(momentum, q)
-        applied = self._applied(q, w, t)
-        return w, self.response(mass, pull_back(w)[0] - turned - e_q + applied).value
+        return w, self.response(mass, pull_back(w)[0] - turned - e_q + self._applied(q, w, t)).value
 
     @compiled
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Force f = dL/dq - (d2L/dv dq) v - dR/dv + F, (node, dim), in energy over length.
-        Args: q, v: (node, dim) each; t: time."""
+        """Force f = dL/dq - (d2L/dv dq) v - dR/dv + F, (node, dim), in energy over length."""
         return self.equation(q, v, t)[1]
 
     @compiled
     def friction(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Friction -dR/dv, (node, dim), in energy over length. Args: q, v: (node, dim) each; t: time."""
+        """Friction -dR/dv, (node, dim), in energy over length."""
         self.check(q, v)
         return -self.dissipation.gradient(self.forcing.known_at(self.domain.features, t), q, v, field=1)
 
     @compiled
     def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Force S = M a - f of the clamps on their nodes, (node, dim), zero on the others, in energy over length.
-        Args: q, v: (node, dim) each; t: time."""
+        """Force S = M a - f of the clamps on their nodes, (node, dim), zero on the others, in energy over length."""
         mass, f = self.equation(q, v, t)
         a = self.response(mass, f, clamps.imposed(self.domain, q, t)[2]).value
         return jnp.where(self.domain.free, 0.0, mass @ a - f)
 
     @compiled
     def power(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
-        """Power dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`.
-        Args: q, v: (node, dim) each; t: time."""
+        """Power dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`."""
         applied, resting = self._applied(q, v, t), self.domain.motion is None
         return jnp.sum(v * (self.domain.free * applied if resting else applied + self.clamp_force(q, v, t)))
 
@@ -256,15 +249,15 @@ class Lagrangian(System):
         return self.friction(q, v, t) + self.forcing(q, v, t)
 
     def check(self, *state: Field) -> None:
-        """Check the shapes and dtypes of a state. Args: state: q and v, (node, dim) each. Raises ValueError if it is
-        not one of this graph, or does not fit a stencil."""
+        """Check the shapes and dtypes of a state (q, v). Raises ValueError if it is not one of this graph, or does not
+        fit a stencil."""
         q, v = _arrays.fields(state, "q", "v")
         self.domain.check(q=q, v=v)
         self.functional.check(q, v)
         self.dissipation.check(q, v)
 
     def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
-        """Check that a motion may start here, outside of transformations. Args: q, v: (node, dim) each; t: time.
+        """Check that a motion may start here, outside of transformations.
 
         Raises:
             ValueError: a clamped node is not at rest, or with `motion` = g not at g(t) with velocity g'(t); a
@@ -273,13 +266,12 @@ class Lagrangian(System):
         self.check(q, v)
         if self.dissipation.terms:
             system = bind(self, (q, v))
-            known, rows = system.forcing.known_at(system.domain.features, t), system.domain.rows
-            check_dissipation(system.dissipation, known, rows.enter(q), rows.enter(v))
+            known, enter = system.forcing.known_at(system.domain.features, t), system.domain.rows.enter
+            check_dissipation(system.dissipation, known, enter(q), enter(v))
         clamps.check_moving(self.domain, q, v, t)
 
     def on_rows(self, *state: Field) -> "Lagrangian":
-        """The system as programs take it: its tables are data, and the solver is the one that the pattern of M asks
-        for."""
+        """The system as programs take it: with tables as data, and the solver that the pattern of M asks for."""
         self.check(*state)
         rows, features, dim = self.domain.rows, self.domain.features, state[0].shape[1]
         fields = [jax.ShapeDtypeStruct((rows.count, dim), jnp.result_type(x)) for x in state]
@@ -301,7 +293,7 @@ class Lagrangian(System):
         return bind(self, (still, still)).solver
 
     def _bound(self, *state: Field) -> "Lagrangian":
-        """Bound to rows, of which one device has all where the state is one of nodes. Raises ValueError else."""
+        """Bound to rows, of which one device has all. Raises ValueError where several have."""
         system = bind(self, state)
         if system is not self:
             system.domain.rows.undivided("a mass matrix")
@@ -341,8 +333,3 @@ class Lagrangian(System):
 def _held(pattern: Pattern, nodes: bytes) -> Pattern:
     """The pattern of M with the rows of its clamps; kept, with the order that is found in it."""
     return pattern.extended(np.frombuffer(nodes, np.int32)[:, None])
-
-
-def of_energy(method) -> Callable:
-    """The discrete gradient of v . dl/dv - l, for a density l."""
-    return lambda density, *local: method(energy_density(density), *local)

@@ -84,21 +84,15 @@ class Scaled(Structure):
     Raises:
         ValueError: what is no structure or no number; a factor that is negative or learned, for a structure that
             dissipates.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> def kdv(u, features): return 0.5 * (u[2, 0] - u[0, 0]) ** 2 - u[0, 0] ** 3
-        >>> flow = lgn.EnergyFlow(lgn.lattice((5,)), kdv, structure=-lgn.FirstDifference())
-        >>> flow.rate((jnp.eye(5)[:, :1],))[0][1:, 0].tolist()
-        [-0.5, -0.5, 0.5, 0.5]
     """
 
     def __init__(self, structure: Structure, factor: float | nnx.Param):
         check_structure("structure", structure)
-        learned, traced = (isinstance(factor, kind) for kind in (nnx.Param, jax.core.Tracer))
-        if not (learned or traced or (_arguments.real(factor) and np.ndim(factor) == 0 and np.isfinite(factor))):
+        if not isinstance(factor, nnx.Param | jax.core.Tracer) and not (
+            _arguments.real(factor) and np.ndim(factor) == 0 and np.isfinite(factor)
+        ):
             raise ValueError(f"Scaled: factor={factor!r}; give a finite number, or an nnx.Param of one")
-        if structure.dissipates and (learned or factor < 0):
+        if structure.dissipates and (isinstance(factor, nnx.Param) or factor < 0):
             raise ValueError(
                 f"factor {factor} of {type(structure).__name__}, which dissipates: energy could rise; give a number "
                 f"that is not negative, or turn the sign of H round"
@@ -120,13 +114,6 @@ class Sum(Structure):
 
     Raises:
         ValueError: no structure, or what is none.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> both = lgn.FirstDifference() + lgn.Laplacian()
-        >>> flow = lgn.EnergyFlow(lgn.lattice((4,)), lambda u, features: 0.5 * u[0, 0] ** 2, structure=both)
-        >>> flow.rate((jnp.eye(4)[:, :1],))[0][:, 0].tolist()
-        [-2.0, 0.5, 0.0, 1.5]
     """
 
     def __init__(self, parts: Sequence[Structure]):

@@ -28,11 +28,12 @@ class System(nnx.Pytree):
 
     A new one gives `rate`, `energy` and `check`, and may override the rest. Attributes without a value here only some
     systems have; integrators, losses and diagnostics that need one say so. A pytree of any other class with `rate`,
-    `energy`, `check` and `config` counts as a system too, and gets the defaults below: `offered` is how lgn asks.
+    `energy`, `check` and `config` is a system too, with the defaults below: `offered` is how lgn asks.
 
     Attributes:
         domain: graph, features and clamps, a `Domain`.
         functional: L(q, v) or H(u), a `Functional`.
+        dissipation: R(q, v), a `Functional`.
         acceleration: (q, v, t) -> a, (node, dim), for `Verlet` and `acceleration_loss`.
         solve: (q, v, t) -> the `Solution` of M a = f, for the residual of a `Trajectory`.
         equation: (q, v, t) -> M and f, for `residual_loss` and `pretrain`.
@@ -56,6 +57,7 @@ class System(nnx.Pytree):
 
     domain: Any
     functional: Any
+    dissipation: Any
     acceleration: Callable[..., Field]
     solve: Callable[..., Solution]
     equation: Callable[..., tuple]
@@ -87,8 +89,7 @@ class System(nnx.Pytree):
         """Raises ValueError if this is not a state of the system."""
 
     def on_rows(self, *state: Any) -> Self:
-        """The system as programs take it, bound to the rows where states of these shapes live; most have nothing to
-        bind."""
+        """The system as programs take it, bound to the rows where states of these shapes live."""
         return self
 
     @property
@@ -122,14 +123,12 @@ class System(nnx.Pytree):
     @property
     def free(self) -> Any:
         """(node, 1) bool, which nodes no clamp holds; True for all."""
-        domain = offered(self, "domain")
-        return True if domain is None else domain.free
+        return True if (domain := offered(self, "domain")) is None else domain.free
 
     @property
     def motion(self) -> Callable | None:
         """g(t), the place of the clamped nodes; None where they rest."""
-        domain = offered(self, "domain")
-        return None if domain is None else domain.motion
+        return None if (domain := offered(self, "domain")) is None else domain.motion
 
     @property
     def density(self) -> Any:
@@ -139,8 +138,7 @@ class System(nnx.Pytree):
     @property
     def terms(self) -> list:
         """Terms of the functional, each a density on a stencil."""
-        functional = offered(self, "functional")
-        return [] if functional is None else list(functional.terms)
+        return [] if (functional := offered(self, "functional")) is None else list(functional.terms)
 
     @property
     def summary(self) -> str:
@@ -199,13 +197,9 @@ class System(nnx.Pytree):
                     f"on: this system has a {name}, which belongs to the nodes of its graph; give that of the new "
                     f"graph, {name}=..., or {name}=None for none"
                 )
-        terms = {name: _terms(name, x) for name, x in self._functionals().items() if name not in given}
+        functionals = {"density": offered(self, "functional"), "dissipation": offered(self, "dissipation")}
+        terms = {name: _terms(name, x) for name, x in functionals.items() if x is not None and name not in given}
         return type(self)(graph, **known | terms | given)  # type: ignore[call-arg]
-
-    def _functionals(self) -> dict[str, Functional]:
-        """Functionals by the argument that makes each."""
-        functional = offered(self, "functional")
-        return {} if functional is None else {"density": functional}
 
 
 def _terms(name: str, functional: Functional) -> list[tuple] | None:
@@ -227,8 +221,8 @@ def check_system(system: Any) -> Any:
 
 
 def offered(thing: Any, name: str, contract: type = System) -> Any:
-    """A member of a system, or of an object of another contract, such as `Law` or `Structure`; where it is of a class
-    of its own and lacks that, the default of the contract: None for what has no default."""
+    """A member of a system, or of an object of another contract such as `Law`; the default of the contract where its
+    class lacks that, and None where there is none."""
     default: Any = vars(contract).get(name)
     if hasattr(thing, name) or getattr(default, "__isabstractmethod__", False):
         return getattr(thing, name, None)
@@ -236,11 +230,7 @@ def offered(thing: Any, name: str, contract: type = System) -> Any:
 
 
 def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:
-    """A member that not every system has.
-
-    Raises:
-        ValueError: the system lacks it; says who asked and what to do.
-    """
+    """A member that not every system has. Raises ValueError where it lacks, which says who asked and what to do."""
     found = offered(system, name)
     if found is None:
         raise ValueError(f"{asked_by} needs `{name}` of the system, which {type(system).__name__} lacks; {remedy}")
@@ -248,10 +238,18 @@ def require(system: Any, name: str, asked_by: str, remedy: str) -> Any:
 
 
 def first_not_finite(system, state, t=0.0) -> str | None:
-    """Name which of the time, the state, the leaves of the system, and then of what follows from them (control, motion,
-    force, friction, mass matrix, the rest of f, or the rate), is the first that is not finite, and where; None if all
-    are finite. Outside of transformations."""
-    for name, x in _named(system, state, t):
+    """Which of the time, the state, the leaves of the system and the `intermediates` of its rate is the first that is
+    not finite, and where; None if all are finite. Outside of transformations."""
+
+    def named() -> Iterator[tuple[str, Any]]:
+        yield "the time t", t
+        yield from zip(field_names(len(state)), state, strict=True)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(system)[0]:
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+                yield f"the leaf /{jax.tree_util.keystr(path, simple=True, separator='/')} of the system", leaf
+        yield from offered(system, "intermediates")(state, t)
+
+    for name, x in named():
         wrong = ~np.isfinite(np.asarray(x))
         if wrong.any():
             place = f" at node {np.argwhere(wrong)[0, 0]}" if np.shape(x) == np.shape(state[0]) else ""
@@ -260,14 +258,10 @@ def first_not_finite(system, state, t=0.0) -> str | None:
 
 
 def why_no_rate(system, state, t=0.0) -> str | None:
-    """Why a system has no rate at a state: what is not finite, or that L is linear in v; None for another reason."""
-    return first_not_finite(system, state, t) or _first_order(system, state, t)
-
-
-def _first_order(system, state, t) -> str | None:
-    """Where L is linear in v, M is zero, but dL/dv is not."""
-    if (balance := offered(system, "momentum_balance")) is None:
-        return None
+    """Why a system has no rate at a state: what is not finite, or that L is linear in v, where M is zero but dL/dv is
+    not; None for another reason."""
+    if (cause := first_not_finite(system, state, t)) or (balance := offered(system, "momentum_balance")) is None:
+        return cause
     mass, momentum, _ = balance(*state, t)
     if any(np.any(block) for block in mass.blocks) or not np.any(momentum):
         return None
@@ -279,20 +273,10 @@ def _first_order(system, state, t) -> str | None:
 
 
 def checked(system, solution: Solution, state, t) -> Solution:
-    """Check a solution, and return it; see `Solution.check`. What is not finite is named before M is called
-    singular. Within a transformation, which knows no numbers yet, nothing is checked."""
+    """`Solution.check`, where what is not finite is named before M is called singular. Within a transformation, which
+    knows no numbers yet, nothing is checked."""
     if isinstance(solution.status, jax.core.Tracer):
         return solution
     if int(solution.status) == SINGULAR and (cause := why_no_rate(system, state, t)):
         raise SingularMassMatrix(f"M a = f has no finite solution: {cause}")
     return solution.check()
-
-
-def _named(system, state, t) -> Iterator[tuple[str, Any]]:
-    """Values with their names, each after those that it is made of."""
-    yield "the time t", t
-    yield from zip(field_names(len(state)), state, strict=True)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(system)[0]:
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
-            yield f"the leaf /{jax.tree_util.keystr(path, simple=True, separator='/')} of the system", leaf
-    yield from offered(system, "intermediates")(state, t)

@@ -18,7 +18,7 @@ from lgn.mechanics.system import System, check_system, offered
 from lgn.motion.adaptive import Adaptive
 from lgn.motion.integrators import Integrator
 from lgn.motion.verdict import judged, largest
-from lgn.solvers.choice import Solver
+from lgn.solvers.solution import Solver
 
 MOST = 10**7  # numbers of states that are kept for nothing
 

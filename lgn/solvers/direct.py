@@ -28,9 +28,7 @@ class BlockDiagonal(Solver):
 
     def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
         if not mass.pattern.diagonal:
-            raise ValueError(
-                "BlockDiagonal: the mass matrix couples nodes; use solver=lgn.Banded() or ConjugateGradient()"
-            )
+            raise ValueError("BlockDiagonal: M couples nodes; use solver=lgn.Banded() or ConjugateGradient()")
         blocks = mass.diagonal()
         value = solve_blocks(blocks, force)
         pivots = _eigenvalues(lax.stop_gradient(blocks))

@@ -37,11 +37,8 @@ class Solution(NamedTuple):
     iterations: Int[Array, ""]
 
     def check(self) -> "Solution":
-        """Itself, if solved; outside of transformations.
-
-        Raises:
-            SingularMassMatrix: M is singular, the iteration did not converge, or M or f is not finite.
-        """
+        """Itself, if solved; outside of transformations. Raises SingularMassMatrix where M is singular, the iteration
+        did not converge, or M or f is not finite."""
         status = int(self.status)
         if status == SINGULAR and not self.condition >= 1 / (10 * jnp.finfo(self.value.dtype).eps):
             raise SingularMassMatrix(
@@ -83,20 +80,11 @@ class Solver:
     reads_band: ClassVar[bool] = False
 
     def __call__(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
-        """Solve M a = f.
-
-        Args:
-            mass: M, such as the first of `L.equation(q, v)`.
-            force: f, (node, dim).
-
-        Raises:
-            ValueError: what is no such equation.
-        """
+        """Solve M a = f. Args: mass: M, such as the first of `L.equation(q, v)`; force: f, (node, dim). Raises
+        ValueError for what is no such equation."""
         _arguments.of_kind("mass", mass, BlockMatrix, "the first of L.equation(q, v)")
-        if force.shape != (mass.pattern.n_node, mass.dim):
-            raise ValueError(
-                f"f has shape {force.shape}; expected (node, dim) = {(mass.pattern.n_node, mass.dim)} of M a = f"
-            )
+        if force.shape != (expected := (mass.pattern.n_node, mass.dim)):
+            raise ValueError(f"f has shape {force.shape}; expected (node, dim) = {expected} of M a = f")
         return self.solve(mass, force)
 
     def solve(self, mass: BlockMatrix, force: Float[Array, "node dim"]) -> Solution:
@@ -108,9 +96,7 @@ def report(mass, force, value, pivots, node) -> Solution:
     """The `Solution` by its pivots, whose signs and sizes show definiteness and condition, and by M a - f.
 
     Args:
-        mass: M.
-        force: f, (node, dim).
-        value: a, (node, dim).
+        mass, force, value: M, f and a of M a = f.
         pivots: of M in any order and shape, or its eigenvalues.
         node: where the least pivot is.
     """
