@@ -86,7 +86,7 @@ class Baseline(System):
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
-        """Rate d state / dt. Args: state: fields (node, dim); t: time, not read."""
+        """Rate d state / dt. Args: state: fields (node, dim); t: time, which is not read."""
         self.check(*_arrays.fields(state, *field_names(len(state))))
         if (over_graph := self._of_law("over_graph")) is not None:
             rates = [x[:, None] for x in over_graph(self.graph, *state)]
@@ -101,19 +101,18 @@ class Baseline(System):
         return tuple(jnp.where(self.domain.free, x[:, 0], 0.0) for x in rates)
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Acceleration dv/dt, (node, dim). Args: q, v: (node, dim) each; t: time, not read."""
+        """Acceleration dv/dt, (node, dim)."""
         return self.rate((q, v), t)[1]
 
     @compiled
     def energy(self, *state: Field) -> Float[Array, ""]:
-        """Energy of the law, summed over the nodes; NaN where it has none. Args: state: fields (node, dim)."""
+        """Energy of the law, summed over the nodes; NaN where it has none."""
         self.check(*state)
         energy = self._of_law("energy")
         return jnp.asarray(jnp.nan, state[0].dtype) if energy is None else jnp.sum(self._on_nodes(energy, *state))
 
     def check(self, *state: Field) -> None:
-        """Check a state. Args: state: fields (node, dim). Raises ValueError if it is not one of the graph, or not
-        of the law's degrees of freedom."""
+        """Check a state. Raises ValueError if it is not one of the graph, or not of the law's degrees of freedom."""
         names = field_names(len(state))
         self.domain.check(**dict(zip(names, state, strict=True)))
         dim = self._of_law("dim")
@@ -123,8 +122,7 @@ class Baseline(System):
             )
 
     def check_start(self, *state) -> None:
-        """Check that a motion may start here, outside of transformations. Args: state: fields (node, dim), then the
-        time. Raises ValueError where a clamped node moves."""
+        """Check that a motion may start at a state and time. Raises ValueError where a clamped node moves."""
         self.check(*state[:-1])
         if len(state) == 3:
             clamps.check_moving(self.domain, *state)
@@ -135,11 +133,10 @@ class Baseline(System):
 
     @property
     def summary(self) -> str:
-        """Number of nodes and the law in one line."""
         return f"{self.domain.size} nodes, {self._name.replace(' ', '=')}"
 
     def _on_nodes(self, function, *state):
-        """Map a function over the nodes, each with what it reads, the slots of its stencil."""
+        """A function mapped over the nodes, each with the slots of its stencil."""
         sized = self._of_law("dim") is not None  # such a law knows its size, and `check` compares it
         known = local(function, self._name, self._stencil.value, self.domain.features, *state, sized=sized)
         return jax.vmap(function)(*known)

@@ -95,10 +95,7 @@ class EnergyFlow(System):
         """Rate G grad-bar H(after, before) of a step of `DiscreteGradient`, and () -> its derivative by `after`, a
         linear map of states, which costs several gradients and is made only where it is needed.
 
-        Args:
-            method: the discrete gradient, such as `Automatic()`.
-            after, before: (u,) at the two ends of the step.
-            t: time.
+        Args: method: the discrete gradient, such as `Automatic()`; after, before: (u,) at the two ends of the step.
         """
         system = bind(self, after)
         known, functional = system.domain.features, system.functional
@@ -161,5 +158,4 @@ class EnergyFlow(System):
 
     @property
     def summary(self) -> str:
-        """Sizes, densities and structure in one line."""
         return f"{super().summary}, structure={type(self.structure.given).__name__}"

@@ -87,8 +87,7 @@ class Lagrangian(System):
         return own | {"density": self.functional.lasting, "dissipation": self.dissipation.lasting or None}
 
     def replace(self, **values: Array) -> "Lagrangian":
-        """Copy with other values of its node, edge or graph features, or of `control`, of the shapes that they have:
-        see `Domain.replace`."""
+        """Copy with other values of its features or of `control`, of the shapes that they have: see `System`."""
         other = jax.tree.map(lambda x: x, self)
         other.forcing, others = self.forcing.replace(values)
         other.domain = self.domain.replace(**others)
@@ -146,16 +145,8 @@ class Lagrangian(System):
         return mass.blocks, momentum, push + self._applied(q, v, t)
 
     def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
-        """Solution a of M a = f for any f, with clamped nodes at rest or accelerated as imposed.
-
-        Args:
-            mass: M, as `equation` gives it.
-            f: force, (node, dim).
-            imposed: accelerations of the clamped nodes, (node, dim); by default zero.
-
-        Raises:
-            ValueError: no density reads v.
-        """
+        """Solution a of M a = f for the M of `equation` and any f, (node, dim), with clamped nodes at rest or
+        accelerated as imposed, (node, dim). Raises ValueError where no density reads v."""
         if not mass.blocks:
             raise ValueError("no density reads v: d2L/dv dv is zero; add a kinetic term, 0.5 m v^2 on every node")
         system = self._bound(f, f)
@@ -168,12 +159,8 @@ class Lagrangian(System):
         return self.response(*self.equation(q, v, t), clamps.imposed(self.domain, q, t)[2])
 
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
-        """Acceleration a of M a = f, (node, dim), in length over time squared.
-
-        Raises:
-            SingularMassMatrix: outside of transformations; inside, a singular M gives values that are not finite, and
-                `solve` reports more.
-        """
+        """Acceleration a of M a = f, (node, dim), in length over time squared. Raises SingularMassMatrix outside of
+        transformations; inside, a singular M gives values that are not finite, and `solve` reports more."""
         return checked(self, self.solve(q, v, t), (q, v), t).value
 
     def rate(self, state: State, t: float = 0.0) -> State:
@@ -186,20 +173,13 @@ class Lagrangian(System):
         its derivative by `after`, a linear map of states.
 
         With E(after) - E(before) = e_q . dq + e_v . dv the energy changes by dt w . (F - dR/dv), since M^-1 is
-        symmetric and C^T - C antisymmetric.
+        symmetric and C^T - C antisymmetric. Raises ValueError for clamps that move, which do work.
 
-        Args:
-            method: the discrete gradient, such as `Automatic()`.
-            after, before: (q, v) at the two ends of the step.
-            t: time in the middle of the step.
-
-        Raises:
-            ValueError: clamps that move, which do work.
+        Args: method: the discrete gradient, such as `Automatic()`; after, before: (q, v) at the two ends of the step;
+            t: time in the middle of it.
         """
         if self.domain.motion is not None:
-            raise ValueError(
-                "DiscreteGradient: clamps that move do work on the system; use Variational(dt) or Adaptive()"
-            )
+            raise ValueError("DiscreteGradient: clamps that move do work; use Variational(dt) or Adaptive()")
         rate = partial(self._bound(*after)._discrete_rate, method, before, t)
         return rate(after), lambda: jax.linearize(rate, after)[1]
 
@@ -257,12 +237,9 @@ class Lagrangian(System):
         self.dissipation.check(q, v)
 
     def check_start(self, q: Field, v: Field, t: float = 0.0) -> None:
-        """Check that a motion may start here, outside of transformations.
-
-        Raises:
-            ValueError: a clamped node is not at rest, or with `motion` = g not at g(t) with velocity g'(t); a
-                dissipation is negative, or adds energy.
-        """
+        """Check that a motion may start here, outside of transformations. Raises ValueError for a clamped node that is
+        not at rest, or with `motion` = g not at g(t) with velocity g'(t); for a dissipation that is negative, or adds
+        energy."""
         self.check(q, v)
         if self.dissipation.terms:
             system = bind(self, (q, v))
@@ -305,7 +282,6 @@ class Lagrangian(System):
         return self.forcing.force is not None or self.domain.motion is not None
 
     def intermediates(self, state: State, t: float) -> Iterator[tuple[str, Array]]:
-        """Control, motion, force, friction, mass matrix and the rest of f, by name."""
         q, v = state
         if self.forcing.control is not None:
             yield "the control u(t)", np.ravel(self.forcing.at(t))
@@ -321,7 +297,6 @@ class Lagrangian(System):
 
     @property
     def summary(self) -> str:
-        """Sizes, densities and solver in one line."""
         try:
             solver = str(self.solver_for(as_density(self.terms[0].density).dim or 1))
         except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom

@@ -132,7 +132,7 @@ class System(nnx.Pytree):
 
     @property
     def density(self) -> Any:
-        """Density, or list of densities of the terms."""
+        """The density, or a list of those of the terms."""
         return self.functional.density
 
     @property

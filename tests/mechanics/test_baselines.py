@@ -40,8 +40,7 @@ def neural_ode(hidden=(8, 8)):
     return lgn.NeuralODE(2, hidden, a_scale=40.0, rngs=nnx.Rngs(0), **ANGLES)
 
 
-FAMILIES = [plain, neural_ode]
-each_family = pytest.mark.parametrize("make", FAMILIES)
+each_family = pytest.mark.parametrize("make", [plain, neural_ode])
 
 
 def on_a_node(law):
@@ -66,7 +65,7 @@ def test_rates_of_each_node_are_those_of_it_alone(make):
         assert found.shape == (3, 2)
 
 
-@pytest.mark.parametrize("make", [plain, neural_ode])
+@each_family
 def test_networks_see_angles_by_their_direction(make):
     q, v = random_state()
     model = on_a_node(make())
@@ -181,22 +180,21 @@ def test_gradients_flow_through_integrators(integrator):
 
 def test_neural_ode_learns_from_pieces_of_trajectories():
     """And with them that dq/dt = v."""
-    data, loss = pieces(60), lgn.RolloutLoss(lgn.ImplicitMidpoint(0.01), dt=0.01)
+    data, loss = pieces(40), lgn.RolloutLoss(lgn.ImplicitMidpoint(0.01), dt=0.01)
     model = on_a_node(neural_ode())
-    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(150)], loss=loss)
+    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(80)], loss=loss)
 
     def error(system):
         q_rate, _ = jax.jit(jax.vmap(system.rate))((data.q[:, 0], data.v[:, 0]))
         return float(jnp.sqrt(jnp.mean((q_rate - data.v[:, 0]) ** 2)))
 
-    assert fit.history[-1].loss < 1e-2 * float(loss(model, data))
-    assert error(fit.system) < 0.3 * error(model)
+    assert fit.history[-1].loss < 3e-2 * float(loss(model, data))
+    assert error(fit.system) < 0.5 * error(model)
 
 
-@each_family
-def test_diagnostics_and_plots_serve_it(make):
+def test_diagnostics_and_plots_serve_it():
     matplotlib.use("agg")
-    model = on_a_node(make())
+    model = on_a_node(plain())
     motion = lgn.rollout(model, random_state(), TIMES, lgn.ImplicitMidpoint(0.05))
     assert motion.q.shape == (6, 1, 2) and motion.residual.max() == 0
     errors = diagnostics.acceleration_errors(model, double_pendulum.sample(jax.random.key(0), 10))
@@ -210,8 +208,6 @@ def test_diagnostics_and_plots_serve_it(make):
 def test_bad_input_is_refused():
     q, v = random_state()
     model = on_a_node(plain())
-    with pytest.raises(ValueError, match="dim=2, but q has 3"):
-        model.acceleration(np.ones((1, 3)), np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"expected \(node, dim\) = \(1, \.\.\.\)"):
         model.rate((np.ones((2, 2)), np.ones((2, 2))))
     with pytest.raises(ValueError, match="'weight'"):
@@ -219,12 +215,8 @@ def test_bad_input_is_refused():
         on_a_node(lgn.PlainNetwork(2, rngs=nnx.Rngs(0), **known)).acceleration(q, v)
     with pytest.raises(ValueError, match="'weight' is not a feature"):
         model.replace(weight=np.ones(1))
-    with pytest.raises(ValueError, match="give both"):
-        lgn.PlainNetwork(2, features=("weight",), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="a_scale"):
         lgn.NeuralODE(2, a_scale=(1.0, -1.0), rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="at least 1"):
-        lgn.PlainNetwork(2, (0,), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(

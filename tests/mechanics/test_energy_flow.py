@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given
-from hypothesis import strategies as st
 
 import lgn
 from lgn.systems import cahn_hilliard, kdv
@@ -60,33 +58,25 @@ def flow_of(name):
 
 @each
 def test_a_structure_keeps_its_promise_and_the_energy_law(name):
+    """With its matrix, its transpose and its pseudo-inverse, which leaves nothing in the null space."""
     flow, dim = flow_of(name)
-    report = flow.structure.check(dim)
+    G, structure, report = np.asarray(flow.structure.matrix(dim)), flow.structure.given, flow.structure.check(dim)
     u = RANDOM.normal(size=(flow.domain.size, dim))
-    power = float(flow.power(u))
-    slope = np.asarray(flow.gradient(u))
+    power, slope, largest = float(flow.power(u)), np.asarray(flow.gradient(u)), np.abs(report.spectrum).max()
     np.testing.assert_allclose(power, np.sum(slope * flow.rate((u,))[0]), rtol=1e-12, atol=1e-12)
-    structure = flow.structure.given
-    size = np.linalg.norm(slope) ** 2 * np.abs(report.spectrum).max()
+    size = np.linalg.norm(slope) ** 2 * largest
     if structure.conserves:
         assert report.antisymmetry_error < 1e-14 and abs(power) < 1e-13 * size
-        np.testing.assert_allclose(report.spectrum.real, 0, atol=1e-6 * np.abs(report.spectrum).max())
+        np.testing.assert_allclose(report.spectrum.real, 0, atol=1e-6 * largest)
     if structure.dissipates:
-        assert report.largest < 1e-12 * np.abs(report.spectrum).max() and power < 1e-13 * size
-
-
-@each
-def test_adjoint_matrix_and_pseudo_inverse_are_those_of_the_dense_matrix(name):
-    flow, dim = flow_of(name)
-    G = np.asarray(flow.structure.matrix(dim))
-    x = RANDOM.normal(size=(flow.domain.size, dim))
-    np.testing.assert_allclose(np.ravel(flow.structure(x)), G @ x.ravel(), atol=1e-12)
-    np.testing.assert_allclose(np.ravel(flow.structure.adjoint(jnp.asarray(x))), G.T @ x.ravel(), atol=1e-12)
-    inverse = flow.structure.pseudo_inverse(dim)
-    image = flow.structure(x)
-    np.testing.assert_allclose(flow.structure(inverse(image)), image, atol=1e-9 * np.abs(image).max())
-    null = np.linalg.svd(G)[2][np.linalg.matrix_rank(G, tol=1e-9) :]  # G^+ leaves nothing in the null space
-    np.testing.assert_allclose(null @ np.ravel(inverse(image)), 0, atol=1e-9 * (1 + np.abs(inverse(image)).max()))
+        assert report.largest < 1e-12 * largest and power < 1e-13 * size
+    image, inverse = np.asarray(flow.structure(u)), flow.structure.pseudo_inverse(dim)
+    np.testing.assert_allclose(image.ravel(), G @ u.ravel(), atol=1e-12)
+    np.testing.assert_allclose(np.ravel(flow.structure.adjoint(jnp.asarray(u))), G.T @ u.ravel(), atol=1e-12)
+    back = np.asarray(inverse(image))
+    np.testing.assert_allclose(flow.structure(back), image, atol=1e-9 * np.abs(image).max())
+    null = np.linalg.svd(G)[2][np.linalg.matrix_rank(G, tol=1e-9) :]
+    np.testing.assert_allclose(null @ back.ravel(), 0, atol=1e-9 * (1 + np.abs(back).max()))
 
 
 @each
@@ -94,11 +84,12 @@ def test_saved_and_loaded(name, tmp_path):
     graph, structure, dim = STRUCTURES[name]
     density = lgn.MLPDensity(lgn.node_stencil(graph).slots, dim, (5,), fields=1, rngs=nnx.Rngs(1))
     flow = lgn.EnergyFlow(graph, density, structure=structure, discrete=lgn.MeanValue(3))
-    u = RANDOM.normal(size=(flow.domain.size, dim))
     lgn.save(tmp_path / "flow", flow)
-    again = lgn.load(tmp_path / "flow")
-    np.testing.assert_array_equal(again.rate((u,))[0], flow.rate((u,))[0])
+    again, u = lgn.load(tmp_path / "flow"), RANDOM.normal(size=(flow.domain.size, dim))
     assert again.discrete == lgn.MeanValue(3) and type(again.structure.given) is type(structure)
+    np.testing.assert_array_equal(again.structure(u), flow.structure(u))
+    for one, other in zip(jax.tree.leaves(again), jax.tree.leaves(flow), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_gradient_and_energy_are_those_of_the_sum_over_nodes():
@@ -179,8 +170,8 @@ def test_laplacian_is_minus_the_square_of_the_wave_number_on_waves():
         )
 
 
-@given(st.integers(0, 1000), st.sampled_from([(3,), (5,), (3, 3), (1, 3), (5, 3)]))
-def test_kernels_by_construction_keep_their_laws_for_all_parameters(seed, shape):
+@pytest.mark.parametrize("seed, shape", [*enumerate([(5,), (1, 3), (5, 3)])])
+def test_kernels_by_construction_keep_their_laws(seed, shape):
     graph = lgn.lattice((6, 7)[: len(shape)])
     for kind in (lgn.ConservingKernel, lgn.DissipativeKernel):
         flow = lgn.EnergyFlow(graph, energy, structure=lgn.LearnedStructure(kind(shape, rngs=nnx.Rngs(seed))))
@@ -191,11 +182,8 @@ def test_kernels_by_construction_keep_their_laws_for_all_parameters(seed, shape)
     u = np.random.default_rng(seed).normal(size=(flow.domain.size, 1))
     found = lgn.EnergyFlow(graph, energy, structure=lgn.LearnedStructure(kernel)).structure(u)
     field, axes = u.reshape((6, 7)[: len(shape)]), tuple(range(len(shape)))
-    weights = np.asarray(kernel.weights())
-    expected = sum(
-        weights[o] * np.roll(field, [n // 2 - i for i, n in zip(o, shape, strict=True)], axes)
-        for o in np.ndindex(shape)
-    )
+    steps = {o: [n // 2 - i for i, n in zip(o, shape, strict=True)] for o in np.ndindex(shape)}
+    expected = sum(x * np.roll(field, steps[o], axes) for o, x in np.ndenumerate(np.asarray(kernel.weights())))
     np.testing.assert_allclose(found[:, 0], expected.ravel(), atol=1e-12)
 
 
@@ -259,16 +247,7 @@ WRONG = {
         lambda: lgn.rollout(flow_with(Wrong(True, False)), RANDOM.normal(size=(20, 1)), [0, 1]), "x . G x .* for an x"),
     "friction of three p": (
         lambda: flow_with(lgn.Damped([1.0, 2, 3])).rate((np.ones((20, 4)),)), "2 values a node; give one for"),
-    "no structure": (lambda: flow_with("symplectic"), "structure='symplectic' has no 'tables'"),
     "not a lattice": (lambda: flow_with(lgn.FirstDifference(), STAR), "FirstDifference needs a lattice"),
-    "no such axis": (lambda: flow_with(lgn.FirstDifference(axis=2)), "axis=2 of a lattice of 2 axes"),
-    "no such weight": (lambda: flow_with(lgn.Laplacian(weight="x"), STAR), "weight='x', but the edges have only"),
-    "odd dim": (lambda: flow_with(lgn.Symplectic()).rate((np.ones((20, 3)),)), "u carries 3 values a node"),
-    "negative laplacian": (lambda: -lgn.Laplacian(), "factor -1.0 of Laplacian, which dissipates"),
-    "negative friction": (lambda: lgn.Damped(-1.0), "r=-1.0; expected a friction that is not negative"),
-    "even kernel": (lambda: lgn.FreeKernel((2, 3), rngs=nnx.Rngs(0)), r"shape=\(2, 3\); give an odd number"),
-    "kernel of one entry": (lambda: lgn.DissipativeKernel((1,), rngs=nnx.Rngs(0)), "no weights that sum to zero"),
-    "scale": (lambda: lgn.FreeKernel((3,), scale=0.0, rngs=nnx.Rngs(0)), "scale=0.0; give a positive"),
     "kernel of other axes": (
         lambda: flow_with(lgn.LearnedStructure(lgn.FreeKernel((3,), rngs=nnx.Rngs(0)))),
         r"kernel of shape \(3,\) on a lattice of 2 axes",
@@ -295,7 +274,6 @@ WRONG = {
         lambda: lgn.MLPDensity(1, 1, fields=1, rngs=nnx.Rngs(0))(np.ones((1, 1)), np.ones((1, 1)), {}),
         r"of u \(fields=1\) is given \(q, v\); make it with fields=2",
     ),
-    "not scalar": (lambda: flow_with(lgn.Laplacian(), density=lambda u, f: u[0])(np.ones((20, 1))), "one scalar"),
     "shape": (lambda: flow_with(lgn.Laplacian()).energy(np.ones(20)), r"u has shape \(20,\)"),
     "matrix too large": (
         lambda: flow_with(lgn.Laplacian(), lgn.lattice((5000,))).structure.check(1),

@@ -51,13 +51,13 @@ def test_without_its_own_place_a_node_does_not_feel_a_shift():
 
 def test_it_learns_a_field_that_runs_on_another_graph():
     """On the wave its error falls far; then a ring of other size takes it, and a checkpoint keeps it."""
-    model = lgn.Baseline(lgn.lattice((10,)), lgn.MessagePassing(1, (16,), latent=8, relative=True, rngs=nnx.Rngs(0)))
-    data = wave.sample(jax.random.key(0), 40, 10)
-    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(150)])
+    law = lgn.MessagePassing(1, (8,), rounds=1, latent=6, relative=True, rngs=nnx.Rngs(0))
+    model, data = lgn.Baseline(lgn.lattice((8,)), law), wave.sample(jax.random.key(0), 30, 8)
+    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(100)])
     large = lgn.Baseline(lgn.lattice((14,)), fit.system.law)
     fresh = wave.sample(jax.random.key(2), 20, 14)
     assert lgn.diagnostics.acceleration_errors(large, fresh)["acceleration_rel_rms"] < 0.1
-    assert np.isfinite(lgn.rollout(large, wave.pulse(14, 2.0), [0.0, 0.2, 0.4]).q).all()
+    assert np.isfinite(lgn.rollout(large, wave.pulse(14, 2.0), [0.0, 0.2, 0.4], lgn.Verlet(0.01)).q).all()
 
 
 def test_first_order_clamps_features_and_checkpoints(tmp_path):
@@ -70,17 +70,3 @@ def test_first_order_clamps_features_and_checkpoints(tmp_path):
     np.testing.assert_array_equal(lgn.load(tmp_path / "model").acceleration(q, v), model.acceleration(q, v))
     assert abs(model.replace(charge=np.ones(5)).acceleration(q, v) - model.acceleration(q, v)).max() > 1e-6
     assert np.isnan(model.energy(q, v))
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: lgn.MessagePassing(1, rounds=0, rngs=nnx.Rngs(0)), "give a whole number, at least 1"),
-        (lambda: lgn.MessagePassing(1, edge_features=("k",), rngs=nnx.Rngs(0)), "give both"),
-        (lambda: lgn.Baseline(lgn.lattice((5,)), law()).acceleration(*np.ones((2, 5, 2))), "with_features"),
-        (lambda: lgn.Baseline(graph(), law()).acceleration(*np.ones((2, 5, 3))), "made for dim=2"),
-    ],
-)
-def test_wrong_input_is_named(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()

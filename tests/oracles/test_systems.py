@@ -100,32 +100,27 @@ def test_acceleration_and_energy_follow_from_cartesian_coordinates(name, damped)
     np.testing.assert_allclose(module.energy(q, v, **arguments), expected, rtol=1e-12, atol=1e-12)
 
 
-@with_and_without
 @each
-def test_the_density_gives_the_acceleration_and_energy(name, damped):
+def test_the_density_and_its_friction_give_the_acceleration_and_energy(name):
+    """Which falls by twice the Rayleigh function."""
     module, arguments, *_ = SYSTEMS[name]
-    q, v = (jnp.asarray(x) for x in states(name))
-    friction = module.friction if damped else None
-    L = lgn.Lagrangian(lgn.single_node(), partial(module.density, **arguments), dissipation=friction)
-    found = jax.jit(jax.vmap(L.acceleration))(q, v)
-    np.testing.assert_allclose(found, closed_form(name, damped)(q, v), rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(jax.vmap(L.energy)(q, v), module.energy(q, v, **arguments), rtol=1e-12, atol=1e-12)
+    q, v = states(name)
+    L = lgn.Lagrangian(lgn.single_node(), partial(module.density, **arguments), dissipation=module.friction)
+    a, energy = jax.jit(jax.vmap(lambda q, v: (L.acceleration(q, v), L.energy(q, v))))(q, v)
+    np.testing.assert_allclose(a, closed_form(name, True)(q, v), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(energy, module.energy(q, v, **arguments), rtol=1e-12, atol=1e-12)
 
+    @jax.jit
+    def fallen(q, v, a):
+        _, power = jax.jvp(partial(module.energy, **arguments), (q, v), (v, a))
+        return power + 2 * jax.vmap(lambda q, v: module.friction(q, v, {}))(q, v)
 
-@with_and_without
-@each
-def test_energy_falls_by_twice_the_rayleigh_function(name, damped):
-    module, arguments, *_ = SYSTEMS[name]
-    q, v = (jnp.asarray(x) for x in states(name))
-    change = (v, jnp.asarray(closed_form(name, damped)(q, v)))
-    _, power = jax.jvp(partial(module.energy, **arguments), (q, v), change)
-    spent = damped * jnp.stack([module.friction(*state, {}) for state in zip(q, v, strict=True)])
-    np.testing.assert_allclose(power, -2 * spent, atol=1e-10)
+    np.testing.assert_allclose(fallen(jnp.asarray(q), jnp.asarray(v), a), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("module", [pendulum, double_pendulum, n_pendulum])
 def test_energy_of_trajectories(module):
-    dim, ts = {pendulum: 1, double_pendulum: 2, n_pendulum: 4}[module], np.linspace(1, 4, 3001)
+    dim, ts = {pendulum: 1, double_pendulum: 2, n_pendulum: 3}[module], np.linspace(1, 3, 3001)
     start = np.full((1, dim), 2.5), np.ones((1, dim))
     q, v = module.trajectory(*start, ts)
     assert q.shape == v.shape == (3001, 1, dim) and np.ptp(q) > 1
@@ -224,21 +219,14 @@ def test_double_pendulum_states_have_the_published_mean_acceleration():
     np.testing.assert_allclose(jnp.abs(data.a).sum((1, 2)).mean(), 46.8, rtol=0.01)
 
 
-SAMPLERS = {
-    "double pendulum": partial(double_pendulum.sample, speed=5.0, friction=0.25),
-    "pendulum": partial(pendulum.sample, speed=5.0),
-    "three pendulums": partial(n_pendulum.sample, n=3, speed=5.0, **CHAIN),
-    "mass on a spring": partial(mass_spring.sample, **SPRING),
-    "particles": relativistic.sample,
-}
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_compile(name):
-    sampler, key = partial(SAMPLERS[name], count=20), jax.random.key(3)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10), sampler(key), jax.jit(sampler)(key)
-    )
+@pytest.mark.parametrize(
+    "sampler", [partial(double_pendulum.sample, speed=5.0, friction=0.25), partial(mass_spring.sample, **SPRING)]
+)
+def test_samplers_compile(sampler):
+    sampler, key = partial(sampler, count=20), jax.random.key(3)
+    for found, expected in zip(jax.jit(sampler)(key), sampler(key), strict=True):
+        if expected is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("module", [pendulum, double_pendulum])
@@ -283,11 +271,10 @@ def test_training_trajectories_of_the_pendulum():
 @each
 def test_dtype_follows_the_state(name):
     module, arguments, *_ = SYSTEMS[name]
-    q, v = (jnp.asarray(x, jnp.float32) for x in states(name))
-    plain = {
-        key: np.asarray(x).tolist() if np.ndim(x) == 0 else jnp.asarray(x, jnp.float32) for key, x in arguments.items()
-    }
-    assert module.acceleration(q, v, **plain).dtype == module.energy(q, v, **plain).dtype == jnp.float32
+    state = [x.astype(np.float32) for x in states(name)]
+    plain = {key: x if np.ndim(x) == 0 else np.asarray(x, np.float32) for key, x in arguments.items()}
+    for function in (module.acceleration, module.energy):
+        assert jax.eval_shape(partial(function, **plain), *state).dtype == np.float32
 
 
 def test_a_start_that_is_not_finite_is_refused():

@@ -7,7 +7,6 @@ import scipy.linalg
 import lgn
 from lgn._pytrees import Static
 from lgn.assembly.matrix import BlockMatrix, pattern
-from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR, SOLVED
 
 GRAPHS = {
@@ -63,14 +62,15 @@ def test_forms_of_the_mass_matrix_are_the_sum_of_its_blocks(graph, dim):
     blocks = random_blocks(graph, dim, seed=0)
     mass, expected = build(graph, blocks, dim), assemble(graph, blocks, dim)
     a = random_force(graph, dim)
-    np.testing.assert_allclose(mass.dense(), expected, atol=1e-13)
+    dense, product, diagonal = jax.jit(lambda mass, a: (mass.dense(), mass @ a, mass.diagonal()))(mass, a)
+    np.testing.assert_allclose(dense, expected, atol=1e-13)
     np.testing.assert_allclose(mass.sparse().toarray(), expected, atol=1e-13)
-    np.testing.assert_allclose((mass @ a).ravel(), expected @ a.ravel(), atol=1e-12)
+    np.testing.assert_allclose(product.ravel(), expected @ a.ravel(), atol=1e-12)
     nodal = expected.reshape(len(a), dim, len(a), dim)
-    np.testing.assert_allclose(mass.diagonal(), [nodal[i, :, i] for i in range(len(a))], atol=1e-13)
+    np.testing.assert_allclose(diagonal, [nodal[i, :, i] for i in range(len(a))], atol=1e-13)
 
 
-@pytest.mark.parametrize("graph, dim", [("ring", 2), ("chain", 3), ("ladder", 1)])
+@pytest.mark.parametrize("graph, dim", [("ring", 2), ("ladder", 1)])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solvers_agree_with_numpy_in_value_and_both_derivatives(solver, graph, dim):
     """With M a = f: da = M^-1 (df - dM a), and <w, da> = <M^-1 w, df - dM a>. Two systems at a time."""
@@ -122,7 +122,7 @@ def test_block_diagonal_refuses_coupled_nodes():
         solve(lgn.BlockDiagonal(), ring, 1, random_blocks(ring, 1, 0), random_force(ring, 1))
 
 
-@pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 1), ("ring", 2), ("ladder", 2)])
+@pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 2), ("ladder", 2)])
 def test_banded_is_scipy_solveh_banded(graph, dim):
     graph = GRAPHS[graph]
     blocks, force = random_blocks(graph, dim, 5), random_force(graph, dim)
@@ -163,11 +163,11 @@ def indefinite(graph, dim, seed):
     return random_blocks(graph, dim, seed, prior=-values[gaps.argmax()] - gaps.max() / 2)
 
 
-@pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 1), ("ring", 2), ("ladder", 2)])
+@pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 2), ("ladder", 2)])
 def test_indefinite_matrix_is_solved_by_banded_and_told(graph, dim):
     graph = GRAPHS[graph]
     banded = jax.jit(lambda b, f: solve(lgn.Banded(), graph, dim, b, f))
-    for seed in range(8):
+    for seed in range(4):
         blocks, force = indefinite(graph, dim, seed), random_force(graph, dim, seed)
         expected = np.linalg.solve(assemble(graph, blocks, dim), force.ravel())
         solution = banded(blocks, force)
@@ -176,9 +176,8 @@ def test_indefinite_matrix_is_solved_by_banded_and_told(graph, dim):
         assert solution.check() is solution
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
-def test_indefinite_matrix_is_reported_by_conjugate_gradients(graph):
-    graph = GRAPHS[graph]
+def test_indefinite_matrix_is_reported_by_conjugate_gradients():
+    graph = GRAPHS["ladder"]
     blocks, force = indefinite(graph, 2, 0), random_force(graph, 2)
     solution = jax.jit(lgn.ConjugateGradient())(build(graph, blocks, 2), force)
     assert solution.status == NOT_CONVERGED
@@ -195,7 +194,7 @@ def test_conjugate_gradients_report_that_the_limit_was_met():
     assert enough.status == SOLVED and 3 < enough.iterations <= 40 and enough.residual < 1e-7
 
 
-@pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 1), ("ladder", 2)])
+@pytest.mark.parametrize("graph, dim", [("ring", 1), ("ladder", 2)])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_node_without_mass_is_reported_as_singular_and_named(solver, dim, graph):
     graph = GRAPHS[graph]
@@ -210,32 +209,14 @@ def test_a_node_without_mass_is_reported_as_singular_and_named(solver, dim, grap
         solution.check()
 
 
-@pytest.mark.parametrize("solver", [lgn.Dense(), lgn.Banded()])
+@pytest.mark.parametrize("solver", ["dense", "banded"])
 def test_a_matrix_singular_only_as_a_whole_is_reported(solver):
     """The squares of differences along a chain: positive blocks, but the constant vector has no mass."""
     chain = GRAPHS["chain"]
     node, edge = random_blocks(chain, 1, 0)
     difference = jnp.broadcast_to(jnp.array([[1.0, -1.0], [-1.0, 1.0]])[:, None, :, None], edge.shape)
-    assert solve(solver, chain, 1, [0 * node, difference], random_force(chain, 1)).status == SINGULAR
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is chosen on a CPU")
-@pytest.mark.parametrize(
-    "graph, hops, kind",
-    [
-        (lgn.single_node(), 1, lgn.BlockDiagonal),
-        (lgn.lattice((50, 50)), 0, lgn.BlockDiagonal),
-        (lgn.lattice((100,)), 1, lgn.Banded),
-        (lgn.lattice((100,), periodic=False), 1, lgn.Banded),
-        (lgn.lattice((100,)), 2, lgn.Banded),
-        (lgn.lattice((3, 200), periodic=False), 1, lgn.Banded),
-        (lgn.lattice((64, 64)), 1, lgn.ConjugateGradient),
-        (lgn.lattice((12, 12, 12), periodic=False), 1, lgn.ConjugateGradient),
-    ],
-)
-def test_default_solver_follows_from_the_graph(graph, hops, kind):
-    stencil = lgn.node_stencil(graph, hops)
-    assert isinstance(default_solver(pattern(int(graph.n_node[0]), Static(stencil.index)), 1), kind)
+    mass, force = build(chain, [0 * node, difference], 1), random_force(chain, 1)
+    assert jax.jit(SOLVERS[solver])(mass, force).status == SINGULAR
 
 
 def test_patterns_of_equal_graphs_are_one_object_and_one_program():
