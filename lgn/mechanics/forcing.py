@@ -16,6 +16,8 @@ from lgn.assembly.functional import Functional
 from lgn.assembly.rows import Rows, nodes
 from lgn.densities.density import config_of
 
+Force = Array | Callable[..., Field] | None
+Control = Array | Callable[[Array], Array] | None
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
 
@@ -39,11 +41,7 @@ class Forcing(nnx.Pytree):
         0.3333
     """
 
-    def __init__(
-        self,
-        force: Array | Callable[..., Field] | None = None,
-        control: Array | Callable[[Array], Array] | None = None,
-    ):
+    def __init__(self, force: Force = None, control: Control = None):
         self.force, self.control = _given("force", force), _given("control", control)
         self.rows: Rows | None = None  # of states, where these are divided
         self._taken = _count_arguments(force) if callable(force) else 0
@@ -61,36 +59,25 @@ class Forcing(nnx.Pytree):
             other.force = nnx.data(rows.enter(self.force))
         return other
 
-    def replace(self, values: dict) -> tuple["Forcing", dict]:
-        """Copy with the `control` of the values, and the values that are left."""
-        if "control" not in values:
-            return self, values
-        return Forcing(self.force, values["control"]), {k: x for k, x in values.items() if k != "control"}
-
     def __call__(self, q: Field, v: Field, t) -> Field:
         """Force F, (node, dim)."""
         if self.force is None:
             return jnp.zeros_like(q)
-        if not callable(self.force):
-            return self._field(self.force.astype(q.dtype), q)
-        rows = self.rows or nodes(len(q))
-        known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
-        _arguments.reads_within("force", self.force, *known)
-        return rows.enter(self._field(_arguments.explained("force", self.force, *known), known[0]))
+        rows, force, expected = self.rows or nodes(len(q)), self.force, q.shape
+        if callable(force):
+            known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
+            _arguments.reads_within("force", force, *known)
+            force, expected = _arguments.explained("force", force, *known), known[0].shape
+        if jnp.shape(force) != expected:  # broadcasting would push every node
+            raise ValueError(
+                f"force has shape {jnp.shape(force)}; expected that of q, (node, dim) = {expected}: give one for each "
+                f"node, such as force * jnp.ones_like(q)"
+            )
+        return rows.enter(force) if callable(self.force) else force.astype(q.dtype)
 
     def at(self, t):
         """Control u(t)."""
         return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
-
-    @staticmethod
-    def _field(force, q: Field) -> Field:
-        """Check the shape of a force, and return it: broadcasting would push every node."""
-        if jnp.shape(force) != q.shape:
-            raise ValueError(
-                f"force has shape {jnp.shape(force)}; expected that of q, (node, dim) = {q.shape}: give one for each "
-                f"node, such as force * jnp.ones_like(q)"
-            )
-        return force
 
     def known_at(self, features, t):
         """Features of nodes, edges and graph, with `time` and `control`, which friction may read."""

@@ -18,10 +18,10 @@ from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
 from lgn.densities.density import as_density, energy_density
 from lgn.mechanics.compilation import bind, compiled
-from lgn.mechanics.forcing import Forcing, check_dissipation
-from lgn.mechanics.system import System, checked
+from lgn.mechanics.forcing import Control, Force, Forcing, check_dissipation
+from lgn.mechanics.system import System, why_no_rate
 from lgn.solvers.choice import default_solver
-from lgn.solvers.solution import Solution, Solver
+from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution, Solver
 
 
 class Lagrangian(System):
@@ -68,8 +68,8 @@ class Lagrangian(System):
         density: Terms,
         *,
         dissipation: Terms | None = None,
-        force: Array | Callable[..., Field] | None = None,
-        control: Array | Callable[[Array], Array] | None = None,
+        force: Force = None,
+        control: Control = None,
         motion: Callable[[Array], Field] | None = None,
         solver: Solver | None = None,
     ):
@@ -88,9 +88,9 @@ class Lagrangian(System):
 
     def replace(self, **values: Array) -> "Lagrangian":
         """Copy with other values of its features or of `control`, of the shapes that they have: see `System`."""
-        other = jax.tree.map(lambda x: x, self)
-        other.forcing, others = self.forcing.replace(values)
-        other.domain = self.domain.replace(**others)
+        control = {name: values.pop(name) for name in ("control",) if name in values}
+        other = super().replace(**values)
+        other.forcing = Forcing(self.forcing.force, **control) if control else self.forcing
         return other
 
     @compiled
@@ -161,7 +161,12 @@ class Lagrangian(System):
     def acceleration(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """Acceleration a of M a = f, (node, dim), in length over time squared. Raises SingularMassMatrix outside of
         transformations; inside, a singular M gives values that are not finite, and `solve` reports more."""
-        return checked(self, self.solve(q, v, t), (q, v), t).value
+        solution = self.solve(q, v, t)
+        if not isinstance(solution.status, jax.core.Tracer):
+            if int(solution.status) == SINGULAR and (cause := why_no_rate(self, (q, v), t)):
+                raise SingularMassMatrix(f"M a = f has no finite solution: {cause}")
+            solution.check()
+        return solution.value
 
     def rate(self, state: State, t: float = 0.0) -> State:
         """Rate dq/dt = v and dv/dt = a, which integrators follow. Args: state: (q, v); t: time."""

@@ -16,7 +16,7 @@ from lgn.assembly.domain import Field, State
 from lgn.assembly.functional import Functional
 from lgn.data.fields import field_names
 from lgn.densities.density import config_of
-from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution
+from lgn.solvers.solution import Solution
 
 PROTOCOL = ("rate", "energy", "check", "config")
 BOUND = ("force", "motion")  # arguments that are (node, dim): of the nodes of one graph, also where they are functions
@@ -270,13 +270,3 @@ def why_no_rate(system, state, t=0.0) -> str | None:
         "make it another system. Write it as lgn.EnergyFlow(graph, H, structure=G) with H = v . dL/dv - L, a density "
         "of u = q alone, and G the inverse of dp_j/dq_i - dp_i/dq_j, p = dL/dv: lgn.Symplectic() for pairs (q, p)"
     )
-
-
-def checked(system, solution: Solution, state, t) -> Solution:
-    """`Solution.check`, where what is not finite is named before M is called singular. Within a transformation, which
-    knows no numbers yet, nothing is checked."""
-    if isinstance(solution.status, jax.core.Tracer):
-        return solution
-    if int(solution.status) == SINGULAR and (cause := why_no_rate(system, state, t)):
-        raise SingularMassMatrix(f"M a = f has no finite solution: {cause}")
-    return solution.check()

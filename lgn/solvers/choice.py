@@ -32,15 +32,6 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
         pattern: of the mass matrix.
         dim: degrees of freedom of a node.
         on: the kind of device, by default that on which jax runs.
-
-    Example:
-        >>> import lgn
-        >>> from lgn._pytrees import Static
-        >>> from lgn.assembly.matrix import pattern
-        >>> string = pattern(100, Static(lgn.node_stencil(lgn.lattice((100,))).index))
-        >>> from lgn.solvers.choice import estimated_costs
-        >>> {str(solver): cost for solver, cost in estimated_costs(string, dim=1).items()}
-        {'Banded()': 3600, 'ConjugateGradient(tolerance=None, limit=1000)': 72000}
     """
     _arguments.of_kind("pattern", pattern, Pattern, "matrix.pattern of a BlockMatrix")
     _arguments.whole("dim", dim)

@@ -21,9 +21,7 @@ class ConjugateGradient(Solver):
     Args:
         tolerance: on |M a - f| / |f|; by default 1e-12, or 10 machine epsilons where that is more.
         limit: most iterations.
-
-    Raises:
-        ValueError: a tolerance that is not positive, or below the rounding of the state; a limit that is not whole.
+    Raises ValueError: a tolerance that is not positive, or below the rounding of the state; a limit that is not whole.
     """
 
     tolerance: float | None = None
@@ -54,9 +52,6 @@ def _conjugate_gradient(multiply, right, precondition, tolerance, limit):
     """Returns x and (iterations, whether a direction of curvature <= 0 was met)."""
     goal = tolerance * jnp.linalg.norm(right)
 
-    def inner(a, b):
-        return jnp.sum(a * b)
-
     def going(state):
         _, r, _, _, count, curved = state
         return (jnp.linalg.norm(r) > goal) & (count < limit) & ~curved
@@ -64,14 +59,14 @@ def _conjugate_gradient(multiply, right, precondition, tolerance, limit):
     def step(state):
         x, r, p, rz, count, _ = state
         product = multiply(p)
-        curvature = inner(p, product)
+        curvature = jnp.sum(p * product)
         length = rz / jnp.where(curvature > 0, curvature, 1.0)
         x, r = x + length * p, r - length * product
         z = precondition(r)
-        following = inner(r, z)
+        following = jnp.sum(r * z)
         return x, r, z + following / rz * p, following, count + 1, ~((curvature > 0) & (rz > 0))
 
     z = precondition(right)
-    start = (jnp.zeros_like(right), right, z, inner(right, z), jnp.zeros((), int), jnp.array(False))
+    start = (jnp.zeros_like(right), right, z, jnp.sum(right * z), jnp.zeros((), int), jnp.array(False))
     x, *_, count, curved = lax.while_loop(going, step, start)
     return x, (count, curved)

@@ -178,20 +178,6 @@ def test_gradients_flow_through_integrators(integrator):
     np.testing.assert_allclose(slope, difference / 2e-5, rtol=1e-5)
 
 
-def test_neural_ode_learns_from_pieces_of_trajectories():
-    """And with them that dq/dt = v."""
-    data, loss = pieces(40), lgn.RolloutLoss(lgn.ImplicitMidpoint(0.01), dt=0.01)
-    model = on_a_node(neural_ode())
-    fit = lgn.fit(model, data, key=jax.random.key(1), phases=[lgn.QuasiNewton(80)], loss=loss)
-
-    def error(system):
-        q_rate, _ = jax.jit(jax.vmap(system.rate))((data.q[:, 0], data.v[:, 0]))
-        return float(jnp.sqrt(jnp.mean((q_rate - data.v[:, 0]) ** 2)))
-
-    assert fit.history[-1].loss < 3e-2 * float(loss(model, data))
-    assert error(fit.system) < 0.5 * error(model)
-
-
 def test_diagnostics_and_plots_serve_it():
     matplotlib.use("agg")
     model = on_a_node(plain())

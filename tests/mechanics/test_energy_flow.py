@@ -31,20 +31,16 @@ STRUCTURES = {
     "damped": (lgn.single_node(), lgn.Damped([0.5, 0.0]), 4),
     "learned friction": (lgn.single_node(), lgn.Damped(nnx.Param(0.3)), 2),
     "first difference": (SQUARE, lgn.FirstDifference(), 2),
-    "first difference along y": (SQUARE, lgn.FirstDifference(axis=1), 1),
     "first difference of a chain": (CHAIN, lgn.FirstDifference(), 1),
     "laplacian": (SQUARE, lgn.Laplacian(), 2),
     "laplacian with corners": (lgn.lattice((4, 5), diagonals=True), lgn.Laplacian(), 1),
     "laplacian of a chain": (CHAIN, lgn.Laplacian(), 1),
-    "laplacian of a graph": (STAR, lgn.Laplacian(), 1),
     "weighted laplacian": (STAR, lgn.Laplacian(weight="w"), 1),
     "free kernel": (SQUARE, lgn.LearnedStructure(lgn.FreeKernel((3, 3), rngs=nnx.Rngs(0))), 1),
     "conserving kernel": (SQUARE, lgn.LearnedStructure(lgn.ConservingKernel((3, 3), rngs=nnx.Rngs(0))), 2),
     "conserving kernel of a chain": (CHAIN, lgn.LearnedStructure(lgn.ConservingKernel((5,), rngs=nnx.Rngs(0))), 1),
     "dissipative kernel": (SQUARE, lgn.LearnedStructure(lgn.DissipativeKernel((3, 3), scale=9.0, rngs=nnx.Rngs(0))), 1),
     "relaxation": (SQUARE, lgn.Relaxation([0.5, 2.0]), 2),
-    "learned relaxation": (SQUARE, lgn.Relaxation(nnx.Param(0.5)), 1),
-    "turned round": (SQUARE, -lgn.FirstDifference(), 1),
     "scaled": (SQUARE, 0.5 * lgn.Laplacian() + -2.0 * lgn.FirstDifference(), 1),
     "sum": (SQUARE, lgn.FirstDifference() + lgn.Laplacian() + lgn.FirstDifference(1), 1),
 }
@@ -61,20 +57,26 @@ def test_a_structure_keeps_its_promise_and_the_energy_law(name):
     """With its matrix, its transpose and its pseudo-inverse, which leaves nothing in the null space."""
     flow, dim = flow_of(name)
     G, structure, report = np.asarray(flow.structure.matrix(dim)), flow.structure.given, flow.structure.check(dim)
-    u = RANDOM.normal(size=(flow.domain.size, dim))
-    power, slope, largest = float(flow.power(u)), np.asarray(flow.gradient(u)), np.abs(report.spectrum).max()
-    np.testing.assert_allclose(power, np.sum(slope * flow.rate((u,))[0]), rtol=1e-12, atol=1e-12)
+    u, inverse = RANDOM.normal(size=(flow.domain.size, dim)), flow.structure.pseudo_inverse(dim)
+
+    @jax.jit
+    def products(flow, u):
+        image = flow.structure(u)
+        back = inverse(image)
+        return flow.power(u), flow.gradient(u), flow.rate((u,))[0], image, flow.structure.adjoint(u), back
+
+    power, slope, rate, image, adjoint, back = map(np.asarray, products(flow, u))
+    np.testing.assert_allclose(power, np.sum(slope * rate), rtol=1e-12, atol=1e-12)
+    largest = np.abs(report.spectrum).max()
     size = np.linalg.norm(slope) ** 2 * largest
     if structure.conserves:
         assert report.antisymmetry_error < 1e-14 and abs(power) < 1e-13 * size
         np.testing.assert_allclose(report.spectrum.real, 0, atol=1e-6 * largest)
     if structure.dissipates:
         assert report.largest < 1e-12 * largest and power < 1e-13 * size
-    image, inverse = np.asarray(flow.structure(u)), flow.structure.pseudo_inverse(dim)
     np.testing.assert_allclose(image.ravel(), G @ u.ravel(), atol=1e-12)
-    np.testing.assert_allclose(np.ravel(flow.structure.adjoint(jnp.asarray(u))), G.T @ u.ravel(), atol=1e-12)
-    back = np.asarray(inverse(image))
-    np.testing.assert_allclose(flow.structure(back), image, atol=1e-9 * np.abs(image).max())
+    np.testing.assert_allclose(adjoint.ravel(), G.T @ u.ravel(), atol=1e-12)
+    np.testing.assert_allclose(G @ back.ravel(), image.ravel(), atol=1e-9 * np.abs(image).max())
     null = np.linalg.svd(G)[2][np.linalg.matrix_rank(G, tol=1e-9) :]
     np.testing.assert_allclose(null @ back.ravel(), 0, atol=1e-9 * (1 + np.abs(back).max()))
 

@@ -130,8 +130,6 @@ FORCED = lgn.Lagrangian(SMALL, mass, force=lambda q, v: q)
 DRIVEN = lgn.Lagrangian(lgn.clamp(SMALL, [0]), mass, motion=lambda t: np.zeros((2, 1)))
 BAND = lgn.Lagrangian(SMALL, [(mass, OWN), (rub, lgn.edge_stencil)], solver=lgn.BlockDiagonal())
 WRONG = {
-    "no graph": (lambda: BALL.on(4), "graph is 4; expected GraphsTuple"),
-    "a size": (lambda: BALL.on((4,)), "expected GraphsTuple"),
     "table": (lambda: terms().on(LARGE), "term 0 of density, mass, is a table.*lgn.node_stencil.*density="),
     "table of friction": (lambda: RUB.on(LARGE), "term 0 of dissipation, oil, is a table.*dissipation="),
     "force": (lambda: FORCED.on(LARGE), "has a force.*force=None"),
@@ -141,7 +139,6 @@ WRONG = {
         r"force has shape \(2, 1\)",
     ),
     "motion without clamps": (lambda: BALL.on(SMALL, motion=jnp.sin), "no node is clamped"),
-    "misspelt": (lambda: BALL.on(LARGE, forces=None), "no argument 'forces'.*did you mean 'force'"),
     "of another class": (lambda: BALL.on(LARGE, structure=lgn.Laplacian()), "Lagrangian has no argument 'structure'"),
     "solver of another pattern": (lambda: BAND.on(LARGE).acceleration(*state()), "couples nodes"),
     "features that are read": (

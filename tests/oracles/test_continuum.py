@@ -113,16 +113,3 @@ def test_field_density_without_shifts_conserves_momentum():
     push = jax.jit(lambda q: jax.grad(lambda q: L(q, v))(q))(jnp.asarray(q))
     assert np.abs(push).max() > 1e-2
     assert abs(push.sum()) < 1e-13
-
-
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        ({"dim": 0, "space": 1}, "at least 1"),
-        ({"dim": 1, "space": 1, "gradient_scale": 0.0}, "gradient_scale=0.0; give a positive number"),
-        ({"dim": 1, "space": 1, "activation": jax.nn.relu}, "no second derivative"),
-    ],
-)
-def test_bad_input(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        lgn.FieldMLP(**wrong, rngs=nnx.Rngs(0))

@@ -46,39 +46,31 @@ def noise(*shape):
 GAMMA = 0.013
 
 
-def case(lattice, spacing):
-    d2 = laplacian(lattice, spacing)
-    return (
-        lattice,
-        spacing,
-        partial(cahn_hilliard.density, gamma=GAMMA),
-        d2,
-        lambda u: u**3 - u - GAMMA * d2 @ u,
-        partial(cahn_hilliard.rate, spacing=spacing, gamma=GAMMA),
-        partial(cahn_hilliard.energy, spacing=spacing, gamma=GAMMA),
-    )
+def mixture(lattice, spacing):
+    d2, gamma = laplacian(lattice, spacing), {"gamma": GAMMA}
+    rate, energy = (partial(f, spacing=spacing, **gamma) for f in (cahn_hilliard.rate, cahn_hilliard.energy))
+    slope = lambda u: u**3 - u - GAMMA * d2 @ u  # noqa: E731
+    return lattice, spacing, partial(cahn_hilliard.density, **gamma), d2, slope, rate, energy
+
+
+def wave(n, dx):
+    d2, (rate, energy) = second_difference(n, dx), (partial(f, dx=dx) for f in (kdv.rate, kdv.energy))
+    return (n,), (dx,), kdv.density, first_difference(n, dx), lambda u: 3 * u**2 + d2 @ u, rate, energy
 
 
 # name: lattice, spacing, density, matrix G, gradient of H, rate, energy
 CASES = {
-    "kdv": (
-        (9,),
-        (0.3,),
-        kdv.density,
-        first_difference(9, 0.3),
-        lambda u: 3 * u**2 + second_difference(9, 0.3) @ u,
-        partial(kdv.rate, dx=0.3),
-        partial(kdv.energy, dx=0.3),
-    ),
-    "cahn_hilliard": case((9,), (0.3,)),
-    "cahn_hilliard in 2D": case((4, 5), (0.3, 0.7)),
-    "cahn_hilliard in 3D": case((3, 4, 3), (0.3, 0.7, 0.4)),
+    "kdv": wave(9, 0.3),
+    "cahn_hilliard": mixture((9,), (0.3,)),
+    "cahn_hilliard in 2D": mixture((4, 5), (0.3, 0.7)),
+    "cahn_hilliard in 3D": mixture((3, 4, 3), (0.3, 0.7, 0.4)),
 }
 each = pytest.mark.parametrize("name", CASES)
 
 
 @each
 def test_rate_is_the_structure_times_the_gradient_of_the_density(name):
+    """Leading axes are a batch, and the dtype follows the field."""
     lattice, spacing, density, structure, gradient, rate, energy = CASES[name]
     u = noise(np.prod(lattice))
     H = total(lgn.lattice(lattice, spacing), density)
@@ -86,15 +78,10 @@ def test_rate_is_the_structure_times_the_gradient_of_the_density(name):
     field = u.reshape(*lattice, 1)
     np.testing.assert_allclose(rate(field).ravel(), structure @ gradient(u), rtol=1e-11, atol=1e-10)
     np.testing.assert_allclose(energy(field), np.prod(spacing) * H(u), rtol=1e-13)
-
-
-@each
-def test_leading_axes_are_a_batch_and_dtype_follows_the_field(name):
-    lattice, *_, rate, energy = CASES[name]
-    u = jnp.asarray(noise(2, 3, *lattice, 1))
+    batch = np.stack([field, 2 * field])[None]
     for function in (rate, energy):
-        np.testing.assert_allclose(function(u)[1, 2], function(u[1, 2]), rtol=1e-12)
-        assert function(u.astype(jnp.float32)).dtype == jnp.float32
+        np.testing.assert_allclose(function(batch)[0, 1], function(2 * field), rtol=1e-12)
+        assert function(field.astype(np.float32)).dtype == np.float32
 
 
 def test_rates_follow_from_the_integrals_by_sympy():
@@ -128,25 +115,13 @@ def test_an_open_lattice_has_no_slope_beyond_its_ends():
     assert np.isfinite(jax.grad(chain)(jnp.asarray(u))).all()
 
 
-def soliton_error(n, k=1.0, length=24.0, end=0.5):
-    """Of a soliton on n nodes after the time `end`, in which it runs 4 k^2 end; steps are as fine as the lattice."""
-    dx = length / n
-    x, steps = dx * np.arange(n), n // 2
-    start = kdv.soliton(x, 0.0, k, length / 2 + 1)
-    u = kdv.trajectory(start[:, None], steps, end / steps, dx)[-1, :, 0]
-    return np.abs(u - kdv.soliton(x, end, k, length / 2 + 1)).max()
-
-
-def test_the_soliton_runs_as_the_analytic_one_with_the_square_of_the_spacing():
+def test_the_soliton_solves_the_equation():
     x, t, k = sympy.symbols("x t k", positive=True)
     u = 2 * k**2 / sympy.cosh(k * (x + 4 * k**2 * t)) ** 2
     law = sympy.lambdify((x, t, k), u.diff(t) - 6 * u * u.diff(x) - u.diff(x, 3))
     np.testing.assert_allclose(law(np.linspace(-3, 3, 50), 0.1, 1.3), 0, atol=1e-11)
     found = kdv.soliton(np.linspace(-3, 3, 50), 0.1, 1.3)
     np.testing.assert_allclose(found, sympy.lambdify((x, t, k), u)(np.linspace(-3, 3, 50), 0.1, 1.3), rtol=1e-13)
-    coarse, fine = soliton_error(240), soliton_error(480)
-    assert fine < 0.01
-    assert coarse / fine == pytest.approx(4, rel=0.05)
 
 
 def two_solitons(x, t, k=(1.3, 0.8), places=(4.0, 0.0)):

@@ -46,7 +46,6 @@ SYSTEMS = {
     "mass on a spring": (mass_spring, SPRING, 1, spring, 0.125),
 }
 each = pytest.mark.parametrize("name", SYSTEMS)
-with_and_without = pytest.mark.parametrize("damped", [False, True])
 
 
 def states(name, count=20):
@@ -63,9 +62,10 @@ def closed_form(name, damped):
     return partial(module.acceleration, **arguments, **coefficient)
 
 
-def derived(name, damped):
-    """acceleration(q, v) and energy(q, v) of one state, from Lagrange's equations by sympy."""
+def derived(name):
+    """acceleration(q, v, damped) and energy(q, v) of one state, from Lagrange's equations by sympy."""
     _, _, dim, place, c = SYSTEMS[name]
+    damped = sympy.Symbol("damped")
     q = [sympy.Function(f"q{i}")(TIME) for i in range(dim)]
     v, a = [x.diff(TIME) for x in q], [x.diff(TIME, 2) for x in q]
     points, potential = place(q)
@@ -79,23 +79,23 @@ def derived(name, damped):
     symbols = [[plain[x] for x in xs] for xs in (q, v, a)]
     laws, energy = (sympy.Matrix(laws).subs(plain), (kinetic + potential).subs(plain))
     at_rest = laws.subs({x: 0 for x in symbols[2]})
-    equations = sympy.lambdify(symbols[:2], [laws.jacobian(symbols[2]), at_rest])
+    equations = sympy.lambdify([*symbols[:2], damped], [laws.jacobian(symbols[2]), at_rest])
 
-    def acceleration(q, v):
-        mass, rest = equations(q, v)
+    def acceleration(q, v, damped):
+        mass, rest = equations(q, v, damped)
         return np.linalg.solve(mass, -rest)[:, 0]
 
     return acceleration, sympy.lambdify(symbols[:2], energy)
 
 
-@with_and_without
 @each
-def test_acceleration_and_energy_follow_from_cartesian_coordinates(name, damped):
+def test_acceleration_and_energy_follow_from_cartesian_coordinates(name):
     module, arguments, *_ = SYSTEMS[name]
     q, v = states(name)
-    acceleration, energy = derived(name, damped)
-    expected = [acceleration(q, v) for q, v in zip(q[:, 0], v[:, 0], strict=True)]
-    np.testing.assert_allclose(closed_form(name, damped)(q, v)[:, 0], expected, rtol=1e-10, atol=1e-11)
+    acceleration, energy = derived(name)
+    for damped in (False, True):
+        expected = [acceleration(q, v, damped) for q, v in zip(q[:, 0], v[:, 0], strict=True)]
+        np.testing.assert_allclose(closed_form(name, damped)(q, v)[:, 0], expected, rtol=1e-10, atol=1e-11)
     expected = [energy(q, v) for q, v in zip(q[:, 0], v[:, 0], strict=True)]
     np.testing.assert_allclose(module.energy(q, v, **arguments), expected, rtol=1e-12, atol=1e-12)
 
@@ -139,15 +139,6 @@ def test_pendulum_comes_back_after_the_period_of_the_elliptic_integral(start):
     np.testing.assert_allclose(v[:, 0, 0], 0, atol=1e-8)
 
 
-@pytest.mark.parametrize(("module", "dim"), [(pendulum, 1), (double_pendulum, 2)])
-def test_short_chains_are_the_pendulum_and_the_double_pendulum(module, dim):
-    data = n_pendulum.sample(jax.random.key(0), 20, dim, friction=0.25).check()
-    np.testing.assert_allclose(data.a, module.acceleration(data.q, data.v, friction=0.25), rtol=1e-11, atol=1e-10)
-    ts, start = np.linspace(0, 1, 11), ([[1.0, 2.0][:dim]], [[3.0, -1.0][:dim]])
-    chain = n_pendulum.trajectory(*start, ts, friction=0.25)
-    np.testing.assert_allclose(module.trajectory(*start, ts, friction=0.25), chain, atol=1e-10)
-
-
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_small_oscillations_of_a_chain_are_the_roots_of_the_laguerre_polynomial(n):
     stiffness = -jax.jit(jax.jacobian(partial(n_pendulum.acceleration, lengths=0.5)))(np.zeros(n), np.zeros(n))
@@ -163,16 +154,6 @@ def test_damped_oscillator_is_the_exponential_of_its_matrix(c):
     np.testing.assert_allclose(found, [scipy.linalg.expm(matrix * t) @ [1.2, -0.4] for t in ts], atol=1e-12)
 
 
-def test_strong_friction_creeps():
-    q, v = mass_spring.exact([[1.0]], [[0.0]], [0.0, 1e3], c=1e3)
-    np.testing.assert_allclose(q[:, 0, 0], [1, np.exp(-1)], rtol=1e-5)  # q falls as exp(-k t / c)
-    np.testing.assert_allclose(v[1, 0, 0], -1e-3 * np.exp(-1), rtol=1e-5)
-
-
-def test_spring_of_mass_one_half_and_stiffness_two_has_energy_q2_plus_p2():
-    assert float(mass_spring.energy(np.full((1, 1), 3.0), np.full((1, 1), 4.0), m=0.5, k=2.0)) == 9 + 2**2
-
-
 VARIANTS = {
     "published": lambda q, v, g: (1 - v**2) ** sympy.Rational(-1, 2) - 1 + g * q,
     "physical": lambda q, v, g: -sympy.sqrt(1 - v**2) + g * q,
@@ -184,7 +165,7 @@ def test_relativistic_particles_to_the_last_digits(name):
     acceleration, momentum, energy, density = (
         getattr(relativistic, f"{name}_{what}") for what in ("acceleration", "momentum", "energy", "density")
     )
-    data, field = relativistic.sample(jax.random.key(0), 100, acceleration)
+    data, field = relativistic.sample(jax.random.key(0), 20, acceleration)
     v = data.check().v.at[0, :2, 0].set([0.99999, -0.99999])  # the fastest that the sampler allows
     data = data._replace(v=v, a=acceleration(data.q, v, field))
     q, v, g = sympy.symbols("q v g")
@@ -199,7 +180,7 @@ def test_relativistic_particles_to_the_last_digits(name):
     np.testing.assert_allclose(data.a[0, :, 0], a, rtol=1e-14)
     np.testing.assert_allclose(momentum(data.v)[0, :, 0], p, rtol=1e-14)
     np.testing.assert_allclose(energy(data.q, data.v, field), E.sum(), rtol=1e-13)
-    system = lgn.Lagrangian(lgn.single_node({"g": field}, count=100), density)
+    system = lgn.Lagrangian(lgn.single_node({"g": field}, count=20), density)
     np.testing.assert_allclose(jax.jit(system.acceleration)(data.q[0], data.v[0]), data.a[0], rtol=1e-10, atol=1e-30)
     np.testing.assert_allclose(system.momentum(data.q[0], data.v[0]), momentum(data.v[0]), rtol=1e-12)
 
