@@ -10,7 +10,7 @@ from jax import lax
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.mechanics.system import System
-from lgn.motion.integrators import Integrator, prepend
+from lgn.motion.integrators import Integrator
 
 FIRST = 0.01  # step that is tried first, as `diffrax.diffeqsolve` does; one that is too long is not kept
 CHECKPOINTS = 64  # steps of an interval that a reverse derivative keeps; it follows the others again from those
@@ -87,7 +87,8 @@ class Adaptive(Integrator):
 
         start = ts[0], end, state, memory, control, 0, jnp.array(False), ts[0], end, dense
         # of an interval a reverse derivative keeps the start alone, not the steps with their stages
-        return prepend(state, lax.scan(jax.checkpoint(until), start, ts[1:])[1])
+        later = lax.scan(jax.checkpoint(until), start, ts[1:])[1]
+        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), state, later)
 
     def remedy(self, system: System, state: State, t) -> str:
         """Smaller tolerances; larger ones where steps shrink to nothing because theirs are below rounding."""

@@ -14,15 +14,8 @@ INNER = 1e-4  # relative accuracy of a step of many unknowns: each iteration the
 
 
 def fixed_point(image: Callable, guess: Any, tolerance: float, limit: int) -> Any:
-    """x of x = image(x) by iteration; NaN if `limit` iterations do not find it.
-
-    Its derivative is that of the implicit function, found by a similar iteration, not that of the iterations.
-
-    Args:
-        image: of a tree of arrays.
-        guess: where to begin.
-        tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for.
-        limit: most iterations.
+    """x of x = image(x), a tree of arrays, by iteration until its changes are below a tolerance, absolute and relative;
+    NaN if `limit` iterations do not find it. Its derivative is that of the implicit function, by a similar iteration.
     """
 
     def solve(_, x):
@@ -58,18 +51,9 @@ def _iterate(image, x, tolerance, limit):
 
 
 def newton(equation: Callable, guess: Any, tolerance: float, limit: int) -> Any:
-    """x of f(x) = 0, where `equation(x)` gives f and how to make its derivative; NaN if `limit` iterations, or a
-    derivative that is singular, do not find it.
-
-    While x - f(x) contracts, which takes no derivative, it is the next x; else Newton's method gives it. The derivative
-    of the solution is that of the implicit function, not that of the iterations.
-
-    Args:
-        equation: x -> (f(x), () -> (change -> f'(x) change)), trees of arrays like x; f' is near 1 for small steps.
-        guess: where to begin.
-        tolerance: of a change of x, absolute and relative; no less than 10 machine epsilons are asked for. An x whose
-            f no longer falls, with a change below the root of the tolerance, is as good as rounding lets it be.
-        limit: most iterations.
+    """x of f(x) = 0, where equation(x) gives f(x) and () -> (change -> f'(x) change), as `fixed_point` finds it: by
+    x - f(x) while that contracts, which takes no derivative, else by Newton's method. An x whose f no longer falls,
+    with a change below the root of the tolerance, has converged to rounding.
     """
     tolerance = _reachable(tolerance, guess)
 
@@ -117,7 +101,7 @@ def _exactly(linear, right):
 
 
 def _reachable(tolerance, x) -> float:
-    """The tolerance, where rounding lets a change of x be as small as that."""
+    """The tolerance, but no less than 10 machine epsilons."""
     return max(tolerance, 10 * float(jnp.finfo(jnp.result_type(*jax.tree.leaves(x))).eps))
 
 

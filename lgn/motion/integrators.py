@@ -1,7 +1,8 @@
 """Integrators: what one is, and the two that are a dozen lines, velocity Verlet and the implicit midpoint rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,12 @@ class Integrator:
     def __call__(self, system: Any, state: State, ts) -> State:
         """The states at ts, each field (time, node, dim); the last time may be repeated, and ts be traced."""
         raise NotImplementedError(f"{type(self).__name__}(system, state, ts): the states at ts")
+
+    def measured(self, system: Any, state: State, ts, measure: Callable) -> tuple[State, Any]:
+        """The states at ts, and measure(state, t) of each, zeros where a time is repeated."""
+        states = jax.tree.map(lambda x, start: x.at[0].set(start), self(system, state, ts), state)
+        new, ts = jnp.diff(ts, prepend=-jnp.inf) > 0, jnp.asarray(ts)
+        return states, lax.map(lambda moment: _unless_repeated(measure, *moment), (new, states, ts))
 
     def remedy(self, system: Any, state: State, t) -> str:
         """What to do where steps from a state at t are too large."""
@@ -61,6 +68,7 @@ class FixedSteps(Integrator):
     """
 
     dt: float
+    opening: ClassVar[int] = 0  # steps of no length that complete what `start` gives
 
     def start(self, system: Any, state: State, t) -> Any:
         """What is carried from step to step, a tree of arrays, at the first time; the state, unless it is more."""
@@ -81,18 +89,39 @@ class FixedSteps(Integrator):
         length, which pads ts, into none. Where ts is traced, so is that number: a program for any times, without a
         reverse derivative.
         """
-        known = not isinstance(ts, jax.core.Tracer)
-        xp = np if known else jnp
-        count = xp.maximum(1, xp.ceil(xp.max(xp.diff(ts), initial=0.0) / self.dt - 1e-9).astype(int))
+        if isinstance(ts, jax.core.Tracer):
+            return self.measured(system, state, ts, lambda state, t: ())[0]
+        count = int(_count(ts, self.dt, np))
+        carry = self.start(system, state, ts[0])
+        for _ in range(self.opening):
+            carry = self.step(system, carry, ts[0], 0.0)
 
         def interval(carry, ends):
-            t, dt = ends[0], (ends[1] - ends[0]) / count
-            steps = int(count) if known else jnp.where(dt > 0, count, 0)
-            carry = lax.fori_loop(0, steps, lambda i, carry: self.step(system, carry, t + i * dt, dt), carry)
+            carry = self._steps(system, carry, ends[0], (ends[1] - ends[0]) / count, count)
             return carry, self.state(system, carry, ends[1])
 
-        later = lax.scan(interval, self.start(system, state, ts[0]), (ts[:-1], ts[1:]))[1]
-        return prepend(state, later)
+        later = lax.scan(interval, carry, (ts[:-1], ts[1:]))[1]
+        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), state, later)
+
+    def measured(self, system: Any, state: State, ts, measure: Callable) -> tuple[State, Any]:
+        """In one loop, where the first state comes from an interval of no length: compiling an equation once more takes
+        as long as all else (measured)."""
+        if not isinstance(ts, jax.core.Tracer):
+            return super().measured(system, state, ts, measure)
+        count = _count(ts, self.dt, jnp)
+
+        def interval(carry, ends):
+            t, end, first = ends
+            dt = (end - t) / count
+            carry = self._steps(system, carry, t, dt, jnp.where(dt > 0, count, first * self.opening))
+            found = jax.tree.map(lambda x, known: jnp.where(first, known, x), self.state(system, carry, end), state)
+            return carry, (found, _unless_repeated(measure, first | (dt > 0), found, end))
+
+        moments = jnp.concatenate([ts[:1], ts[:-1]]), ts, np.arange(len(ts)) == 0
+        return lax.scan(interval, self.start(system, state, ts[0]), moments)[1]
+
+    def _steps(self, system, carry, t, dt, count):
+        return lax.fori_loop(0, count, lambda i, carry: self.step(system, carry, t + i * dt, dt), carry)
 
     def remedy(self, system: Any, state: State, t) -> str:
         """Half of dt, and what it is beyond."""
@@ -114,9 +143,14 @@ class ImplicitSteps(FixedSteps):
         _arguments.whole(f"{name}: limit", self.limit)
 
 
-def prepend(first: Any, later: Any) -> Any:
-    """The state at ts[0], followed by those at ts[1:]."""
-    return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+def _unless_repeated(measure: Callable, new, state: State, t) -> Any:
+    nothing = jax.eval_shape(measure, state, t)
+    return lax.cond(new, measure, lambda *_: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), nothing), state, t)
+
+
+def _count(ts, dt: float, xp):
+    """Steps of each interval, the least for which none is longer than dt."""
+    return xp.maximum(1, xp.ceil(xp.max(xp.diff(ts), initial=0.0) / dt - 1e-9).astype(int))
 
 
 @dataclass(frozen=True)
@@ -163,13 +197,14 @@ class Verlet(FixedSteps):
     """
 
     dt: float
+    opening: ClassVar[int] = 1
 
     def __post_init__(self):
         _arguments.positive("Verlet: dt", self.dt)
 
     def start(self, system: System, state: State, t):
-        """q, v and a."""
-        return *state, _acceleration(system)(*state, t)
+        """q, v and a, which the first step finds."""
+        return *state, jnp.zeros_like(state[1])
 
     def step(self, system: System, carry, t, dt):
         """q', v' and a'."""

@@ -6,7 +6,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
@@ -106,24 +105,17 @@ def _motion(system, state, ts, integrator) -> Trajectory:
     system = bind(system, state)
     rows = rows_of(system)
     state = entered(rows, state)
-    found = integrator(system, state, ts)
-    states = jax.tree.map(lambda x, start: x.at[0].set(start), found, state)  # which is known, whatever became of it
-
     solve = offered(system, "solve")
 
-    def measured(state, t):
+    def measure(state, t):
         if solve is None:
             return system.energy(*state), jnp.zeros_like(t), 0, jnp.ones_like(t), -1, 0
         found = solve(*state, t)
         return system.energy(*state), found.residual, found.status, found.condition, found.node, found.iterations
 
-    def repeated(state, t):
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state, t))
-
-    ts = jnp.asarray(ts)
-    later = jnp.diff(ts, prepend=-jnp.inf) > 0
-    found = lax.map(lambda moment: lax.cond(moment[0], measured, repeated, *moment[1:]), (later, states, ts))
-    return left(rows, Trajectory(ts, states, *found))
+    follow = integrator.measured if isinstance(integrator, Integrator) else partial(Integrator.measured, integrator)
+    states, found = follow(system, state, ts, measure)
+    return left(rows, Trajectory(jnp.asarray(ts), states, *found))
 
 
 @partial(jax.jit, static_argnames="integrator")
@@ -160,9 +152,8 @@ def _fields(state0) -> State:
         kind = "None" if state0 is None else f"{state0!r:.50}, a {type(state0).__name__}"
         raise ValueError(f"rollout: state0 is {kind}; expected the fields of a state: give (q, v), or one array u")
     names = field_names(len(state0))
-    return tuple(
-        jnp.asarray(_arrays.floats(f"rollout: {name} of state0", x)) for name, x in zip(names, state0, strict=True)
-    )
+    found = [_arrays.floats(f"rollout: {name} of state0", x) for name, x in zip(names, state0, strict=True)]
+    return tuple(jax.device_put(x) if isinstance(x, np.ndarray) else jnp.asarray(x) for x in found)
 
 
 def check_integrator(integrator: Integrator | Callable) -> Integrator | Callable:

@@ -102,8 +102,8 @@ def _why_not_finite(system, trajectory, integrator, last, bad) -> str:
         return f". By t = {float(trajectory.t[bad]):.6g} {cause}"
     if cause := integrator.stopped(_moment(trajectory, bad)[0]):
         return f". {cause}"
-    solved = ""
-    if (solve := offered(system, "solve")) is not None:
+    solved, solve = "", offered(system, "solve")
+    if solve is not None:
         found = solve(*state, t)
         solved = (
             f" and the solver's status {int(found.status)} (0 good, 1 not positive definite, 2 singular), with "

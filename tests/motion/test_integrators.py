@@ -123,9 +123,8 @@ def test_force_may_depend_on_time():
 
     L = lgn.Lagrangian(lgn.single_node(), free, force=lambda q, v, t: jnp.cos(t) * jnp.ones_like(q))
     rest = np.zeros((1, 1)), np.zeros((1, 1))
-    for integrator in (lgn.Adaptive(), lgn.ImplicitMidpoint(0.001)):
-        motion = lgn.rollout(L, rest, [0.0, 1.0, 3.0], integrator)
-        np.testing.assert_allclose(motion.q[:, 0, 0], 1 - np.cos([0.0, 1.0, 3.0]), atol=1e-6)
+    motion = lgn.rollout(L, rest, [0.0, 1.0, 3.0], lgn.ImplicitMidpoint(0.001))
+    np.testing.assert_allclose(motion.q[:, 0, 0], 1 - np.cos([0.0, 1.0, 3.0]), atol=1e-6)
 
 
 def test_clamped_ends_reflect_a_pulse_upside_down():
