@@ -18,6 +18,7 @@ from lgn.densities.inputs import Inputs, widths_of
 
 Activation = Callable[[Array], Array]
 Initializer = Callable[[int, int], nnx.Initializer]
+SMOOTH = jax.nn.softplus, jnp.tanh, jax.nn.tanh, jax.nn.swish  # of which it need not be asked
 
 
 class Network(nnx.Module):
@@ -90,7 +91,7 @@ def dense_layers(sizes: Sequence[int], initializer: Initializer, rngs: nnx.Rngs 
 
 def _zeros(key, shape, dtype=jnp.float32, out_sharding=None) -> Array:
     """Zeros of numpy, which take no program."""
-    return jnp.asarray(np.zeros(shape, dtype))
+    return jax.device_put(np.zeros(shape, dtype))
 
 
 def weights(layers: nnx.List, dtype) -> list[tuple[Array, Array]]:
@@ -130,7 +131,8 @@ def _scaled(draw: Callable, variance: float, deviation: float = 1.0) -> nnx.Init
 
     def initialise(key, shape, dtype=jnp.float32, out_sharding=None):
         size = np.sqrt(np.asarray(variance / math.prod(shape[:-1]), dtype)) / np.asarray(deviation, dtype)
-        return draw(key, shape=shape, dtype=dtype) * size
+        drawn = draw(key, shape=shape, dtype=dtype)
+        return drawn * size if _arguments.transformed() else jax.device_put(np.asarray(drawn) * size)
 
     return initialise
 
@@ -159,6 +161,8 @@ def lnn_initializer(layer: int, layers: int) -> nnx.Initializer:
 def check_smooth(activation) -> None:
     """Raises ValueError for a piecewise linear activation: without curvature the mass matrix would be zero."""
     check_activation(activation)
+    if activation in SMOOTH:
+        return
     with jax.ensure_compile_time_eval():
         second = np.asarray(jax.jit(jax.vmap(jax.grad(jax.grad(activation))))(np.linspace(-1.05, 1.05, 8)))
     if not (np.isfinite(second).all() and (np.abs(second) > 1e-6).any()):

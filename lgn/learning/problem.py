@@ -1,5 +1,6 @@
 """Problem: a system, data and a loss, as functions of one flat vector of parameters."""
 
+import math
 from collections.abc import Callable
 from copy import copy
 from functools import partial
@@ -11,7 +12,6 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from lgn.data.samples import States
 from lgn.learning import bfgs
@@ -35,13 +35,22 @@ class Problem:
         self.loss.check(system, data)
         self._rest: Any
         self._definition, parameters, self._rest = nnx.split(system, nnx.Param, ...)
-        x, self._unravel = ravel_pytree(parameters)
-        self.x = np.asarray(x)
+        self._parameters = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), parameters)
+        leaves = [np.ravel(np.asarray(x)) for x in jax.tree.leaves(parameters)]
+        self.x = np.concatenate(leaves or [np.zeros(0)])
         self._programs: dict = {}
 
     def system_at(self, x):
         """System with parameters x, (p,)."""
-        return nnx.merge(self._definition, self._unravel(x), self._rest)
+        return nnx.merge(self._definition, self._unravelled(x), self._rest)
+
+    def _unravelled(self, x):
+        """Parameters of x; by numpy, which compiles nothing, unless traced."""
+        shapes, structure = jax.tree.flatten(self._parameters)
+        ends, traced = np.cumsum([math.prod(like.shape) for like in shapes]), isinstance(x, jax.core.Tracer)
+        parts = (jnp if traced else np).split(x if traced else np.asarray(x), ends[:-1])
+        parts = [part.reshape(like.shape).astype(like.dtype) for part, like in zip(parts, shapes, strict=True)]
+        return jax.tree.unflatten(structure, parts if traced else jax.device_put(parts))
 
     def on(self, data: Any, loss: LossLike | None = None, apart: bool = False) -> "Problem":
         """Problem on other data, by the same programs: none is compiled again for data of the same shapes.
