@@ -21,7 +21,7 @@ FEW = 4096  # up to which a draw shares the program of the next power of two
 def _by_number(key) -> bool:
     """Whether what is drawn for a place depends on the number of that place alone, and not on the shape."""
     kind = jax.random.key_impl(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else "threefry2x32"
-    return str(kind) == "threefry2x32" and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    return str(kind) == "threefry2x32" and jax.threefry_partitionable.value
 
 
 def _quick(function: Callable) -> Callable:
