@@ -88,10 +88,8 @@ class Baseline(System):
     def rate(self, state: State, t: float = 0.0) -> State:
         """Rate d state / dt. Args: state: fields (node, dim); t: time, which is not read."""
         self.check(*_arrays.fields(state, *field_names(len(state))))
-        if (over_graph := self._of_law("over_graph")) is not None:
-            rates = [x[:, None] for x in over_graph(self.graph, *state)]
-        else:
-            rates = self._on_nodes(self.law, *state)
+        over_graph = self._of_law("over_graph")
+        rates = [x[:, None] for x in over_graph(self.graph, *state)] if over_graph else self._on_nodes(self.law, *state)
         found, expected = [jnp.shape(x) for x in jax.tree.leaves(rates)], (len(state[0]), 1, state[0].shape[1])
         if not isinstance(rates, tuple | list) or found != [expected] * len(state):
             raise ValueError(
@@ -113,13 +111,10 @@ class Baseline(System):
 
     def check(self, *state: Field) -> None:
         """Check a state. Raises ValueError if it is not one of the graph, or not of the law's degrees of freedom."""
-        names = field_names(len(state))
+        names, dim = field_names(len(state)), self._of_law("dim")
         self.domain.check(**dict(zip(names, state, strict=True)))
-        dim = self._of_law("dim")
-        if dim not in (None, state[0].shape[1]):
-            raise ValueError(
-                f"the law was made for dim={dim}, but {names[0]} has {state[0].shape[1]} degrees of freedom a node"
-            )
+        if dim not in (None, found := state[0].shape[1]):
+            raise ValueError(f"the law was made for dim={dim}, but {names[0]} has {found} degrees of freedom a node")
 
     def check_start(self, *state) -> None:
         """Check that a motion may start at a state and time. Raises ValueError where a clamped node moves."""
@@ -148,8 +143,8 @@ class Baseline(System):
 class NeuralODE(Law):
     """Rates of all fields = a network of the state and the features: dq/dt = v has to be learned too. It has no energy.
 
-    Of (q, v), or with fields=1 of u, du/dt = network(u), on a node or on a node and its neighbours.
-    Trained through an integrator by `RolloutLoss`, which differentiates its steps, or by `rate_loss`.
+    Of (q, v), or with fields=1 of u, du/dt = network(u), on a node or on a node and its neighbours. Trained through an
+    integrator by `RolloutLoss`, which differentiates its steps, or by `rate_loss`.
 
     Args:
         dim: values a node carries in each field.
@@ -296,7 +291,7 @@ class MessagePassing(Law):
         q, v, nodes = self.inputs.split(*state, graph.nodes)
         places, known = self.inputs.coordinate(q), _columns(nodes, self.inputs.features, len(q), q.dtype)
         known = known / jnp.asarray(self.inputs.feature_scale, q.dtype)[: self.inputs.feature_size]
-        own = [self.inputs.speed(v), known] if self.inputs.relative else [places, self.inputs.speed(v), known]
+        own = [*([] if self.inputs.relative else [places]), self.inputs.speed(v), known]
         apart = (q[graph.senders] - q[graph.receivers]) / jnp.asarray(self.inputs.q_scale, q.dtype)
         if self.inputs.angles:
             apart = places[graph.senders] - places[graph.receivers]

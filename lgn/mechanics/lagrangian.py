@@ -1,7 +1,7 @@
 """Lagrangian: L and R summed over a graph, and the equation of motion that follows from them."""
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -185,26 +185,24 @@ class Lagrangian(System):
         """
         if self.domain.motion is not None:
             raise ValueError("DiscreteGradient: clamps that move do work; use Variational(dt) or Adaptive()")
-        rate = partial(self._bound(*after)._discrete_rate, method, before, t)
-        return rate(after), lambda: jax.linearize(rate, after)[1]
+        system = self._bound(*after)
+        known, functional = system.domain.features, system.functional
 
-    def _discrete_rate(self, method, before, t, after) -> State:
         def of_energy(density, *local):
             return method(energy_density(density), *local)
 
-        self.check(*after)
-        known = self.domain.features
-        q, v = (0.5 * (a + b) for a, b in zip(after, before, strict=True))
-        e_q, e_v = self.functional.discrete_gradient(known, of_energy, after, before)
-        mass = self.momentum_balance(q, v, t)[0]
-        w = self.response(mass, e_v).value
+        def rate(after) -> State:
+            system.check(*after)
+            q, v = (0.5 * (a + b) for a, b in zip(after, before, strict=True))
+            e_q, e_v = functional.discrete_gradient(known, of_energy, after, before)
+            mass = system.momentum_balance(q, v, t)[0]
+            w = system.response(mass, e_v).value
+            momentum = lambda q: functional.gradient(known, q, v, field=1)  # noqa: E731
+            _, turned = jax.jvp(momentum, (q,), (w,))
+            (back,) = jax.vjp(momentum, q)[1](w)
+            return w, system.response(mass, back - turned - e_q + system._applied(q, w, t)).value
 
-        def momentum(q):
-            return self.functional.gradient(known, q, v, field=1)
-
-        _, turned = jax.jvp(momentum, (q,), (w,))
-        _, pull_back = jax.vjp(momentum, q)
-        return w, self.response(mass, pull_back(w)[0] - turned - e_q + self._applied(q, w, t)).value
+        return rate(after), lambda: jax.linearize(rate, after)[1]
 
     @compiled
     def force(self, q: Field, v: Field, t: float = 0.0) -> Field:

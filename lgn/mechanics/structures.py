@@ -134,9 +134,8 @@ class Sum(Structure):
 
 
 class Symplectic(Structure):
-    """dq/dt = dH/dp, dp/dt = -dH/dq on every node, for u = (q, p): G = [[0, 1], [-1, 0]]. Energy is constant.
-
-    Source: Hamilton's equations.
+    """Hamilton's equations on every node, dq/dt = dH/dp, dp/dt = -dH/dq of u = (q, p): G = [[0, 1], [-1, 0]]. It
+    conserves.
 
     Example:
         >>> import jax.numpy as jnp, lgn

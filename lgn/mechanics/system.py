@@ -161,20 +161,16 @@ class System(nnx.Pytree):
 
     def on(self, graph: jraph.GraphsTuple, **given: Any) -> Self:
         """Transfer to another graph: the same densities, dissipation, structure or law, with the parameters that they
-        have now, and stencils that are made anew.
-
-        Features and clamps are those of the graph that is given; densities read the features by name.
+        have now, and stencils that are made anew. Features, which densities read by name, and clamps are of that graph.
 
         Args:
             graph: any graph on which the densities and the structure have a meaning.
-            given: arguments of the class that shall differ, and those that belong to the nodes of one graph: a system
-                with a `force` or a `motion` needs that again, or None for none. `control`, `solver` and `discrete` are
-                carried; `solver=None` chooses one for the new pattern.
+            given: arguments of the class that shall differ; a `force` or a `motion` belongs to the nodes of one graph,
+                and is given again, or None. `solver=None` chooses one for the new pattern.
 
         Raises:
-            ValueError: a force or a motion that is not given again; a term whose stencil was given as a table, which is
-                one of the old graph; an argument that the class does not have; and what the class raises on such a
-                graph.
+            ValueError: a force or a motion that is not given again; a term whose stencil was given as a table; an
+                argument that the class does not have; and what the class raises on such a graph.
 
         Example:
             >>> import jax.numpy as jnp, lgn

@@ -247,13 +247,6 @@ WRONG = {
     "does not dissipate": (lambda: flow_with(Wrong(False, True)).structure.check(1), "never rises.*negative semi"),
     "does not keep it in a motion": (
         lambda: lgn.rollout(flow_with(Wrong(True, False)), RANDOM.normal(size=(20, 1)), [0, 1]), "x . G x .* for an x"),
-    "friction of three p": (
-        lambda: flow_with(lgn.Damped([1.0, 2, 3])).rate((np.ones((20, 4)),)), "2 values a node; give one for"),
-    "not a lattice": (lambda: flow_with(lgn.FirstDifference(), STAR), "FirstDifference needs a lattice"),
-    "kernel of other axes": (
-        lambda: flow_with(lgn.LearnedStructure(lgn.FreeKernel((3,), rngs=nnx.Rngs(0)))),
-        r"kernel of shape \(3,\) on a lattice of 2 axes",
-    ),
     "dissipative kernel with open ends": (
         lambda: flow_with(lgn.LearnedStructure(lgn.DissipativeKernel((3,), rngs=nnx.Rngs(0))), CHAIN),
         "open ends.*make it periodic",
@@ -275,11 +268,6 @@ WRONG = {
     "called with another number": (
         lambda: lgn.MLPDensity(1, 1, fields=1, rngs=nnx.Rngs(0))(np.ones((1, 1)), np.ones((1, 1)), {}),
         r"of u \(fields=1\) is given \(q, v\); make it with fields=2",
-    ),
-    "shape": (lambda: flow_with(lgn.Laplacian()).energy(np.ones(20)), r"u has shape \(20,\)"),
-    "matrix too large": (
-        lambda: flow_with(lgn.Laplacian(), lgn.lattice((5000,))).structure.check(1),
-        "matrix of 5000 rows is too large",
     ),
     "odd halves": (lambda: flow_with(lgn.Symplectic(), density=lgn.canonical(q_and_v))(np.ones((20, 3))), "even"),
 }  # fmt: skip

@@ -109,6 +109,9 @@ def test_the_density_and_its_friction_give_the_acceleration_and_energy(name):
     a, energy = jax.jit(jax.vmap(lambda q, v: (L.acceleration(q, v), L.energy(q, v))))(q, v)
     np.testing.assert_allclose(a, closed_form(name, True)(q, v), rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(energy, module.energy(q, v, **arguments), rtol=1e-12, atol=1e-12)
+    plain = {key: x if np.ndim(x) == 0 else np.asarray(x, np.float32) for key, x in arguments.items()}
+    for function in (module.acceleration, module.energy):
+        assert jax.eval_shape(partial(function, **plain), *np.float32([q, v])).dtype == np.float32
 
     @jax.jit
     def fallen(q, v, a):
@@ -247,15 +250,6 @@ def test_training_trajectories_of_the_pendulum():
         np.testing.assert_allclose(30 * steps[:, inner], rate[:, inner], atol=2e-3)
     energy = pendulum.energy(data.q, data.v).reshape(3, 241)
     assert (np.diff(energy) < 0).all()
-
-
-@each
-def test_dtype_follows_the_state(name):
-    module, arguments, *_ = SYSTEMS[name]
-    state = [x.astype(np.float32) for x in states(name)]
-    plain = {key: x if np.ndim(x) == 0 else np.asarray(x, np.float32) for key, x in arguments.items()}
-    for function in (module.acceleration, module.energy):
-        assert jax.eval_shape(partial(function, **plain), *state).dtype == np.float32
 
 
 def test_a_start_that_is_not_finite_is_refused():

@@ -116,12 +116,6 @@ def test_block_diagonal_is_numpy_on_each_node(dim):
     np.testing.assert_allclose(jax.jit(lgn.Banded())(mass, force).value, solution.value, rtol=1e-10)
 
 
-def test_block_diagonal_refuses_coupled_nodes():
-    ring = GRAPHS["ring"]
-    with pytest.raises(ValueError, match=r"couples nodes.*Banded"):
-        solve(lgn.BlockDiagonal(), ring, 1, random_blocks(ring, 1, 0), random_force(ring, 1))
-
-
 @pytest.mark.parametrize("graph, dim", [("chain", 1), ("ring", 2), ("ladder", 2)])
 def test_banded_is_scipy_solveh_banded(graph, dim):
     graph = GRAPHS[graph]
@@ -142,18 +136,11 @@ def half_bandwidth(graph, hops=1):
     return pattern(int(graph.n_node[0]), Static(lgn.node_stencil(graph, hops).index)).half_bandwidth
 
 
-@pytest.mark.parametrize("n", [11, 12, 101])
 @pytest.mark.parametrize("hops", [1, 2])
-def test_a_folded_ring_is_exactly_twice_as_wide_as_a_chain(n, hops):
-    assert half_bandwidth(lgn.lattice((n,), periodic=False), hops) == 2 * hops
-    assert half_bandwidth(lgn.lattice((n,)), hops) == 4 * hops
-
-
-def test_order_does_not_depend_on_the_numbering_of_a_chain():
-    n = 40
-    place = np.random.default_rng(0).permutation(n)
-    ends = np.r_[place[:-1], place[1:]], np.r_[place[1:], place[:-1]]
-    assert half_bandwidth(lgn.from_edges(n, *ends)) == 2
+def test_a_folded_ring_is_exactly_twice_as_wide_as_a_chain(hops):
+    for n in (11, 12, 101):
+        assert half_bandwidth(lgn.lattice((n,), periodic=False), hops) == 2 * hops
+        assert half_bandwidth(lgn.lattice((n,)), hops) == 4 * hops
 
 
 def indefinite(graph, dim, seed):
@@ -174,15 +161,6 @@ def test_indefinite_matrix_is_solved_by_banded_and_told(graph, dim):
         np.testing.assert_allclose(solution.value.ravel(), expected, atol=1e-9 * np.abs(expected).max())
         assert solution.status == INDEFINITE and solution.residual < 1e-9
         assert solution.check() is solution
-
-
-def test_indefinite_matrix_is_reported_by_conjugate_gradients():
-    graph = GRAPHS["ladder"]
-    blocks, force = indefinite(graph, 2, 0), random_force(graph, 2)
-    solution = jax.jit(lgn.ConjugateGradient())(build(graph, blocks, 2), force)
-    assert solution.status == NOT_CONVERGED
-    with pytest.raises(lgn.SingularMassMatrix, match=r"conjugate gradients did not converge.*lgn.Banded"):
-        solution.check()
 
 
 def test_conjugate_gradients_report_that_the_limit_was_met():
