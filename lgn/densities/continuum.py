@@ -79,11 +79,9 @@ class FieldMLP(Network):
         isotropic: whether the gradient enters by the products (grad phi_i . grad phi_j) alone, which are invariant to
             rotations of space.
         mass: kinetic prior m per volume, see `MLPDensity`.
-        activation: with a continuous second derivative.
         gradient_scale: typical size of grad phi, one number or one for each value.
         energy_scale: e, typical size of the energy per volume.
-        initializer: see `MLPDensity`.
-        rngs: random streams.
+        activation, initializer, rngs: see `MLPDensity`.
         inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`,
             with phi for q and phi_t for v. With relative=True phi enters by its gradient alone: a uniform shift of the
             field moves nothing. Features are constant within an element.

@@ -49,9 +49,7 @@ class PairDensity(Network, Density):
         dim: values a node carries.
         hidden: widths of the hidden layers.
         pairing: what is seen of two states; `difference` is a spring.
-        activation: with a continuous second derivative.
-        initializer: see `MLPDensity`.
-        rngs: random streams.
+        activation, initializer, rngs: see `MLPDensity`.
         inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Features are those of nodes, one at either end, and of the edge, the same from both ends; their size is that
             for one node or edge. The pairing sees scaled values, and an angle as its cosine and sine.
@@ -147,9 +145,7 @@ class MessageDensity(Network, Density):
         hidden: widths of the hidden layers of both networks.
         pairing: what is seen of two states: `both_states`, or `difference`, `distance`, `invariants` for symmetry.
         mass: kinetic prior m, see `MLPDensity`.
-        activation: with a continuous second derivative.
-        initializer: see `MLPDensity`.
-        rngs: random streams.
+        activation, initializer, rngs: see `MLPDensity`.
         inputs: fields, q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Features are those of nodes and edges, an edge's in slot j; their size is that for one slot. The pairing
             sees scaled values, and an angle as its cosine and sine.

@@ -69,9 +69,7 @@ class PositiveForm(Network, Density):
         hidden: widths of the hidden layers of the network that gives B and c; empty: B and c are free constants.
         law: convex, law(0) = law'(0) = 0: `half_square`, `Dry(speed)`, `cubic` or your own.
         size: c at the start, one number or one for each degree of freedom; in law `half_square` a mass or a friction.
-        activation: function with a continuous second derivative.
-        initializer: see `MLPDensity`.
-        rngs: random streams; needed with hidden layers.
+        activation, initializer, rngs: see `MLPDensity`; streams are needed with hidden layers.
         inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Only ratios of v_scale matter, where degrees of freedom have different units. With relative=True v too
             enters as differences to slot 0: friction between nodes, which conserves momentum.
@@ -157,9 +155,7 @@ class StructuredDensity(Network, Density):
         hidden: widths of the hidden layers of V.
         kinetic_hidden: those of T, by default the same; empty: M of an element is constant.
         mass: M of an element at the start, one number or one for each degree of freedom.
-        activation: function with a continuous second derivative.
-        initializer: see `MLPDensity`.
-        rngs: random streams.
+        activation, initializer, rngs: see `MLPDensity`.
         inputs: q_scale, v_scale, angles, relative, features, feature_size, feature_scale: see `Inputs`.
             Only ratios of v_scale matter, where degrees of freedom have different units.
 
