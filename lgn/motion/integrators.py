@@ -52,6 +52,7 @@ class FixedSteps(Integrator):
 
     Attributes:
         dt: largest step; each interval of ts is cut into equal steps no longer than that.
+        opening: steps of no length that complete what `start` gives.
 
     Example:
         >>> import dataclasses, jax, jax.numpy as jnp, lgn
@@ -68,7 +69,7 @@ class FixedSteps(Integrator):
     """
 
     dt: float
-    opening: ClassVar[int] = 0  # steps of no length that complete what `start` gives
+    opening: ClassVar[int] = 0
 
     def start(self, system: Any, state: State, t) -> Any:
         """What is carried from step to step, a tree of arrays, at the first time; the state, unless it is more."""
@@ -90,7 +91,7 @@ class FixedSteps(Integrator):
         reverse derivative.
         """
         if isinstance(ts, jax.core.Tracer):
-            return self.measured(system, state, ts, lambda state, t: ())[0]
+            return self._at_any(system, state, ts)
         count = int(_count(ts, self.dt, np))
         carry = self.start(system, state, ts[0])
         for _ in range(self.opening):
@@ -103,19 +104,17 @@ class FixedSteps(Integrator):
         later = lax.scan(interval, carry, (ts[:-1], ts[1:]))[1]
         return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), state, later)
 
-    def measured(self, system: Any, state: State, ts, measure: Callable) -> tuple[State, Any]:
-        """In one loop, where the first state comes from an interval of no length: compiling an equation once more takes
-        as long as all else (measured)."""
-        if not isinstance(ts, jax.core.Tracer):
-            return super().measured(system, state, ts, measure)
+    def _at_any(self, system, state, ts) -> State:
+        """At traced times. The first interval is one of no length, so that what opens a motion is a step of the loop:
+        one copy less of the equation to compile."""
         count = _count(ts, self.dt, jnp)
 
         def interval(carry, ends):
             t, end, first = ends
             dt = (end - t) / count
             carry = self._steps(system, carry, t, dt, jnp.where(dt > 0, count, first * self.opening))
-            found = jax.tree.map(lambda x, known: jnp.where(first, known, x), self.state(system, carry, end), state)
-            return carry, (found, _unless_repeated(measure, first | (dt > 0), found, end))
+            found = self.state(system, carry, end)
+            return carry, jax.tree.map(lambda x, known: jnp.where(first, known, x), found, state)
 
         moments = jnp.concatenate([ts[:1], ts[:-1]]), ts, np.arange(len(ts)) == 0
         return lax.scan(interval, self.start(system, state, ts[0]), moments)[1]

@@ -158,9 +158,7 @@ def _fields(state0) -> State:
 
 def check_integrator(integrator: Integrator | Callable) -> Integrator | Callable:
     """Itself, if it can be called with (system, state, ts). Raises ValueError else."""
-    examples = (
-        "lgn.Adaptive(), lgn.Verlet(dt), lgn.ImplicitMidpoint(dt), lgn.Variational(dt) or lgn.DiscreteGradient(dt)"
-    )
+    examples = "lgn.Adaptive(), lgn.Verlet(dt), lgn.ImplicitMidpoint(dt), lgn.Variational(dt), lgn.DiscreteGradient(dt)"
     _arguments.called("integrator", integrator, examples)
     if isinstance(integrator, Solver):
         raise ValueError(f"integrator={integrator!r} is a solver of M a = f, which a Lagrangian takes; give {examples}")
