@@ -63,24 +63,14 @@ class Loggers:
 
 
 class _Lines:
-    """A file of lines, begun anew for each training, whole after every row.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        ValueError: what is no path.
-    """
-
-    head = ""
-    line: Callable[[Row], str]
+    """File of lines, begun anew for each training, whole after every row."""
 
     def __init__(self, path: str | Path):
         self.path = _arguments.path(f"{type(self).__name__}: path", path)
 
     def __enter__(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(self.head, newline="")
+        self.path.write_text(self.text([]), newline="")
         return self
 
     def __exit__(self, *error) -> None:
@@ -88,24 +78,22 @@ class _Lines:
 
     def __call__(self, row: Row) -> None:
         with open(self.path, "a", newline="") as file:
-            file.write(type(self).line(row))
+            file.write(self.text([row], head=False))
 
-
-def csv_line(row: Iterable) -> str:
-    """Values as one line of a table."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(row)
-    return text.getvalue()
-
-
-def json_line(row: Row) -> str:
-    """Row as a JSON object; a number that is not finite is null."""
-    known = {name: x if isinstance(x, str) or np.isfinite(x) else None for name, x in row._asdict().items()}
-    return json.dumps(known, allow_nan=False) + "\n"
+    @staticmethod
+    def text(rows: Iterable[Row], head: bool = True) -> str:
+        """Lines of these rows; with the head, the whole file."""
+        raise NotImplementedError
 
 
 class CSVRows(_Lines):
     """Table with the columns phase, step, loss and held_out, as `metrics.csv` in the folder of a run.
+
+    Args:
+        path: of the file, begun anew for each training.
+
+    Raises:
+        ValueError: what is no path.
 
     Example:
         >>> import pathlib, tempfile, lgn
@@ -117,30 +105,23 @@ class CSVRows(_Lines):
         ['phase,step,loss,held_out', 'quasi-newton,1,0.5,nan']
     """
 
-    head = csv_line(Row._fields)
-    line = staticmethod(csv_line)
-
-    @classmethod
-    def table(cls, rows: Iterable[Row]) -> bytes:
-        """The whole file of these rows."""
-        return "".join([cls.head, *map(csv_line, rows)]).encode()
+    @staticmethod
+    def text(rows: Iterable[Row], head: bool = True) -> str:
+        """Lines of these rows; with the head, the whole file."""
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows([Row._fields, *rows] if head else rows)
+        return lines.getvalue()
 
 
 class JSONRows(_Lines):
     """One JSON object a line, `{"phase": ..., "step": ..., "loss": ..., "held_out": ...}`; a number that is not finite,
-    such as a held-out loss where nothing was judged, is null.
+    such as a held-out loss where nothing was judged, is null. Else as `CSVRows`."""
 
-    Example:
-        >>> import pathlib, tempfile, lgn
-        >>> from lgn.learning.loggers import JSONRows
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.jsonl"
-        >>> with JSONRows(path) as log:
-        ...     log(lgn.Row("quasi-newton", 1, 0.5))
-        >>> path.read_text()
-        '{"phase": "quasi-newton", "step": 1, "loss": 0.5, "held_out": null}\\n'
-    """
-
-    line = staticmethod(json_line)
+    @staticmethod
+    def text(rows: Iterable[Row], head: bool = True) -> str:
+        """Lines of these rows; there is no head."""
+        known = ({k: x if isinstance(x, str) or np.isfinite(x) else None for k, x in r._asdict().items()} for r in rows)
+        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in known)
 
 
 class TensorBoardRows:

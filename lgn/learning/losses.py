@@ -116,16 +116,33 @@ def accelerations(system, data: States) -> jax.Array:
 
 
 @dataclass(frozen=True)
-class RolloutLoss(Loss):
-    """Mean squared error of all states after the first of each piece, reached by an integrator from the first.
-
-    Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1. A piece whose
-    first state was not seen at every node does not count: `ShootingLoss` finds the starts instead.
+class MotionLoss(Loss):
+    """Base class of losses that compare the states of pieces with motions.
 
     Args:
         integrator: follows the system; fixed steps cost least.
         dt: time between two states of a piece.
         error: how states are compared.
+    """
+
+    integrator: Integrator
+    dt: float
+    error: Error = relative
+
+    def __post_init__(self):
+        check_integrator(self.integrator)
+        _arguments.positive(f"{type(self).__name__}: dt", self.dt)
+
+    def times(self, data: Windows) -> np.ndarray:
+        """(time,) of the states of a piece, from its first."""
+        return self.dt * np.arange(expect(data, Windows, type(self).__name__).q.shape[1])
+
+
+class RolloutLoss(MotionLoss):
+    """Mean squared error of all states after the first of each piece, reached by an integrator from the first.
+
+    Relative to the mean squares of q and v. One step is a piece of two states, k steps one of k + 1. A piece whose
+    first state was not seen at every node does not count: `ShootingLoss` finds the starts instead.
 
     Example:
         >>> import jax.numpy as jnp, lgn, numpy as np
@@ -137,21 +154,13 @@ class RolloutLoss(Loss):
         True
     """
 
-    integrator: Integrator
-    dt: float
-    error: Error = relative
-
-    def __post_init__(self):
-        check_integrator(self.integrator)
-        _arguments.positive("RolloutLoss: dt", self.dt)
-
     def __call__(self, system, data: Windows) -> jax.Array:
-        if expect(data, Windows, "RolloutLoss").v is None and offered(system, "momentum_balance") is not None:
+        ts = self.times(data)
+        if data.v is None and offered(system, "momentum_balance") is not None:
             raise ValueError(
                 "RolloutLoss: the data have no velocities to start from; use variational_loss, or, where positions are "
                 "noisy, ShootingLoss"
             )
-        ts = self.dt * np.arange(data.q.shape[1])
 
         def run(system, state, t):
             return self.integrator(system, tuple(x[0] for x in state), ts)

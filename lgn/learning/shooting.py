@@ -1,6 +1,5 @@
 """Shooting: learns from noisy pieces of motion whose true starts are unknown and are found too."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -9,15 +8,12 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from lgn import _arguments
 from lgn.assembly import clamps
 from lgn.assembly.domain import State
 from lgn.data.samples import Windows
-from lgn.learning.loss import Error, Loss, relative
-from lgn.learning.losses import Start, counted, expect, total
+from lgn.learning.losses import MotionLoss, Start, counted, expect, total
 from lgn.learning.samples import on_samples
 from lgn.mechanics.system import check_system, offered
-from lgn.motion.rollout import Integrator, check_integrator
 
 
 class Shooting(nnx.Pytree):
@@ -68,44 +64,28 @@ class Shooting(nnx.Pytree):
         raise ValueError("Shooting holds the starts of data: save its system, lgn.save(path, shooting.system)")
 
 
-@dataclass(frozen=True)
-class ShootingLoss(Loss):
+class ShootingLoss(MotionLoss):
     """Mean squared difference of the states of each piece from the motion that begins at its free start, relative to
     the mean square of each field, where they were seen; of positions alone, where only these were measured. Below the
     relative variance of the noise of the data there is nothing to learn.
 
     `fit` holds out the last fifth of each piece rather than some of the pieces, which would have no starts.
 
-    Args:
-        integrator: follows the system; fixed steps cost least.
-        dt: time between two states of a piece.
-        error: how states are compared.
-
     Raises:
         ValueError: a system that is not `Shooting`, other data than its starts are of.
     """
-
-    integrator: Integrator
-    dt: float
-    error: Error = relative
-
-    def __post_init__(self):
-        check_integrator(self.integrator)
-        _arguments.positive("ShootingLoss: dt", self.dt)
 
     def __call__(self, system: Shooting, data: Windows) -> jax.Array:
         if not isinstance(system, Shooting):
             raise ValueError(
                 f"ShootingLoss: {type(system).__name__} has no free starts; fit lgn.Shooting(system, data)"
             )
-        expect(data, Windows, "ShootingLoss")
-        starts = system.free_starts()
+        ts, starts = self.times(data), system.free_starts()
         if starts[0].shape != data.q[:, 0].shape:
             raise ValueError(
                 f"ShootingLoss: starts of shape {starts[0].shape} for data of {data.q[:, 0].shape}: train on the data "
                 f"that Shooting was made of, all in one batch"
             )
-        ts = self.dt * np.arange(data.q.shape[1])
 
         def run(system, state, t, *start):
             return self.integrator(system, start, ts)

@@ -26,6 +26,7 @@ from lgn.learning.optimizers import default_phases
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
 from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrained
+from lgn.mechanics.system import offered
 
 
 class FitResult(NamedTuple):
@@ -134,14 +135,8 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
     if problem.x.size == 0:
         raise ValueError("fit: the system has no nnx.Param to train; give it a learned density such as MLPDensity")
     run = stages(problem, phases, parts)
-    decides = {
-        "system": getattr(system, "whole", system),
-        "data": data,
-        "loss": loss,
-        "key": key,
-        "phases": phases,
-        "validation": validation,
-    }
+    decides = {"system": offered(system, "whole"), "data": data, "loss": loss, "key": key, "phases": phases}
+    decides["validation"] = validation
     record = Record(folder, run, decides, checkpoint_seconds) if folder is not None else None
     stopped = ""
     with _progress() as bar, record or nullcontext(), ExitStack() as stack:
@@ -296,7 +291,9 @@ class Record:
         """Write, if a checkpoint is due, or now; `done` with the last one of the run."""
         if self.checkpoints.done or not self.checkpoints.writes or not (now or self.checkpoints.due()):
             return
-        write_whole(self.folder / "metrics.csv", CSVRows.table(history))  # before the state that says it is done
+        write_whole(
+            self.folder / "metrics.csv", CSVRows.text(history).encode()
+        )  # before the state that says it is done
         names = [stage.name for stage in self.run]
         rows = np.array([(names.index(row.phase), *row[1:]) for row in history], float).reshape(-1, len(Row._fields))
         kept = {"stage": np.array(number), "history": rows, "seconds": np.array(seconds)}

@@ -66,7 +66,7 @@ def test_energy_of_a_pendulum_from_pairs_of_snapshots():
     recording = pendulum.recordings(KEY, pendulum.HNN._replace(noise=0.0))
     pairs = lgn.sample_pairs(KEY, recording.t, recording.u, 300)
     loss = lgn.DiscreteLoss()
-    fit = lgn.fit(flow_of(network()), pairs, key=KEY, loss=loss, phases=[lgn.QuasiNewton(300)])
+    fit = lgn.fit(flow_of(network()), pairs, key=KEY, loss=loss, phases=[lgn.QuasiNewton(300)], validation=None)
     u = recording.u[:5].reshape(-1, 1, 2)
     found = jax.jit(jax.vmap(lambda u: fit.system.rate((u,))[0]))(u)
     exact = pendulum.hamiltonian_rate(u)
@@ -79,7 +79,7 @@ def test_rates_of_first_order():
     assert lgn.rate_loss(flow_of(spring), data) < 1e-30
     assert len(default_phases(flow_of(spring), data)) == 1  # nothing to start from
     law = lgn.Baseline(lgn.single_node(), lgn.NeuralODE(2, (8,), fields=1, rngs=nnx.Rngs(0)))
-    fit = lgn.fit(law, data, key=KEY, phases=[lgn.QuasiNewton(100)])  # rate_loss by default
+    fit = lgn.fit(law, data, key=KEY, phases=[lgn.QuasiNewton(100)], validation=None)  # rate_loss
     assert fit.history[-1].loss < 1e-4
 
 
