@@ -14,7 +14,6 @@ from lgn.assembly import elements
 
 LAWS = {"viscous": lgn.half_square, "dry": lgn.Dry(0.3), "turbulent": lgn.cubic}
 by_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
-seeds = st.integers(0, 2**31)
 
 
 def form(slots=2, dim=2, hidden=(4,), **named):
@@ -34,7 +33,6 @@ def at_random(system, seed, scale=1.0):
 
 PAIRS = np.array([[0, 1], [1, 2], [1, 3], [3, 4]])  # nodes of 1 to 3 neighbours: padded stencils
 GRAPHS = {
-    "ring": (lgn.lattice((5,)), lgn.node_stencil),
     "irregular": (lgn.from_edges(5, *np.concatenate([PAIRS, PAIRS[:, ::-1]]).T), lgn.node_stencil),
     "edges": (lgn.lattice((5,)), lgn.edge_stencil),
 }
@@ -73,21 +71,20 @@ def test_mass_is_positive_definite_at_1000_parameters_and_states(kinetic_hidden)
 
 
 @on_graphs
-def test_mass_of_a_graph_is_positive_definite(graph, stencil):
+def test_on_a_graph_mass_is_positive_definite_and_power_never_positive(graph, stencil):
     L = system_on(graph, stencil, angles=(1,))
 
     @jax.jit
     @jax.vmap
-    def mass(seed):
+    def look(seed):
         q, v = jax.random.normal(jax.random.key(~seed), (2, 5, 2))
-        system = at_random(L, seed)
-        return jax.hessian(lambda v: system(q, v.reshape(5, 2)))(v.ravel())
+        system = at_random(L, seed, 1 + 9 * (seed % 7) / 6)
+        mass = jax.hessian(lambda v: at_random(L, seed)(q, v.reshape(5, 2)))(v.ravel())
+        return mass, system.power(q, v)
 
-    @given(seeds)
-    def check(seed):
-        assert np.linalg.eigvalsh(mass(seed + jnp.arange(70))).min() > 0  # 15 times 70
-
-    check()
+    mass, power = look(np.arange(500))
+    assert np.linalg.eigvalsh(mass).min() > 0
+    assert (power <= 0).all() and power.max() < 0
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(-0.99, 0.99))
@@ -112,7 +109,8 @@ def test_at_the_start_it_is_the_size_times_the_identity():
 def test_units_of_velocity_change_the_parameters_but_not_the_family():
     """With c per dof in its units, B in scaled velocities: the value is that of unit scales in scaled velocities."""
     scale = np.array([0.01, 30.0])
-    plain, scaled = (at_random(form(2, 2, **x), 1) for x in ({}, {"v_scale": tuple(scale), "size": tuple(scale**-2)}))
+    units = {"v_scale": tuple(scale), "size": tuple(scale**-2)}
+    plain, scaled = (jax.jit(at_random(form(2, 2, **x), 1)) for x in ({}, units))
     q, v = np.random.default_rng(0).normal(size=(2, 2, 2))
     np.testing.assert_allclose(scaled(q, v * scale, {}), plain(q, v, {}), rtol=1e-12)
 
@@ -132,31 +130,13 @@ def test_form_is_positive_and_takes_power(law):
         value, slope = jax.value_and_grad(friction, 1)(q, v, {})
         return value, friction(q, 0 * v, {}), jnp.sum(v * slope), jnp.sum(jnp.abs(v * slope))
 
-    @given(seeds, st.floats(0.1, 10))
-    def check(seed, scale):
-        value, at_rest, power, size = look(seed + jnp.arange(70), jnp.full(70, scale))
-        assert (value >= 0).all() and (at_rest == 0).all() and (power >= -1e-13 * size).all()
-
-    check()
-
-
-@on_graphs
-def test_power_is_never_positive(graph, stencil):
-    L = system_on(graph, stencil, angles=(1,))
-
-    @jax.jit
-    @jax.vmap
-    def power(seed):
-        q, v = jax.random.normal(jax.random.key(~seed), (2, 5, 2))
-        return at_random(L, seed, 1 + 9 * (seed % 7) / 6).power(q, v)
-
-    found = power(jnp.arange(200))
-    assert (found <= 0).all() and found.max() < 0
+    value, at_rest, power, size = look(np.arange(1000), np.geomspace(0.1, 10, 1000))
+    assert (value >= 0).all() and (at_rest == 0).all() and (power >= -1e-13 * size).all()
 
 
 def test_energy_never_rises_in_a_long_motion():
-    L = at_random(system_on(*GRAPHS["edges"], angles=(1,)), 3, 0.3)
-    q, v = jax.random.normal(jax.random.key(4), (2, 5, 2))
+    L = at_random(system_on(*GRAPHS["edges"], [LAWS["dry"]], angles=(1,)), 3, 0.3)
+    q, v = np.random.default_rng(4).normal(size=(2, 5, 2))
     motion = lgn.rollout(L, (q, v), np.linspace(0, 40, 401), lgn.Adaptive(1e-8, 1e-8))
     lost = motion.energy[0] - motion.energy[-1]
     assert np.diff(motion.energy).max() < 1e-6 * lost
@@ -256,9 +236,7 @@ def test_checkpoint_brings_everything_back(tmp_path):
     lgn.save(tmp_path / "a", L)
     loaded = lgn.load(tmp_path / "a")
     assert jax.tree.structure(loaded) == jax.tree.structure(L)
-    q, v = np.random.default_rng(16).normal(size=(2, 5, 2))
-    look = jax.jit(lambda L, q, v: (L.acceleration(q, v), L.power(q, v)))
-    for a, b in zip(look(loaded, q, v), look(L, q, v), strict=True):
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(L), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -269,25 +247,17 @@ def absolute(s):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: form(0), "slots=0"),
         (lambda: form(hidden=(4, 0)), r"PositiveForm: hidden\[1\]=0.*at least 1"),
         (lambda: form(1, relative=True), "no slot to compare with"),
-        (lambda: form(features=("k",)), "give both"),
-        (lambda: form(hidden=(), features=("k",), feature_size=1), r"hidden=\(\), which reads none"),
-        (lambda: lgn.PositiveForm(1, 1, (4,)), r"without rngs; give rngs=nnx.Rngs\(0\)"),
-        (lambda: form(angles=(2,)), "angles="),
         (lambda: form(size=0.0), "size=0.0; give a positive number"),
-        (lambda: form(v_scale=(1.0, 2.0, 3.0)), "v_scale="),
         (lambda: form(activation=jax.nn.relu), "no second derivative"),
         (lambda: form(law=jnp.cosh), "expected 0"),
         (lambda: form(law=jnp.sinh), "expected 0"),
         (lambda: form(law=absolute), "law=absolute is 0 with slopes .* round its kink"),
         (lambda: form(law=lambda s: 1 - jnp.cos(s)), "give a convex law"),
-        (lambda: form(law=lambda s: -(s**2)), "give a convex law"),
         (lambda: form(law=lambda s: 0.0 * s), "not all zero"),
         (lambda: lgn.Dry(0.0), "speed=0.0; give a positive number"),
         (lambda: structured(hidden=()), r"StructuredDensity: hidden=\(\)"),
-        (lambda: structured(mass=-1.0), "mass=-1.0; give a positive number"),
         (lambda: structured(1, relative=True), "relative=True with slots=1"),
     ],
 )

@@ -1,4 +1,3 @@
-import jax
 import networkx as nx
 import numpy as np
 import pytest
@@ -136,26 +135,6 @@ def test_clamp_adds_to_nodes_already_held_and_leaves_the_argument_alone():
 def ring(n, **named):
     i = np.arange(n)
     return lgn.from_edges(n, np.r_[i, (i + 1) % n], np.r_[(i + 1) % n, i], **named)
-
-
-def test_components_move_as_if_each_were_alone():
-    def density(q, v, features):
-        return 0.5 * v[0, 0] ** 2 + 0.1 * (v[:, 0] @ v[:, 0]) - ((q[:, 0] - q[0, 0]) ** 4).sum()
-
-    def system(graph):
-        return lgn.Lagrangian(graph, density)
-
-    q, v = rng.normal(size=(2, 9, 1))
-    parts = [ring(4), ring(5)]
-    senders, receivers = (
-        np.r_[getattr(parts[0], ends), getattr(parts[1], ends) + 4] for ends in ("senders", "receivers")
-    )
-    L, alone = system(lgn.from_edges(9, senders, receivers)), [system(part) for part in parts]
-    halves = [(q[:4], v[:4]), (q[4:], v[4:])]
-    expected = np.concatenate([jax.jit(one.acceleration)(*half) for one, half in zip(alone, halves, strict=True)])
-    np.testing.assert_allclose(jax.jit(L.acceleration)(q, v), expected, rtol=1e-10)
-    energy = sum(one.energy(*half) for one, half in zip(alone, halves, strict=True))
-    np.testing.assert_allclose(L.energy(q, v), energy, rtol=1e-12)
 
 
 def weights(graph):
