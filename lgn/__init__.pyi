@@ -54,6 +54,10 @@ from lgn.data.samples import Windows as Windows
 from lgn.data.recording import Recording as Recording
 from lgn.data.recording import joined as joined
 from lgn.data.recording import windows as windows
+from lgn.data.signals import Cubic as Cubic
+from lgn.data.signals import Held as Held
+from lgn.data.signals import Linear as Linear
+from lgn.data.signals import Signal as Signal
 from lgn.data.preprocessing import integrated as integrated
 from lgn.data.preprocessing import rate_unit as rate_unit
 from lgn.data.preprocessing import sample_pairs as sample_pairs

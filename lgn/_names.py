@@ -28,6 +28,7 @@ HOME = {
     "densities.normal_form": ["normal_form"],
     "data.samples": ["States", "Trajectory", "Windows"],
     "data.recording": ["Recording", "joined", "windows"],
+    "data.signals": ["Cubic", "Held", "Linear", "Signal"],
     "data.preprocessing": ["integrated", "rate_unit", "sample_pairs", "scales", "site_and_edge"],
     "data.exchange": ["read", "read_graph", "write"],
     "assembly.discrete_gradient": ["Automatic", "Gonzalez", "MeanValue"],
