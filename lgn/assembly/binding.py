@@ -39,7 +39,7 @@ class Features(dict):
         known = ", ".join(sorted(self))
         raise ValueError(
             f"a density reads the feature {name!r}, but its elements know only {known}; give it to the graph: "
-            f"lgn.with_features(graph, ...). `time` and `control` are known to dissipation and force alone"
+            f"lgn.with_features(graph, ...). `time` and `control`, where there is one, are known to L, friction and force"
         )
 
 
@@ -116,7 +116,7 @@ class Bound:
 
     def reads(self, name: str) -> bool:
         """Whether the density depends on a feature."""
-        return bool(self.entries.value[-1][name].any())
+        return bool(np.any(self.entries.value[-1].get(name, False)))
 
     def slots_read(self, *fields: int) -> tuple[int, ...]:
         """Slots whose values of any of these fields the density depends on, by default of all fields."""

@@ -219,6 +219,10 @@ class Functional(nnx.Pytree):
         found = (_kept_pattern if known else _pattern)(self.tables, self._last, self.rows)
         return found if self.band is None else found.with_band(self.band)
 
+    def reads(self, *names: str) -> bool:
+        """Whether a density of a bound functional depends on a feature of one of these names."""
+        return any(table.reads(name) for table in self.tables for name in names)
+
     @property
     def _last(self) -> int:
         """Number of the last field."""

@@ -97,7 +97,7 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
     @jax.jit
     def rows(system, state, features):
         known = bind(system.replace(**features) if features else system, state)
-        local = known.functional.local(known.domain.features, *state)
+        local = known.functional.local(known.known_at(0.0), *state)
         return [jax.vmap(partial(density.seen, read=table.entries.value))(*local[i]) for i, table in chosen.items()]
 
     def of(i):

@@ -264,7 +264,7 @@ def _mismatch(target, system, data):
     term = system.terms[0]
     states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
     bound = bind(system, [x[0] for x in states])
-    local = jax.vmap(lambda q, v: bound.functional.local(bound.domain.features, q, v)[0])(*states)
+    local = jax.vmap(lambda q, v: bound.functional.local(bound.known_at(0.0), q, v)[0])(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))
     difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))

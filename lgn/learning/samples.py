@@ -42,7 +42,7 @@ def _each(evaluate, system, *samples):
 def _expanded(evaluate, system, state, t, features, *more):
     def local(system, state, t):
         bound = bind(system, state)
-        return bound.functional.local(bound.domain.features, *state)
+        return bound.functional.local(bound.known_at(t), *state)
 
     def known(system, state, t, expansions, *more):
         bound = jax.tree.map(lambda x: x, bind(system, state))

@@ -13,6 +13,7 @@ from lgn.assembly.domain import Domain, Field, State
 from lgn.assembly.functional import Functional
 from lgn.assembly.terms import Terms
 from lgn.mechanics.compilation import bind, compiled
+from lgn.mechanics.forcing import Control, Port
 from lgn.mechanics.operator import Operator
 from lgn.mechanics.structures import Structure
 from lgn.mechanics.system import System, offered
@@ -36,6 +37,9 @@ class EnergyFlow(System):
             measure of a node, grad H is the functional derivative that equations of fields have.
         structure: G: `Symplectic`, `Damped`, `FirstDifference`, `Laplacian`, `LearnedStructure`, sums of them, or your
             own `Structure`.
+        port: B, through which w(t) drives the flow, du/dt = G grad H + B w: an array (node, dim, input), a function
+            B(u) that returns one, such as a module with parameters, or None.
+        control: w, an array (input,), a function w(t), or an `lgn.Signal`; without an axis B is (node, dim).
         discrete: the discrete gradient by which H was trained, if any; `fit` with a `DiscreteLoss` sets it, and a
             checkpoint keeps it.
 
@@ -53,16 +57,26 @@ class EnergyFlow(System):
         [-2.0, 1.0, 0.0, 1.0]
     """
 
-    def __init__(self, graph: jraph.GraphsTuple, density: Terms, *, structure: Structure, discrete: Any = None):
+    def __init__(
+        self,
+        graph: jraph.GraphsTuple,
+        density: Terms,
+        *,
+        structure: Structure,
+        port: Any = None,
+        control: Control = None,
+        discrete: Any = None,
+    ):
         self.domain = Domain(graph)
         self.functional = Functional(graph, density)
         self.structure = Operator(structure, graph)
+        self.forcing = Port(port, control)
         self.discrete = _arguments.made("discrete", discrete, "lgn.Automatic(), lgn.MeanValue() or None")
 
     def config(self) -> dict:
         """Arguments that make a system of this shape again."""
         own = {"graph": self.graph, "density": self.functional.lasting, "structure": self.structure.given}
-        return own | {"discrete": self.discrete}
+        return own | {"discrete": self.discrete, **self.forcing.config()}
 
     @compiled
     def __call__(self, u: Field) -> Float[Array, ""]:
@@ -80,20 +94,21 @@ class EnergyFlow(System):
 
     @compiled
     def rate(self, state: State, t: float = 0.0) -> State:
-        """Rate du/dt = G grad H, which integrators follow. Args: state: (u,); t: time."""
+        """Rate du/dt = G grad H + B w, which integrators follow. Args: state: (u,); t: time."""
         if not isinstance(state, tuple | list):
             _arrays.fields(state, "u")
-        return (self._flow(self.gradient(*state)),)
+        return (self._flow(self.gradient(*state)) + self._driven(state[0], t),)
 
     @compiled
-    def power(self, u: Field) -> Float[Array, ""]:
-        """Power dH/dt = grad H . G grad H, in energy over time."""
+    def power(self, u: Field, t: float = 0.0) -> Float[Array, ""]:
+        """Power dH/dt = grad H . (G grad H + B w), in energy over time."""
         slope = self.gradient(u)
-        return jnp.sum(slope * self._flow(slope))
+        return jnp.sum(slope * (self._flow(slope) + self._driven(u, t)))
 
     def discrete_rate(self, method, after: State, before: State, t: float = 0.0) -> tuple[State, Callable]:
-        """Rate G grad-bar H(after, before) of a step of `DiscreteGradient`, and () -> its derivative by `after`, a
-        linear map of states, which costs several gradients and is made only where it is needed.
+        """Rate G grad-bar H(after, before) + B w of a step of `DiscreteGradient`, B in the middle of it, and () -> its
+        derivative by `after`, a linear map of states, which costs several gradients and is made only where it is
+        needed. H changes by dt grad-bar H . (G grad-bar H + B w), exactly.
 
         Args: method: the discrete gradient, such as `Automatic()`; after, before: (u,) at the two ends of the step.
         """
@@ -101,11 +116,14 @@ class EnergyFlow(System):
         known, functional = system.domain.features, system.functional
         (slope,) = functional.discrete_gradient(known, method, after, before)
 
+        def driven(after):
+            return system._driven(0.5 * (after + before[0]), t)
+
         def derivative() -> Callable:
             curvature = functional.discrete_curvature(known, method, after, before)
-            return lambda change: (system._flow(curvature @ change[0]),)
+            return lambda x: (system._flow(curvature @ x[0]) + jax.jvp(driven, after, x)[1],)
 
-        return (system._flow(slope),), derivative
+        return (system._flow(slope) + driven(*after),), derivative
 
     def check(self, *state: Field) -> None:
         """Check the shape and dtype of u. Raises ValueError if it is no state of this graph, or does not fit a
@@ -131,6 +149,7 @@ class EnergyFlow(System):
         shape = jax.ShapeDtypeStruct((rows.count, u.shape[1]), jnp.result_type(u))
         other.functional = self.functional.bound(self.domain.features, shape, rows=rows)
         other.structure, other.domain = self.structure.on_rows(rows, u), self.domain.on_rows()
+        other.forcing = self.forcing.on_rows(rows)
         return other
 
     def _flow(self, slope: Field) -> Field:
@@ -140,10 +159,14 @@ class EnergyFlow(System):
         free = self.domain.free
         return jnp.where(free, self.structure(jnp.where(free, slope, 0.0)), 0.0)
 
+    def _driven(self, u, t):
+        """B w on the free nodes."""
+        return jnp.where(self.domain.free, self.forcing(u, t), 0.0) if self.forcing.port is not None else 0.0
+
     @property
     def driven(self) -> bool:  # type: ignore[override]
-        """Whether G promises nothing about the energy."""
-        return not (self.structure.given.conserves or self.structure.given.dissipates)
+        """Whether a port may give energy, or G promises nothing about it."""
+        return self.forcing.port is not None or not (self.structure.given.conserves or self.structure.given.dissipates)
 
     @property
     def canonical(self) -> bool:  # type: ignore[override]

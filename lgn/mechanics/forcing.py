@@ -45,8 +45,6 @@ class Forcing(nnx.Pytree):
         self.force, self.control = _given("force", force), _given("control", control)
         self.rows: Rows | None = None  # of states, where these are divided
         self._taken = _count_arguments(force) if callable(force) else 0
-        if self._taken == 4 and control is None:
-            raise ValueError("force(q, v, t, u) reads the control u, but control is None; give control=u(t)")
 
     config = config_of
 
@@ -65,7 +63,12 @@ class Forcing(nnx.Pytree):
             return jnp.zeros_like(q)
         rows, force, expected = self.rows or nodes(len(q)), self.force, q.shape
         if callable(force):
-            known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
+            known = (rows.leave(q), rows.leave(v), t, control_at(self.control, t))[: self._taken]
+            if self._taken == 4 and self.control is None:
+                raise ValueError(
+                    "force(q, v, t, u) reads the control u, but control is None; give control=u(t), or an lgn.Signal, "
+                    "to the system, to `replace` or to `rollout`"
+                )
             _arguments.reads_within("force", force, *known)
             force, expected = _arguments.explained("force", force, *known), known[0].shape
         if jnp.shape(force) != expected:  # broadcasting would push every node
@@ -75,15 +78,70 @@ class Forcing(nnx.Pytree):
             )
         return rows.enter(force) if callable(self.force) else force.astype(q.dtype)
 
-    def at(self, t):
-        """Control u(t)."""
-        return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
+    def controlled(self, control: Control) -> "Forcing":
+        """The same with another control."""
+        return Forcing(self.force, control)
 
     def known_at(self, features, t):
-        """Features of nodes, edges and graph, with `time` and `control`, which friction may read."""
+        """Features of nodes, edges and graph, with `time` and `control`, which L and friction may read."""
         nodes, edges, whole = features
-        moment = {"time": t} if (control := self.at(t)) is None else {"time": t, "control": control}
+        moment = {"time": t} if (control := control_at(self.control, t)) is None else {"time": t, "control": control}
         return nodes, edges, {**whole, **moment}
+
+
+class Port(nnx.Pytree):
+    """What drives a flow from outside, B(u) w(t): the energy H changes by grad H . B w.
+
+    Args:
+        port: B, an array (node, dim, input), or (node, dim) of a single input without an axis; or a function B(u) of
+            the whole state that returns one, such as a module with parameters; None for nothing.
+        control: w, an array (input,), a function w(t) that returns one, or an `lgn.Signal`.
+
+    Raises:
+        ValueError: a control that is not given, or a B that does not fit it.
+    """
+
+    def __init__(self, port: Array | Callable[..., Array] | None = None, control: Control = None):
+        self.port, self.control = _given("port", port), _given("control", control)
+        self.rows: Rows | None = None  # of states, where these are divided
+
+    config = config_of
+
+    def on_rows(self, rows: Rows) -> "Port":
+        """The same on rows, as `Forcing.on_rows`."""
+        other = jax.tree.map(lambda x: x, self)
+        if callable(self.port):
+            other.rows = nnx.data(rows) if rows.divided else None
+        elif self.port is not None:
+            other.port = nnx.data(rows.enter(self.port))
+        return other
+
+    def controlled(self, control: Control) -> "Port":
+        """The same with another control."""
+        return Port(self.port, control)
+
+    def __call__(self, u: Field, t) -> Field:
+        """B(u) w(t), (node, dim), in the unit of u over time."""
+        if self.port is None:
+            return jnp.zeros_like(u)
+        rows, port = self.rows or nodes(len(u)), self.port
+        if self.control is None:
+            raise ValueError("port: B(u) w(t) needs w, but control is None; give control=w(t), or an lgn.Signal")
+        w = jnp.asarray(control_at(self.control, t), u.dtype)
+        expected = (*(rows.leave(u) if callable(port) else u).shape, *w.shape)
+        found = _arguments.explained("port", port, rows.leave(u)) if callable(port) else port
+        if jnp.shape(found) != expected:
+            raise ValueError(
+                f"port has shape {jnp.shape(found)} and the control {w.shape}; expected (node, dim) and the axes of "
+                f"the control, {expected}"
+            )
+        driven = jnp.tensordot(found.astype(u.dtype), w, w.ndim)
+        return rows.enter(driven) if callable(port) else driven
+
+
+def control_at(control, t):
+    """Control u(t)."""
+    return _arguments.explained("control", control, t) if callable(control) else control
 
 
 def check_dissipation(dissipation: Functional, features, q: Field, v: Field) -> None:

@@ -18,7 +18,7 @@ from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
 from lgn.densities.density import as_density, energy_density
 from lgn.mechanics.compilation import bind, compiled
-from lgn.mechanics.forcing import Control, Force, Forcing, check_dissipation
+from lgn.mechanics.forcing import Control, Force, Forcing, check_dissipation, control_at
 from lgn.mechanics.system import System, why_no_rate
 from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution, Solver
@@ -86,39 +86,39 @@ class Lagrangian(System):
         own = {"graph": self.graph, "motion": self.domain.motion, "solver": self.solver, **self.forcing.config()}
         return own | {"density": self.functional.lasting, "dissipation": self.dissipation.lasting or None}
 
-    def replace(self, **values: Array) -> "Lagrangian":
-        """Copy with other values of its features or of `control`, of the shapes that they have: see `System`."""
-        control = {name: values.pop(name) for name in ("control",) if name in values}
-        other = super().replace(**values)
-        other.forcing = Forcing(self.forcing.force, **control) if control else self.forcing
-        return other
+    def known_at(self, t) -> tuple:
+        return self.forcing.known_at(self.domain.features, t)
 
     @compiled
-    def __call__(self, q: Field, v: Field) -> Float[Array, ""]:
+    def __call__(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
         """L(q, v), in the unit of energy."""
         self.check(q, v)
-        return self.functional(self.domain.features, q, v)
+        return self.functional(self.known_at(t), q, v)
 
     @compiled
-    def momentum(self, q: Field, v: Field) -> Field:
+    def momentum(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """Momentum p = dL/dv, (node, dim), in energy over velocity."""
         self.check(q, v)
-        return self.functional.gradient(self.domain.features, q, v, field=1)
+        return self.functional.gradient(self.known_at(t), q, v, field=1)
 
     @compiled
-    def energy(self, q: Field, v: Field) -> Float[Array, ""]:
+    def energy(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
         """Energy E = v . p - L, in the unit of L."""
-        return jnp.sum(v * self.momentum(q, v)) - self(q, v)
+        return jnp.sum(v * self.momentum(q, v, t)) - self(q, v, t)
 
-    def mass_matrix(self, q: Field, v: Field):
+    def energy_at(self, state: State, t) -> Float[Array, ""]:
+        q, v = state
+        return self.energy(q, v, t)
+
+    def mass_matrix(self, q: Field, v: Field, t: float = 0.0):
         """Mass matrix M = d2L/dv dv as scipy.sparse CSR, outside of transformations; rows by node, then degree of
         freedom, in energy over velocity squared."""
-        return self.whole.equation(q, v)[0].sparse()
+        return self.whole.equation(q, v, t)[0].sparse()
 
-    def stiffness_matrix(self, q: Field):
+    def stiffness_matrix(self, q: Field, t: float = 0.0):
         """Stiffness matrix -d2L/dq dq of the nodes at rest, the same way, in energy over length squared."""
         self.check(q, q)
-        return -self.functional.hessian(self.domain.features, q, jnp.zeros_like(q), field=0).sparse()
+        return -self.functional.hessian(self.known_at(t), q, jnp.zeros_like(q), field=0).sparse()
 
     def equation(self, q: Field, v: Field, t: float = 0.0) -> tuple[BlockMatrix, Field]:
         """M and f of M a = f, each element visited once."""
@@ -135,13 +135,13 @@ class Lagrangian(System):
     @compiled
     def _equation(self, q, v, t):
         self.check(q, v)
-        mass, (f,) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force - x.convection,))
-        return mass.blocks, f + self._applied(q, v, t)
+        mass, (f,) = self.functional.expand(self.known_at(t), q, v, lambda x: (x.force - x.convection,))
+        return mass.blocks, f + self._applied(q, v, t) - self._drift(q, v, t)
 
     @compiled
     def _momentum_balance(self, q, v, t):
         self.check(q, v)
-        mass, (push, momentum) = self.functional.expand(self.domain.features, q, v, lambda x: (x.force, x.momentum))
+        mass, (push, momentum) = self.functional.expand(self.known_at(t), q, v, lambda x: (x.force, x.momentum))
         return mass.blocks, momentum, push + self._applied(q, v, t)
 
     def response(self, mass: BlockMatrix, f: Field, imposed: Field | None = None) -> Solution:
@@ -186,7 +186,7 @@ class Lagrangian(System):
         if self.domain.motion is not None:
             raise ValueError("DiscreteGradient: clamps that move do work; use Variational(dt) or Adaptive()")
         system = self._bound(*after)
-        known, functional = system.domain.features, system.functional
+        known, functional = system.known_at(t), system.functional
 
         def of_energy(density, *local):
             return method(energy_density(density), *local)
@@ -200,7 +200,8 @@ class Lagrangian(System):
             momentum = lambda q: functional.gradient(known, q, v, field=1)  # noqa: E731
             _, turned = jax.jvp(momentum, (q,), (w,))
             (back,) = jax.vjp(momentum, q)[1](w)
-            return w, system.response(mass, back - turned - e_q + system._applied(q, w, t)).value
+            applied = system._applied(q, w, t) - system._drift(q, v, t)
+            return w, system.response(mass, back - turned - e_q + applied).value
 
         return rate(after), lambda: jax.linearize(rate, after)[1]
 
@@ -213,7 +214,13 @@ class Lagrangian(System):
     def friction(self, q: Field, v: Field, t: float = 0.0) -> Field:
         """Friction -dR/dv, (node, dim), in energy over length."""
         self.check(q, v)
-        return -self.dissipation.gradient(self.forcing.known_at(self.domain.features, t), q, v, field=1)
+        return -self.dissipation.gradient(self.known_at(t), q, v, field=1)
+
+    def inverse_dynamics(self, q: Field, v: Field, a: Field, t: float = 0.0) -> Field:
+        """Force that makes the motion, M a - f without F: the torques of motors, (node, dim), in energy over length; on
+        clamped nodes with that of the clamps. Args: q, v, a: (node, dim) each; t: time."""
+        mass, f = self.equation(q, v, t)
+        return mass @ a - f + self.forcing(q, v, t)
 
     @compiled
     def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:
@@ -224,12 +231,23 @@ class Lagrangian(System):
 
     @compiled
     def power(self, q: Field, v: Field, t: float = 0.0) -> Float[Array, ""]:
-        """Power dE/dt = v . (F - dR/dv + S): clamps at rest do no work; where they move, S is `clamp_force`."""
+        """Power dE/dt = v . (F - dR/dv + S) - dL/dt: clamps at rest do no work; where they move, S is `clamp_force`;
+        dL/dt is that at fixed q and v, of an L that reads the time or the control."""
         applied, resting = self._applied(q, v, t), self.domain.motion is None
-        return jnp.sum(v * (self.domain.free * applied if resting else applied + self.clamp_force(q, v, t)))
+        worked = jnp.sum(v * (self.domain.free * applied if resting else applied + self.clamp_force(q, v, t)))
+        return worked - _by_time(lambda t: self(q, v, t), t) if self._timed else worked
 
     def _applied(self, q, v, t):
         return self.friction(q, v, t) + self.forcing(q, v, t)
+
+    @property
+    def _timed(self) -> bool:
+        """Whether L reads the time or the control, once it is bound."""
+        return self.functional.tables is not None and self.functional.reads("time", "control")
+
+    def _drift(self, q, v, t):
+        """d2L/dv dt, by which p changes at fixed q and v."""
+        return _by_time(lambda t: self.momentum(q, v, t), t) if self._timed else 0.0
 
     def check(self, *state: Field) -> None:
         """Check the shapes and dtypes of a state (q, v). Raises ValueError if it is not one of this graph, or does not
@@ -246,7 +264,7 @@ class Lagrangian(System):
         self.check(q, v)
         if self.dissipation.terms:
             system = bind(self, (q, v))
-            known, enter = system.forcing.known_at(system.domain.features, t), system.domain.rows.enter
+            known, enter = system.known_at(t), system.domain.rows.enter
             check_dissipation(system.dissipation, known, enter(q), enter(v))
         clamps.check_moving(self.domain, q, v, t)
 
@@ -257,7 +275,7 @@ class Lagrangian(System):
         fields = [jax.ShapeDtypeStruct((rows.count, dim), jnp.result_type(x)) for x in state]
         known = jax.eval_shape(lambda features: self.forcing.known_at(features, 0.0), features)
         other = jax.tree.map(lambda x: x, self)
-        other.functional = self.functional.bound(features, *fields, rows=rows)
+        other.functional = self.functional.bound(known, *fields, rows=rows)
         other.dissipation = self.dissipation.bound(known, *fields, rows=rows)
         other.domain, other.forcing = self.domain.on_rows(), self.forcing.on_rows(rows)
         pattern = other.functional.pattern
@@ -282,12 +300,12 @@ class Lagrangian(System):
     @property
     def driven(self) -> bool:  # type: ignore[override]
         """Whether a force or moving clamps may give energy."""
-        return self.forcing.force is not None or self.domain.motion is not None
+        return self.forcing.force is not None or self.domain.motion is not None or self._timed
 
     def intermediates(self, state: State, t: float) -> Iterator[tuple[str, Array]]:
         q, v = state
         if self.forcing.control is not None:
-            yield "the control u(t)", np.ravel(self.forcing.at(t))
+            yield "the control u(t)", np.ravel(control_at(self.forcing.control, t))
         if self.domain.motion is not None:
             yield "the motion g(t) of the clamps", self.domain.motion(t)
         yield "the force F", self.forcing(q, v, t)
@@ -305,6 +323,12 @@ class Lagrangian(System):
         except (TypeError, ValueError, IndexError):  # a plain function of more than one degree of freedom
             solver = "chosen by the state's shape"
         return f"{super().summary}, solver={solver}"
+
+
+def _by_time(function: Callable, t):
+    """Derivative of a function of time."""
+    t = jnp.asarray(t, float)
+    return jax.jvp(function, (t,), (jnp.ones_like(t),))[1]
 
 
 @lru_cache(maxsize=16)

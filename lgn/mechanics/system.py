@@ -34,6 +34,7 @@ class System(nnx.Pytree):
         domain: graph, features and clamps, a `Domain`.
         functional: L(q, v) or H(u), a `Functional`.
         dissipation: R(q, v), a `Functional`.
+        forcing: what acts from outside, and its control, a `Forcing` or a `Port`.
         acceleration: (q, v, t) -> a, (node, dim), for `Verlet` and `acceleration_loss`.
         solve: (q, v, t) -> the `Solution` of M a = f, for the residual of a `Trajectory`.
         equation: (q, v, t) -> M and f, for `residual_loss` and `pretrain`.
@@ -58,6 +59,7 @@ class System(nnx.Pytree):
     domain: Any
     functional: Any
     dissipation: Any
+    forcing: Any
     acceleration: Callable[..., Field]
     solve: Callable[..., Solution]
     equation: Callable[..., tuple]
@@ -101,6 +103,14 @@ class System(nnx.Pytree):
         other = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), self)
         other.domain.division = None
         return other
+
+    def energy_at(self, state: State, t: Any) -> Float[Array, ""]:
+        """Energy of a state at a time, where that matters."""
+        return self.energy(*state)
+
+    def known_at(self, t: Any) -> tuple:
+        """Features of nodes, edges and graph that densities read at a time."""
+        return self.domain.features
 
     def check_start(self, *state_and_time: Any) -> None:
         """Raises ValueError, outside of transformations, if no motion may start at this state and time."""
@@ -153,9 +163,11 @@ class System(nnx.Pytree):
     __str__ = __repr__
 
     def replace(self, **values: Array) -> Self:
-        """Copy with other values of its node, edge or graph features, of the shapes that they have: see
-        `Domain.replace`."""
+        """Copy with other values of its node, edge or graph features, of the shapes that they have, see
+        `Domain.replace`; or of its `control`, an array, a function of time or a `Signal` of any length."""
         other = jax.tree.map(lambda x: x, self)
+        if "control" in values and (forcing := offered(self, "forcing")) is not None:
+            other.forcing = forcing.controlled(values.pop("control"))
         other.domain = self.domain.replace(**values)
         return other
 

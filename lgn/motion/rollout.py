@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +12,22 @@ from lgn import _arguments, _arrays
 from lgn.assembly.domain import State
 from lgn.data.fields import field_names
 from lgn.data.samples import Trajectory
+from lgn.data.signals import Signal
 from lgn.devices.processes import answering
 from lgn.mechanics.compilation import bind, entered, left, rows_of
-from lgn.mechanics.system import System, check_system, offered
+from lgn.mechanics.system import System, check_system, offered, require
 from lgn.motion.adaptive import Adaptive
 from lgn.motion.integrators import Integrator
 from lgn.motion.verdict import judged, largest
 from lgn.solvers.solution import Solver
 
+DRIVEN = "give a Lagrangian with a force or an EnergyFlow with a port"
 MOST = 10**7  # numbers of states that are kept for nothing
 
 
-def rollout(system: System, state0, ts, integrator: Integrator | Callable | None = None) -> Trajectory:
+def rollout(
+    system: System, state0, ts, integrator: Integrator | Callable | None = None, *, control: Any = None
+) -> Trajectory:
     """The motion of a system from a state.
 
     Memory grows with the number of ts, not with the number of steps. Other times are no other program, up to the next
@@ -37,13 +42,14 @@ def rollout(system: System, state0, ts, integrator: Integrator | Callable | None
         state0: the fields of the state at ts[0], each (node, dim): (q, v), or one array u.
         ts: (time,) increasing.
         integrator: `Adaptive()` by default.
+        control: what drives it, in place of the system's own: an array, a function of time or an `lgn.Signal`.
 
     Returns:
         Trajectory with the energy of the system and what its solver found at each time.
 
     Raises:
         ValueError: times that do not increase or are not finite, states of the wrong shape or not finite, clamped nodes
-            that do not start as their clamps move.
+            that do not start as their clamps move; a control whose signal does not last as long.
         MotionStopped: the motion is no longer finite, an implicit step or a solver did not converge, M is singular,
             or the integrator reached its limits; holds the states until then.
         ProcessLost: another process of the same rollout died.
@@ -60,6 +66,7 @@ def rollout(system: System, state0, ts, integrator: Integrator | Callable | None
         [1.0, -1.0]
     """
     check_system(system)
+    system = system if control is None else require(system, "replace", "rollout: control", DRIVEN)(control=control)
     state = _fields(state0)
     integrator = check_integrator(integrator or Adaptive())
     for name, x in zip(field_names(len(state)), state, strict=True):
@@ -74,6 +81,8 @@ def rollout(system: System, state0, ts, integrator: Integrator | Callable | None
     times = _times(ts, state[0].dtype)
     if _arguments.transformed():
         return _rollout_at(system, state, tuple(times.tolist()), integrator)[0]
+    if isinstance(signal := getattr(offered(system, "forcing"), "control", None), Signal):
+        signal.check_covers("rollout: control", times)
     offered(system, "check_start")(*state, times[0])
     with answering("Follow the motion again, or from its last state that you saved."):
         known = isinstance(integrator, Integrator)  # another may ask numpy about its ts, or sum over all rows
@@ -105,13 +114,13 @@ def _motion(system, state, ts, integrator) -> Trajectory:
     system = bind(system, state)
     rows = rows_of(system)
     state = entered(rows, state)
-    solve = offered(system, "solve")
+    solve, energy = offered(system, "solve"), offered(system, "energy_at")
 
     def measure(state, t):
         if solve is None:
-            return system.energy(*state), jnp.zeros_like(t), 0, jnp.ones_like(t), -1, 0
+            return energy(state, t), jnp.zeros_like(t), 0, jnp.ones_like(t), -1, 0
         found = solve(*state, t)
-        return system.energy(*state), found.residual, found.status, found.condition, found.node, found.iterations
+        return energy(state, t), found.residual, found.status, found.condition, found.node, found.iterations
 
     follow = integrator.measured if isinstance(integrator, Integrator) else partial(Integrator.measured, integrator)
     states, found = follow(system, state, ts, measure)

@@ -10,6 +10,7 @@ from jax import lax
 
 from lgn import _arguments
 from lgn.data.samples import Trajectory
+from lgn.mechanics.compilation import bind
 from lgn.mechanics.system import check_system, first_not_finite, offered, why_no_rate
 from lgn.motion.integrators import Integrator
 from lgn.solvers.solution import INDEFINITE, NOT_CONVERGED, SINGULAR
@@ -145,7 +146,7 @@ def _check_solves(trajectory) -> None:
 
 
 def _check_energy(system, trajectory, integrator, sizes) -> None:
-    if offered(system, "driven"):
+    if offered(bind(system, [x[0] for x in trajectory.state]), "driven"):
         early, late = (float(half.max()) for half in np.array_split(sizes, 2))
         limit = integrator.beyond(system, *_moment(trajectory, 0)) if late > RUNAWAY * early else ""
         if limit:
