@@ -39,7 +39,7 @@ class Features(dict):
         known = ", ".join(sorted(self))
         raise ValueError(
             f"a density reads the feature {name!r}, but its elements know only {known}; give it to the graph: "
-            f"lgn.with_features(graph, ...). `time` and `control`, where there is one, are known to L, friction and force"
+            f"lgn.with_features(graph, ...). `time` and `control`, where there is one, are known to L and friction"
         )
 
 

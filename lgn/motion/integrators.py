@@ -203,7 +203,7 @@ class Verlet(FixedSteps):
 
     def start(self, system: System, state: State, t):
         """q, v and a, which the first step finds."""
-        return *state, jnp.zeros_like(state[1])
+        return *state, jnp.zeros_like(state[0])
 
     def step(self, system: System, carry, t, dt):
         """q', v' and a'."""
