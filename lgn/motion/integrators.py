@@ -203,6 +203,7 @@ class Verlet(FixedSteps):
 
     def start(self, system: System, state: State, t):
         """q, v and a, which the first step finds."""
+        _acceleration(system)  # a state of one field goes no further
         return *state, jnp.zeros_like(state[0])
 
     def step(self, system: System, carry, t, dt):
