@@ -153,12 +153,12 @@ class Inputs:
         found = [jnp.ravel(features[name]).astype(dtype) for name in self.features]
         return jnp.concatenate(found) / jnp.asarray(self.feature_scale, dtype)
 
-    def columns(self, features, dtype) -> Float[Array, "slot named"]:
-        """The named features of each slot, over their scale."""
+    def columns(self, features, q: Float[Array | np.ndarray, "slot dim"]) -> Float[Array, "slot named"]:
+        """The named features of each slot, over their scale, in the dtype of q."""
         if not self.features:
-            return jnp.zeros((self.slots, 0), dtype)
-        found = [features[name].reshape(len(features[name]), -1).astype(dtype) for name in self.features]
-        return jnp.concatenate(found, 1) / jnp.asarray(self.feature_scale, dtype)
+            return jnp.zeros((len(q), 0), q.dtype)
+        found = [features[name].reshape(len(features[name]), -1).astype(q.dtype) for name in self.features]
+        return jnp.concatenate(found, 1) / jnp.asarray(self.feature_scale, q.dtype)
 
     def settings(self) -> dict:
         """All but slots and dim, as arguments."""

@@ -103,7 +103,7 @@ class PairDensity(Network, Density):
         seen = self._pairs.seen(q, v)
         if seen is None:
             return without_velocities(self, q, v, features)
-        known = jax.vmap(lambda features: self._known(features, q.dtype))(features)
+        known = jax.vmap(self._known)(features, q)
         *hidden, (output, _) = weights(self.layers, q.dtype)
         passed, rows = seen.through(self.activation, hidden, known)
         first, second, mixed = passed.back(output[:, 0])
@@ -116,7 +116,7 @@ class PairDensity(Network, Density):
     def seen(self, *local, read=None) -> Float[Array, "row value"]:
         """A row for each end."""
         q, v, features = self.inputs.split(*local)
-        return jnp.concatenate([self._pairs(q, v), self._known(features, q.dtype)], 1)
+        return jnp.concatenate([self._pairs(q, v), self._known(features, q)], 1)
 
     def rows(self, mask: np.ndarray) -> np.ndarray:
         return np.ones((len(mask), 2), bool)
@@ -125,9 +125,11 @@ class PairDensity(Network, Density):
     def _pairs(self) -> Pairs:
         return Pairs(self.pairing, self.inputs, near=(0, 1), far=(1, 0))
 
-    def _known(self, features, dtype):
-        """(pair, 2 feature_size): of the near, then of the far end."""
-        known = self.inputs.columns(_from_both_ends(features), dtype)
+    def _known(self, features, q):
+        """(pair, 2 feature_size): of the near, then of the far end; an edge's, which stand in slot 1, of both."""
+        edges = getattr(features, "of_edges", ())
+        both = {name: jnp.broadcast_to(x[1:], x.shape) if name in edges else x for name, x in features.items()}
+        known = self.inputs.columns(both, q)
         return jnp.concatenate([known, known[::-1]], 1)
 
 
@@ -195,7 +197,7 @@ class MessageDensity(Network, Density):
         """What the readout sees: the node itself, its features and the sum of all messages."""
         q, v, features = self.inputs.split(*local)
         (own,), seen = (pairs(q, v) for pairs in self._pairs(len(q)))
-        known = self._known(features, q)
+        known = self.inputs.columns(features, q)
 
         def send(seen, known_there):
             return perceptron(self.message, self.activation, jnp.concatenate([seen, known[0], known_there]))
@@ -214,7 +216,7 @@ class MessageDensity(Network, Density):
             found = without_velocities(self, q, v, features)
             return found._replace(mass=found.mass.at[:, 0, :, 0].add(prior * jnp.eye(dim, dtype=q.dtype)))
 
-        known, mask = jax.vmap(self._known)(features, q), jnp.asarray(features["mask"], q.dtype)[:, 1:, None]
+        known, mask = jax.vmap(self.inputs.columns)(features, q), jnp.asarray(features["mask"], q.dtype)[:, 1:, None]
         here, there = known[:, :1], known[:, 1:]
         *hidden, (kernel, bias) = weights(self.message, q.dtype)
         both = jnp.concatenate([jnp.broadcast_to(here, there.shape), there], -1)
@@ -247,7 +249,7 @@ class MessageDensity(Network, Density):
     def seen(self, *local, read=None) -> Float[Array, "row value"]:
         """A row for each neighbour."""
         q, v, features = self.inputs.split(*local)
-        known = self._known(features, q)
+        known = self.inputs.columns(features, q)
         here = jnp.broadcast_to(known[:1], known[1:].shape)
         return jnp.concatenate([self._pairs(len(q))[1](q, v), here, known[1:]], 1)
 
@@ -258,13 +260,3 @@ class MessageDensity(Network, Density):
         """Slot 0 with itself, and with each other."""
         others = np.arange(1, slots)
         return Pairs(self.pairing, self.inputs, [0], [0]), Pairs(self.pairing, self.inputs, 0 * others, others)
-
-    def _known(self, features, q):
-        """(slot, feature_size)."""
-        return self.inputs.columns(features, q.dtype) if self.inputs.features else jnp.zeros((len(q), 0), q.dtype)
-
-
-def _from_both_ends(features):
-    """The features of an edge, which stand in slot 1, in both slots; those of nodes as they are."""
-    edges = getattr(features, "of_edges", ())
-    return {name: jnp.broadcast_to(x[1:], x.shape) if name in edges else x for name, x in features.items()}

@@ -112,7 +112,7 @@ def _check_initializer(initializer) -> None:
     examples = "lgn.small_output, lgn.lecun_normal or a function (layer, layers) -> nnx initialiser"
     _arguments.called("initializer", initializer, examples)
     taken = [p for p in inspect.signature(initializer).parameters.values() if p.default is p.empty]
-    if callable(initializer) and [p.name for p in taken[:2]] == ["key", "shape"]:
+    if [p.name for p in taken[:2]] == ["key", "shape"]:
         raise ValueError(f"initializer takes (key, shape), as that of one layer does; expected {examples}, not called")
 
 
@@ -241,33 +241,20 @@ fast_softplus.defjvps(lambda tangent, _, z: jax.nn.sigmoid(z) * tangent)
 
 
 class Curvature(NamedTuple):
-    """Derivatives of sensitivity . y, for the last units y of a network.
+    """Derivatives of sensitivity . y, for the last units y of a network."""
 
-    Attributes:
-        first: by the inputs of the first activation, (..., unit).
-        second: twice along tangents, (..., tangent, tangent).
-        mixed: along a tangent and the direction, (..., tangent).
-    """
-
-    first: Float[Array, "... unit"]
+    first: Float[Array, "... unit"]  # by the inputs of the first activation
     second: Float[Array, "... tangent tangent"]
-    mixed: Float[Array, "... tangent"]
+    mixed: Float[Array, "... tangent"]  # along a tangent and the direction
 
 
 class Passed(NamedTuple):
-    """A network, passed forward.
-
-    Attributes:
-        value: its last units y, (..., unit).
-        tangents: their derivative along each tangent, (..., tangent, unit).
-        along: along the direction, (..., unit).
-        back: sensitivity (..., unit) -> `Curvature`.
-    """
+    """A network, passed forward: its last units and their derivatives."""
 
     value: Float[Array, "... unit"]
     tangents: Float[Array, "... tangent unit"]
-    along: Float[Array, "... unit"]
-    back: Callable[[Array], Curvature]
+    along: Float[Array, "... unit"]  # along the direction
+    back: Callable[[Array], Curvature]  # of sensitivity (..., unit)
 
 
 def forward(
@@ -284,14 +271,8 @@ def forward(
         second = sum_l J_l^T diag(delta_l s''(z_l)) J_l,
 
     and mixed is the same with the right J_l replaced by dz_l along the direction. One product with each kernel forward,
-    one back and one a tangent: half of what forward-over-reverse differentiation takes.
-
-    Args:
-        activation: of each layer.
-        start: z_1.
-        tangents: dz_1 along each tangent; (tangent, unit) where all share them.
-        along: dz_1 along the direction.
-        layers: (kernel, bias) between the activations.
+    one back and one a tangent: half of what forward-over-reverse differentiation takes. `start` is z_1, `tangents` and
+    `along` are dz_1; tangents that all share are (tangent, unit). `layers` stand between the activations.
     """
     value, slope, bend = derivatives(activation, start)
     passed: list[tuple] = [(None, tangents, along, slope, bend)]

@@ -74,7 +74,11 @@ def normal_form(
     if scale is None:
         scale = mean_mass(density, q, v, features)
     scale = jnp.asarray(_arrays.numbers("normal_form: scale", scale), float)
-    _check_scale(scale)
+    if not isinstance(scale, jax.core.Tracer) and not (np.isfinite(scale) and scale != 0):
+        raise ValueError(
+            f"normal_form: scale={scale}; expected a number that is not zero: where d2l/dv dv vanishes at the "
+            f"reference state, take another q or v, or give the scale of the Lagrangian that this density is a part of"
+        )
     return NormalForm(density, q, v, scale, points)
 
 
@@ -134,12 +138,3 @@ def _check_density(density, q, v) -> None:
     _arguments.called("density", density, "a function (q, v, features) -> scalar, or a learned one")
     if np.ndim(q) != 2 or np.shape(q) != np.shape(v):
         raise ValueError(f"normal_form: q has shape {np.shape(q)} and v {np.shape(v)}; expected (slot, dim) of both")
-
-
-def _check_scale(scale) -> None:
-    if isinstance(scale, jax.core.Tracer) or (np.isfinite(scale) and scale != 0):
-        return
-    raise ValueError(
-        f"normal_form: scale={scale}; expected a number that is not zero: where d2l/dv dv vanishes at the reference "
-        f"state, take another q or v, or give the scale of the Lagrangian that this density is a part of"
-    )

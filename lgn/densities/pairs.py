@@ -1,9 +1,6 @@
-"""Pairs: what a network sees of two nodes, of each of several pairs of slots, and the derivatives of that.
+"""Pairs: what a network sees of two nodes by a pairing, (q0, v0, q1, v1) of (dim,) scaled values each -> vector.
 
-A pairing is a function of the scaled states of two nodes, q0, v0, q1, v1, each (dim,), that returns a vector, and it
-makes a density symmetric. `both_states` sees all; `difference` and `distance` see what a spring sees;
-`inverse_distance` and `log_distance` what a force between points sees (infinite at no distance: for `PairDensity`,
-since a `MessageDensity` pairs a node with itself too); `invariants` all that no rotation changes.
+Pairings infinite at no distance are for `PairDensity`: a `MessageDensity` pairs a node with itself too.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,18 +74,11 @@ def size_of(pairing, inputs) -> int:
 
 
 class Seen(NamedTuple):
-    """What is seen in a batch of elements, and its derivatives.
-
-    Attributes:
-        value: (element, pair, seen).
-        slopes: by the velocities of the near and the far end, (element, pair, 2 dim, seen); (2 dim, seen) where they
-            depend on no state.
-        along: the derivative for dq = v, (element, pair, seen).
-    """
+    """What is seen in a batch of elements, and its derivatives; `both`: velocities of the near, then the far end."""
 
     value: Float[Array, "element pair seen"]
-    slopes: Float[Array, "... both seen"]
-    along: Float[Array, "element pair seen"]
+    slopes: Float[Array, "... both seen"]  # by velocities; without leading axes where they depend on no state
+    along: Float[Array, "element pair seen"]  # for dq = v
 
     def through(self, activation: Activation, layers: Sequence[tuple[Array, Array]], known) -> tuple[Passed, Array]:
         """A network of this and of what is known, (element, pair, known), along these velocities; and the rows of its
@@ -100,30 +90,16 @@ class Seen(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """Derivatives of a weighted sum of what is seen.
+    """Derivatives of a weighted sum of what is seen."""
 
-    Attributes:
-        force: by q, (element, slot, dim).
-        momentum: by v, (element, slot, dim).
-        second: twice by the velocities of both ends, (element, pair, 2 dim, 2 dim).
-        mixed: by one of them, and for dq = v, (element, pair, 2 dim).
-    """
-
-    force: Float[Array, "element slot dim"]
-    momentum: Float[Array, "element slot dim"]
-    second: Float[Array, "element pair both both"]
-    mixed: Float[Array, "element pair both"]
+    force: Float[Array, "element slot dim"]  # by q
+    momentum: Float[Array, "element slot dim"]  # by v
+    second: Float[Array, "element pair both both"]  # twice by the velocities of both ends
+    mixed: Float[Array, "element pair both"]  # by one of them, and for dq = v
 
 
 class Pairs:
-    """A pairing on pairs of slots of an element.
-
-    Args:
-        pairing: (q0, v0, q1, v1) -> vector.
-        inputs: how a state is seen.
-        near: slot of the first end of each pair.
-        far: of the other.
-    """
+    """A pairing on pairs of slots of an element, given by the slots of their near and of their far ends."""
 
     def __init__(self, pairing: Pairing, inputs: Inputs, near, far):
         self.pairing, self.inputs, self.near, self.far = pairing, inputs, np.array(near, int), np.array(far, int)
@@ -199,14 +175,7 @@ def without_velocities(density, q, v, features) -> Expansion:
 
 
 def spread(at_ends: Float[Array, "element pair both ..."]) -> Float[Array, "element all ..."]:
-    """(element, slot dim, ...) of (element, pair, 2 dim, ...), the near end first.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from lgn.densities.pairs import spread
-        >>> spread(jnp.array([[[1.0, 2.0], [3.0, 4.0]]])).tolist()
-        [[4.0, 2.0, 4.0]]
-    """
+    """Sums at the slots: the near end, slot 0 of every pair, then the far ends, slots 1, 2, ..."""
     near, far = jnp.split(at_ends, 2, 2)
     return jnp.concatenate([near.sum(1), far.reshape(len(far), -1, *far.shape[3:])], 1)
 

@@ -117,7 +117,7 @@ class PositiveForm(Network, Density):
         outputs = width * (width + 1) // 2
         sizes = (self.inputs.places + self.inputs.feature_size, *self.hidden, outputs)
         self.layers = dense_layers(sizes, initializer, rngs) if self.hidden else None
-        self.constants = None if self.hidden else nnx.Param(jnp.zeros(outputs))
+        self.constants: Any = None if self.hidden else nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, q, v, features) -> Float[Array, ""]:
         c, B = self.coefficients(q, features)
@@ -129,16 +129,14 @@ class PositiveForm(Network, Density):
     def coefficients(self, q, features) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
         """c and B at a configuration (slot, dim); rows by slot, then degree of freedom; without slot 0 if relative."""
         width = (self.slots - self.inputs.relative) * self.dim
-        raw = self._network(settle(q, features), features)
+        if self.layers is not None:
+            raw = perceptron(self.layers, self.activation, seen_at(self.inputs, settle(q, features), features))
+        else:
+            raw = self.constants[...].astype(q.dtype)
         rows, columns = np.tril_indices(width, -1)
         unit, size = (jnp.asarray(np.resize(x, width), q.dtype) for x in (self.inputs.v_scale, self.size))
         below = raw[width:] * unit[columns] / unit[rows]
         return size * jax.nn.softplus(raw[:width] + START), jnp.eye(width, dtype=q.dtype).at[rows, columns].set(below)
-
-    def _network(self, q, features):
-        if self.constants is not None:
-            return self.constants[...].astype(q.dtype)
-        return perceptron(self.layers, self.activation, seen_at(self.inputs, q, features))
 
 
 class StructuredDensity(Network, Density):

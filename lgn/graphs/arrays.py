@@ -33,12 +33,11 @@ def from_arrays(arrays: Mapping[str, Any]) -> jraph.GraphsTuple:
     Raises:
         ValueError: what `from_edges` refuses; geometry of another length than nodes or edges, or not finite.
     """
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-    for name, x in arrays.items():
-        kind, _, rest = name.partition(".")
-        if rest:
-            found.setdefault(kind, {})[rest] = x
-    user = {kind: {name: x for name, x in found[kind].items() if name not in GEOMETRY} for kind in KINDS}
+    user: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    for full, x in arrays.items():
+        kind, _, name = full.partition(".")
+        if kind in KINDS and name not in GEOMETRY:
+            user[kind][name] = x
     if lacking := [name for name in ("n_node", "senders", "receivers") if name not in arrays]:
         raise ValueError(
             f"a graph without {lacking[0]!r}: there is {', '.join(arrays) or 'nothing'}; the file is damaged"
@@ -48,21 +47,13 @@ def from_arrays(arrays: Mapping[str, Any]) -> jraph.GraphsTuple:
         graph = from_edges(count, senders, arrays["receivers"], None, user["edges"], user["nodes"])
     else:
         graph = single_node(user["nodes"], count)
-    sizes = {"nodes": count, "edges": senders.size}
-    geometry = {
-        kind: {
-            name: _geometry(f"{kind}.{name}", found[kind][name], sizes.get(kind))
-            for name in found[kind]
-            if name in GEOMETRY
-        }
-        for kind in KINDS
-    }
     graph = with_features(graph, graph_features=user["globals"])
-    return graph._replace(
-        nodes={**graph.nodes, **geometry["nodes"]},
-        edges={**graph.edges, **geometry["edges"]},
-        globals={**graph.globals, **geometry["globals"]},
-    )
+    kinds, sizes = {kind: {**getattr(graph, kind)} for kind in KINDS}, {"nodes": count, "edges": senders.size}
+    for full, x in arrays.items():
+        kind, _, name = full.partition(".")
+        if kind in KINDS and name in GEOMETRY:
+            kinds[kind][name] = _geometry(full, x, sizes.get(kind))
+    return graph._replace(**kinds)
 
 
 def _geometry(name, x, size) -> Any:

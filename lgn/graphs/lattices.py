@@ -76,10 +76,7 @@ def lattice(
         nodes.size,
         np.concatenate(senders),
         np.concatenate(receivers),
-        nodes={
-            "position": coordinates * np.asarray(steps),
-            "measure": np.full(nodes.size, np.prod(steps)),
-        },
+        nodes={"position": coordinates * np.asarray(steps), "measure": np.full(nodes.size, np.prod(steps))},
         edges={"offset": np.concatenate(offsets), "slot": np.concatenate(slots)},
         constants={"slots": len(directions)},
     )

@@ -67,10 +67,8 @@ def to_networkx(graph: jraph.GraphsTuple) -> "networkx.Graph":
     import networkx
 
     check_graph(graph)
-    kept = np.flatnonzero(graph.senders < graph.receivers)
-    back = np.flatnonzero(graph.senders > graph.receivers)
-    kept = kept[np.lexsort((graph.receivers[kept], graph.senders[kept]))]
-    back = back[np.lexsort((graph.senders[back], graph.receivers[back]))]
+    low, high = np.minimum(graph.senders, graph.receivers), np.maximum(graph.senders, graph.receivers)
+    kept, back = np.lexsort((graph.senders > graph.receivers, high, low)).reshape(-1, 2).T
     nodes = {k: np.asarray(x) for k, x in graph.nodes.items() if k not in GEOMETRY}
     if "position" in graph.nodes:
         nodes["pos"] = graph.nodes["position"]

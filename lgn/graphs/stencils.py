@@ -54,10 +54,8 @@ def edge_stencil(graph: jraph.GraphsTuple) -> Stencil:
         [[0, 1], [1, 2], [2, 0]]
     """
     check_graph(graph)
-    if "slot" in graph.edges:
-        kept = np.flatnonzero(graph.edges["slot"] % 2 == 0)
-    else:
-        kept = np.flatnonzero(graph.receivers < graph.senders)
+    once = graph.edges["slot"] % 2 == 0 if "slot" in graph.edges else graph.receivers < graph.senders
+    kept = np.flatnonzero(once)
     kept = kept[np.lexsort((graph.senders[kept], graph.receivers[kept]))]
     index = np.stack([graph.receivers[kept], graph.senders[kept]], 1)
     edge = np.stack([np.full_like(kept, -1), kept], 1)
@@ -176,7 +174,8 @@ def _by_number(graph, hops) -> RaggedStencil:
 
 def _by_direction(graph, hops) -> Stencil:
     """Of a lattice, where every slot is one displacement."""
-    reach, step = _edge_table(graph), _displacements(graph)
+    reach, step = _edge_table(graph), np.zeros((graph.globals["slots"], graph.edges["offset"].shape[1]))
+    step[graph.edges["slot"] - 1] = graph.edges["offset"]  # zero where no node has such a neighbour
     index = frontier = np.arange(node_count(graph), dtype=np.int32)[:, None]
     edge, offset = np.full_like(index, -1), np.zeros((1, step.shape[1]))
     away = offset
@@ -221,14 +220,6 @@ def _edge_table(graph: jraph.GraphsTuple) -> np.ndarray:
     table = np.full((node_count(graph), graph.globals["slots"]), -1, np.int32)
     table[graph.receivers, graph.edges["slot"] - 1] = np.arange(graph.senders.size)
     return table
-
-
-def _displacements(graph: jraph.GraphsTuple) -> np.ndarray:
-    """(slot - 1, space) of the neighbours on a lattice; zero where no node has one."""
-    step = graph.edges["offset"]
-    found = np.zeros((graph.globals["slots"], step.shape[1]))
-    found[graph.edges["slot"] - 1] = step
-    return found
 
 
 def _seen(index, nodes) -> np.ndarray:

@@ -42,10 +42,7 @@ def systems(n, pairs, charge, weight):
     edges, nodes = {"weight": np.tile(weight, 2)}, {"charge": charge}
     graph = lgn.from_edges(n, senders, receivers, edge_features=edges, node_features=nodes)
     kinetic = lgn.MLPDensity(1, 2, (4,), features=("charge",), feature_size=1, rngs=nnx.Rngs(0))
-    edge_terms = [
-        (kinetic, lambda graph: lgn.node_stencil(graph, hops=0)),
-        (pair(**FEATURED), lgn.edge_stencil),
-    ]
+    edge_terms = [(kinetic, lambda graph: lgn.node_stencil(graph, hops=0)), (pair(**FEATURED), lgn.edge_stencil)]
     return lgn.Lagrangian(graph, message(**FEATURED)), lgn.Lagrangian(graph, edge_terms)
 
 

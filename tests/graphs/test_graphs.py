@@ -19,11 +19,7 @@ def neighbours(graph, node):
 def test_lattice_neighbours_stand_in_the_order_minus_x_plus_x_minus_y_plus_y():
     grid = lgn.lattice((4, 5))  # C order: node = 5 x + y
     assert neighbours(grid, 5 * 1 + 2) == [5 * 0 + 2, 5 * 2 + 2, 5 * 1 + 1, 5 * 1 + 3]
-
-
-def test_periodic_ends_are_joined():
-    grid = lgn.lattice((4, 5))
-    assert neighbours(grid, 0) == [15, 5, 4, 1]
+    assert neighbours(grid, 0) == [15, 5, 4, 1]  # periodic ends are joined
     assert neighbours(grid, 19) == [14, 4, 18, 15]
 
 
@@ -60,8 +56,10 @@ def test_lattice_offset_is_one_spacing_even_across_a_periodic_end():
     np.testing.assert_array_equal(ring.edges["offset"][:, 0], np.where(ring.edges["slot"] == 1, -0.5, 0.5))
 
 
-def test_lattice_offset_is_position_difference_at_open_ends():
-    grid = lgn.lattice((3, 4), spacing=(0.5, 0.2), periodic=False)
+@pytest.mark.parametrize("diagonals, count", [(False, 2 * 4 + 3 * 3), (True, 2 * 4 + 3 * 3 + 2 * 2 * 3)])
+def test_lattice_offset_is_position_difference_at_open_ends(diagonals, count):
+    grid = lgn.lattice((3, 4), spacing=(0.5, 0.2), periodic=False, diagonals=diagonals)
+    assert grid.senders.size == 2 * count
     place = grid.nodes["position"]
     np.testing.assert_allclose(grid.edges["offset"], place[grid.senders] - place[grid.receivers], atol=1e-15)
 
@@ -93,13 +91,6 @@ def test_neighbours_of_the_nine_point_stencil_stand_in_the_documented_order():
     assert neighbours(grid, 5 * 1 + 2) == [5 * (1 + x) + 2 + y for x, y in steps]
 
 
-def test_diagonals_at_open_ends_are_position_differences():
-    grid = lgn.lattice((3, 4), spacing=(0.5, 0.2), periodic=False, diagonals=True)
-    place = grid.nodes["position"]
-    np.testing.assert_allclose(grid.edges["offset"], place[grid.senders] - place[grid.receivers], atol=1e-15)
-    assert grid.senders.size == 2 * (2 * 4 + 3 * 3 + 2 * 2 * 3)
-
-
 TRIANGLE = (3, [0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2])
 
 
@@ -113,10 +104,8 @@ def test_from_edges_keeps_edges_and_features_and_makes_offsets():
     assert graph.edges["k"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     assert graph.nodes["m"].shape == (3, 2)
 
-
-def test_from_edges_without_positions_has_no_geometry():
-    graph = lgn.from_edges(*TRIANGLE)
-    assert graph.nodes == {} and graph.edges == {}
+    bare = lgn.from_edges(*TRIANGLE)
+    assert bare.nodes == {} and bare.edges == {}
 
 
 def test_single_node_has_no_edge():
@@ -271,42 +260,21 @@ TWICE = np.array([[0.0], [1.0], [3.0], [1.0]])
 
 
 ERRORS = {
-    "axis without nodes": (lambda: lgn.lattice((4, 0)), r"shape\[1\]=0; give a whole number, at least 1"),
-    "negative axis": (lambda: lgn.lattice((-3,)), r"shape\[0\]=-3; give a whole number, at least 1"),
     "periodic axis of two": (lambda: lgn.lattice((4, 2)), "2 nodes along periodic axis 1.*periodic=False"),
-    "zero spacing": (lambda: lgn.lattice((4,), spacing=0.0), "spacing=0.0.*positive"),
     "negative spacing": (lambda: lgn.lattice((4, 4), spacing=(1, -1)), "along axis 1.*positive"),
     "spacing not finite": (lambda: lgn.lattice((4,), spacing=np.nan), "spacing=nan.*positive"),
-    "spacings for other axes": (lambda: lgn.lattice((4, 4), spacing=(1, 2, 3)), "spacing=.*2 axes"),
-    "periodic for other axes": (lambda: lgn.lattice((4,), periodic=(True, False)), "periodic=.*1 axes"),
-    "index beyond the end": (lambda: lgn.from_edges(3, [0, 3], [3, 0]), "senders holds 3.*0 to 2"),
     "negative index": (lambda: lgn.from_edges(3, [0, 1], [1, -1]), "receivers holds -1.*0 to 2"),
-    "index not an integer": (lambda: lgn.from_edges(2, [0.0, 1.0], [1, 0]), "senders.*float64.*integers"),
     "index of two axes": (lambda: lgn.from_edges(2, [[0, 1]], [1, 0]), r"senders has shape \(1, 2\)"),
-    "unequal lists": (lambda: lgn.from_edges(2, [0, 1], [1]), "2 entries and receivers 1"),
-    "self-loop": (lambda: lgn.from_edges(3, [0, 1, 2], [1, 0, 2]), "2 -> 2 is a self-loop"),
-    "repeated edge": (lambda: lgn.from_edges(2, [0, 1, 0], [1, 0, 1]), "0 -> 1 is given more than once"),
-    "one direction only": (lambda: lgn.from_edges(3, [0, 1, 2], [1, 0, 1]), "2 -> 1 has no reverse.*not symmetric"),
-    "isolated node": (lambda: lgn.from_edges(4, [0, 1], [1, 0]), r"node 2 is isolated \(2 such nodes\)"),
-    "positions of other nodes": (lambda: ring(4, positions=np.zeros((3, 2))), r"positions has shape \(3, 2\).*4"),
     "positions without space axis": (lambda: ring(4, positions=np.zeros(4)), r"positions has shape \(4,\)"),
-    "positions not finite": (lambda: ring(3, positions=np.array([[0], [np.inf], [1]])), "positions of node 1"),
-    "edge feature length": (lambda: ring(4, edge_features={"k": np.ones(4)}), r"edge_features\['k'\].*\(8, \.\.\.\)"),
     "node feature length": (lambda: ring(4, node_features={"m": np.ones(8)}), r"node_features\['m'\].*\(4, \.\.\.\)"),
-    "node feature without axis": (lambda: lgn.single_node({"m": 1.0}), r"node_features\['m'\] has shape \(\)"),
-    "node feature not finite": (lambda: ring(3, node_features={"m": np.array([1, np.nan, 1])}), "finite at row 1"),
     "edge feature not finite": (lambda: ring(3, edge_features={"k": np.full((6, 2), np.inf)}), "finite at row 0"),
     "reserved node name": (lambda: ring(3, node_features={"measure": np.ones(3)}), "'measure'.*rename"),
     "reserved edge name": (lambda: ring(3, edge_features={"offset": np.ones(6)}), "'offset'.*rename"),
-    "reserved mask": (lambda: ring(3, node_features={"mask": np.ones(3)}), "'mask'.*rename"),
     "reserved shape": (lambda: ring(3, node_features={"shape": np.ones(3)}), "'shape'.*rename"),
     "reserved shape gradient": (lambda: ring(3, edge_features={"shape_gradient": np.ones(6)}), "'shape_gradient'.*ren"),
-    "no node": (lambda: lgn.from_edges(0, [], []), "n_node=0; give a whole number, at least 1"),
     "diagonals on a short axis": (lambda: lgn.lattice((4, 2), diagonals=True), "2 nodes along periodic axis 1"),
-    "adjacency not square": (lambda: lgn.from_adjacency(np.ones((2, 3))), r"A has shape \(2, 3\).*\(node, node\)"),
     "adjacency of one axis": (lambda: lgn.from_adjacency([1.0, 2.0]), r"A has shape \(2,\)"),
     "adjacency of no node": (lambda: lgn.from_adjacency(np.zeros((0, 0))), "n_node=0; give a whole number, at least 1"),
-    "adjacency complex": (lambda: lgn.from_adjacency(1j * (1 - np.eye(2))), "complex128.*real numbers"),
     "adjacency of objects": (lambda: lgn.from_adjacency(np.array([[None, 1], [1, None]])), "object.*real numbers"),
     "asymmetric pattern": (
         lambda: lgn.from_adjacency(np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]])),
@@ -316,27 +284,9 @@ ERRORS = {
         lambda: lgn.from_adjacency(scipy.sparse.csr_array([[0, 2], [3, 0]])),
         r"A\[0, 1\] = 2.0 and A\[1, 0\] = 3.0.*not symmetric.*A.maximum\(A.T\)",
     ),
-    "adjacency with a diagonal": (lambda: lgn.from_adjacency(np.ones((2, 2))), "0 -> 0 is a self-loop"),
-    "adjacency not a number": (lambda: lgn.from_adjacency([[0, np.nan], [np.nan, 0]]), r"A\[0, 1\] = nan.*finite"),
     "adjacency infinite": (lambda: lgn.from_adjacency([[0, 1], [np.inf, 0]]), r"A\[1, 0\] = inf.*finite"),
-    "adjacency with a row of zeros": (
-        lambda: lgn.from_adjacency([[0, 1, 0], [1, 0, 0], [0, 0, 0]]),
-        "node 2 is isolated",
-    ),
-    "adjacency with other positions": (
-        lambda: lgn.from_adjacency([[0, 1], [1, 0]], positions=np.zeros((3, 2))),
-        r"positions has shape \(3, 2\)",
-    ),
-    "not a networkx graph": (lambda: lgn.from_networkx([(0, 1)]), "G is a list.*networkx.Graph"),
-    "directed": (lambda: lgn.from_networkx(nx.path_graph(3, nx.DiGraph)), "directed.*to_undirected"),
-    "multigraph": (lambda: lgn.from_networkx(nx.path_graph(3, nx.MultiGraph)), r"multigraph.*networkx.Graph\(G\)"),
-    "networkx graph without nodes": (
-        lambda: lgn.from_networkx(nx.Graph()),
-        "n_node=0; give a whole number, at least 1",
-    ),
     "networkx self-loop": (lambda: lgn.from_networkx(nx.Graph([(0, 1), (1, 1)])), "1 -> 1 is a self-loop"),
     "attribute on some nodes": (lambda: path({"m": 1}, {}, {"m": 2}), "node 1 lacks the attribute 'm'.*give it to all"),
-    "attribute on some edges": (lambda: path(edges=({"k": 1}, {})), r"edge \(1, 2\) lacks the attribute 'k'"),
     "attribute of words": (lambda: path(*[{"m": x} for x in (1, "two", 3)]), "node 1 has the attribute 'm' = 'two'"),
     "attribute of several shapes": (lambda: path(edges=({"k": 1}, {"k": [1, 2]})), r"edge \(1, 2\).*one shape"),
     "attribute not finite": (lambda: path(*[{"m": x} for x in (1, np.nan, 3)]), r"\['m'\] is not finite at row 1"),
@@ -346,20 +296,11 @@ ERRORS = {
         lambda: lgn.to_networkx(ring(3, edge_features={"k": np.arange(6)})),
         "edge feature 'k' differs between 0 -> 1 and 1 -> 0",
     ),
-    "points of one axis": (lambda: lgn.nearest_neighbours([0.0, 1.0], 1), r"points has shape \(2,\).*\(node, space\)"),
     "no points": (lambda: lgn.within_radius(np.zeros((0, 2)), 1.0), r"points has shape \(0, 2\)"),
-    "point not finite": (lambda: lgn.within_radius([[0.0], [np.nan]], 1.0), "points of node 1 are not finite"),
-    "nearest point not finite": (lambda: lgn.nearest_neighbours([[0.0], [np.inf]], 1), "points of node 1 are not"),
-    "k beyond the cloud": (lambda: lgn.nearest_neighbours(CLOUD, 4), "k=4 for 4 points; give 1 to 3"),
-    "k of zero": (lambda: lgn.nearest_neighbours(CLOUD, 0), "k=0 for 4 points"),
-    "nearest of coincident points": (lambda: lgn.nearest_neighbours(TWICE, 2), "points 1 and 3 coincide.*np.unique"),
     "radius of coincident points": (lambda: lgn.within_radius(TWICE, 2.0), "points 1 and 3 coincide"),
     "radius too small": (lambda: lgn.within_radius(CLOUD, 2.0), "point 3 is isolated.*12.04.*larger radius"),
-    "radius of zero": (lambda: lgn.within_radius(CLOUD, 0.0), "radius=0.0.*positive"),
     "radius not a number": (lambda: lgn.within_radius(CLOUD, np.nan), "radius=nan.*positive"),
-    "clamp beyond the end": (lambda: lgn.clamp(ring(3), [3]), "node_indices holds 3.*0 to 2"),
     "clamp negative": (lambda: lgn.clamp(ring(3), [-1]), "node_indices holds -1"),
-    "clamp by a mask": (lambda: lgn.clamp(ring(3), np.array([True, False, True])), "node_indices.*bool"),
 }
 
 

@@ -135,25 +135,14 @@ ERRORS = {
     "points in 4D": (lambda: lgn.from_mesh(np.eye(4), [[0, 1, 2, 3]]), "points in 4D.*1D to 3D"),
     "cells of one axis": (lambda: lgn.from_mesh(SQUARE, [0, 1, 2]), r"cells has shape \(3,\).*\(cell, 3\) triangle"),
     "no cells": (lambda: lgn.from_mesh(SQUARE, np.zeros((0, 3), int)), r"cells has shape \(0, 3\)"),
-    "pentagon": (lambda: lgn.from_mesh(SQUARE, [[0, 1, 2, 3, 0]]), r"shape \(1, 5\).*triangle or \(cell, 4\) quadri"),
     "triangles in 3D": (lambda: lgn.from_mesh(TETRAHEDRON, [[0, 1, 2]]), r"\(1, 3\) for points in 3D.*points\[:, :2\]"),
-    "cells not integers": (lambda: lgn.from_mesh(SQUARE, TRIANGLES.astype(float)), "float64.*astype"),
-    "vertex beyond the end": (lambda: lgn.from_mesh(SQUARE, [[0, 1, 2], [0, 2, 4]]), r"cell 1 is \[0, 2, 4\].*0 to 3"),
     "negative vertex": (lambda: lgn.from_mesh(SQUARE, [[0, 1, -1]]), r"cell 0 is \[0, 1, -1\]"),
-    "inverted triangle": (
-        lambda: lgn.from_mesh(SQUARE, [[0, 1, 2], [0, 3, 2]]),
-        r"cell 1 is inverted \(1 such.*cells\[cell\]\[\[0, 2, 1\]\]",
-    ),
     "inverted quadrilateral": (
         lambda: lgn.from_mesh(SQUARE, [[0, 3, 2, 1]]),
         r"cell 0 is inverted.*\[\[0, 3, 2, 1\]\]",
     ),
     "inverted tetrahedron": (lambda: lgn.from_mesh(TETRAHEDRON, [[0, 2, 1, 3]]), r"inverted.*\[\[0, 1, 3, 2\]\]"),
     "inverted segment": (lambda: lgn.from_mesh([[0.0], [1.0]], [[1, 0]]), r"cell 0 is inverted.*\[\[1, 0\]\]"),
-    "flat triangle": (
-        lambda: lgn.from_mesh([[0, 0], [1, 0], [2, 0], [0, 1]], [[0, 1, 3], [0, 1, 2]]),
-        "cell 1 is degenerate.*remove it",
-    ),
     "vertex twice in a cell": (lambda: lgn.from_mesh(SQUARE, [[0, 1, 2], [0, 3, 3]]), "cell 1 is degenerate"),
     "crossed quadrilateral": (
         lambda: lgn.from_mesh(SQUARE, [[0, 2, 1, 3]]),
@@ -161,11 +150,6 @@ ERRORS = {
     ),
     "arrow": (lambda: lgn.from_mesh([[0, 0], [1, 0], [0.2, 0.2], [0, 1]], [[0, 1, 2, 3]]), "not convex"),
     "all points in one": (lambda: lgn.from_mesh(np.zeros((3, 2)), [[0, 1, 2]]), "cell 0 is degenerate"),
-    "cell twice": (
-        lambda: lgn.from_mesh(SQUARE, [[0, 1, 2], [0, 2, 3], [1, 2, 0]]),
-        r"corners of cell 0, \[0, 1, 2\], are those of another.*\(1 copies\)",
-    ),
-    "vertex in no cell": (lambda: lgn.from_mesh(SQUARE, [[0, 1, 2]]), "point 3 is in no cell.*isolated.*searchsorted"),
     "features of other nodes": (lambda: lgn.from_mesh(SQUARE, TRIANGLES, {"k": np.ones(3)}), r"\['k'\].*\(4, \.\.\.\)"),
     "reserved feature": (lambda: lgn.from_mesh(SQUARE, TRIANGLES, {"measure": np.ones(4)}), "'measure'.*rename"),
 }
