@@ -26,11 +26,8 @@ class CheckpointError(ValueError):
 
 
 def write_archive(path: Path, content: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Put an archive in place of the one that was there, see `write_whole`.
-
-    Raises:
-        CheckpointError: it could not be written, or an array holds Python objects.
-    """
+    """Put an archive in place of the one that was there, see `write_whole`; raises CheckpointError where it could not
+    be written, or an array holds Python objects."""
     if odd := [name for name, x in arrays.items() if x.dtype.hasobject]:
         raise CheckpointError(f"save: {odd[0]!r} is an array of Python objects; expected numbers or text")
     dtypes = {name: x.dtype.name for name, x in arrays.items() if x.dtype.kind == "V"}  # bfloat16, numpy's is void
@@ -73,10 +70,7 @@ def another_format(path: Path, found: Any) -> CheckpointError:
 
 def write_whole(path: Path, *content: bytes | memoryview) -> None:
     """Put a file with this content in place of the one that was there; a kill, a full disk or Ctrl-C leave that one.
-
-    Raises:
-        CheckpointError: it could not be written.
-    """
+    Raises CheckpointError where it could not be written."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with open(fresh, "wb") as file:
@@ -105,9 +99,6 @@ def not_written(path: Path, error: OSError) -> BaseException:
 
 class Lock:
     """A folder, made where it is needed, that no other process writes in; a process that is killed leaves no lock.
-
-    Args:
-        folder: which.
 
     Raises:
         CheckpointError: another process holds it, or it cannot be written in.

@@ -36,6 +36,10 @@ GENERATED = {"__init__", "__repr__", "__eq__", "__hash__", "__lt__", "__le__", "
              "__delattr__", "__replace__"}  # fmt: skip
 
 Parts = list[tuple[str, Any]]  # by label: `.attribute`, `[item]`, or empty where it has none
+UNREADABLE = (
+    "{path} is a {kind.__module__}.{kind.__qualname__}, whose content cannot be read ({error}), so that another call "
+    "could not be told from this one; use functions, dataclasses, arrays and numbers, or leave out the folder"
+)
 
 
 def fingerprint(value) -> str:
@@ -58,7 +62,7 @@ def outline(named: dict[str, Any]) -> dict[str, str]:
     def walk(name, value, depth):
         lines[name] = reader.digest(value, name).hex()
         opens = isinstance(value, nnx.Pytree | functools.partial) or hasattr(value, "__dataclass_fields__")
-        parts = reader.parts(value) if not callable(value) or (opens and not isinstance(value, type)) else []
+        parts = reader.known[id(value)][2] if not callable(value) or (opens and not isinstance(value, type)) else []
         if depth < DEPTH and len(parts) <= WIDTH:
             for label, part in parts:
                 if label:
@@ -87,13 +91,13 @@ class _Reader:
     """Digests of values; each is read once, and a value within itself is known by how far up it stands."""
 
     def __init__(self):
-        self._known: dict[int, tuple[Any, bytes, Parts]] = {}  # the value too: its number is its own while it lives
+        self.known: dict[int, tuple[Any, bytes, Parts]] = {}  # the value too: its number is its own while it lives
         self._open: dict[int, int] = {}
 
     def digest(self, value, path: str) -> bytes:
         number = id(value)
-        if number in self._known:
-            return self._known[number][1]
+        if number in self.known:
+            return self.known[number][1]
         if number in self._open:
             return f"up {len(self._open) - self._open[number]}".encode()
         self._open[number] = len(self._open)
@@ -105,22 +109,14 @@ class _Reader:
         except RecursionError as error:
             raise CheckpointError(f"{path} is nested too deeply to be compared with another call's") from error
         except Exception as error:
-            raise CheckpointError(
-                f"{path} is a {type(value).__module__}.{type(value).__qualname__}, whose content cannot be read "
-                f"({error}), so that another call could not be told from this one; use functions, dataclasses, arrays "
-                f"and numbers, or leave out the folder"
-            ) from error
+            raise CheckpointError(UNREADABLE.format(path=path, kind=type(value), error=error)) from error
         finally:
             del self._open[number]
         content = hashlib.blake2b(tag.encode(), digest_size=16)
         for label, part in sorted(found):
             content.update(b"%d %s %d %s" % (len(label), label, len(part), part))
-        self._known[number] = value, content.digest(), parts
+        self.known[number] = value, content.digest(), parts
         return content.digest()
-
-    def parts(self, value) -> Parts:
-        """Of a value that was read."""
-        return self._known[id(value)][2]
 
 
 def parts_of(value) -> tuple[str, Parts]:
@@ -190,9 +186,9 @@ def _array(value) -> tuple[str, Parts]:
 
 
 def _code(code: types.CodeType) -> tuple[str, Parts]:
-    names = (code.co_qualname, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return f"code {names} {counts} {code.co_code.hex()} {code.co_exceptiontable.hex()}", [(".consts", code.co_consts)]
+    members = ("qualname", "names", "varnames", "freevars", "cellvars", "argcount", "posonlyargcount", "kwonlyargcount",
+               "flags", "code", "exceptiontable")  # fmt: skip
+    return f"code {[getattr(code, f'co_{name}') for name in members]}", [(".consts", code.co_consts)]
 
 
 def _function(function: types.FunctionType) -> tuple[str, Parts]:
@@ -230,10 +226,9 @@ def _class(kind: type) -> tuple[str, Parts]:
             continue
         if isinstance(member, property):
             parts += [(f".{name}.{way}", getattr(member, way)) for way in ("fget", "fset")]
-        elif isinstance(member, functools.cached_property):
-            parts.append((f".{name}", member.func))
         else:
-            parts.append((f".{name}", getattr(member, "__func__", member)))
+            held = member.func if isinstance(member, functools.cached_property) else getattr(member, "__func__", member)
+            parts.append((f".{name}", held))
     return f"class {kind.__qualname__}", parts
 
 

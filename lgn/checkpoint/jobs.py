@@ -47,8 +47,7 @@ class Checkpoints:
         """The last intact state, or None. Of a job that is done nothing is written, not even a lock.
 
         Raises:
-            CheckpointError: the folder holds another job, no state is whole, another process writes there, or this one
-                cannot.
+            CheckpointError: another job, no whole state, another process that writes, or this one cannot.
         """
         number, content, damage = self._newest()
         if self.writes and not content["done"]:
@@ -100,8 +99,7 @@ class Checkpoints:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def _newest(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        """Number and content of the last whole state, 0 where there is none yet, and the damaged ones after it with the
-        reason."""
+        """Number and content of the last whole state, 0 where there is none; the damaged ones after it, with why."""
         damage = []
         for number in reversed(self._numbers()):
             path = self._folder / f"{number}{SUFFIX}"

@@ -150,11 +150,7 @@ def _with_leaves(system, arrays):
 
 def describe(value, arrays: dict[str, np.ndarray], path: str = "") -> Any:
     """JSON of functions by name, of objects by the arguments that make them again, of plain values; arrays are added
-    to `arrays` under their path.
-
-    Raises:
-        CheckpointError: an object without `config()`, a function that has no name.
-    """
+    to `arrays` under their path. Raises CheckpointError for an object without `config()`, a function without a name."""
 
     def within(items):
         return {str(name): describe(x, arrays, f"{path}/{name}") for name, x in items}
@@ -186,11 +182,8 @@ def describe(value, arrays: dict[str, np.ndarray], path: str = "") -> Any:
 
 
 def build(description, arrays: dict[str, np.ndarray], look_up: Callable[[str], Any]) -> Any:
-    """Make what `describe` described again, of what the names stand for; learned weights are drawn anew.
-
-    Raises:
-        CheckpointError: a name that is not in the register, an object that takes no such arguments.
-    """
+    """Make what `describe` described again, of what the names stand for; learned weights are drawn anew. Raises
+    CheckpointError for a name that is not in the register, an object that takes no such arguments."""
 
     def within(part):
         return {name: build(x, arrays, look_up) for name, x in part.items()}
@@ -237,11 +230,7 @@ def names_in(description) -> Iterator[str]:
 
 
 def name_of(value) -> str:
-    """The name by which a class or function can be found again.
-
-    Raises:
-        CheckpointError: a lambda, a local function.
-    """
+    """The name by which a class or function can be found again; raises CheckpointError for a lambda, a local one."""
     name, home = getattr(value, "__name__", ""), getattr(value, "__module__", "")
     if name in _names.FOUND and _names.find(name) is value:
         return f"lgn:{name}"
@@ -260,11 +249,8 @@ def name_of(value) -> str:
 
 def find(name: str, trusted: tuple[Any, ...] = ()) -> Any:
     """Look up a name in the register: lgn's public classes, its mathematical functions, elementwise functions
-    of `jax.nn` and `jax.numpy`, and what the caller trusts; of a module only what it defines itself.
-
-    Raises:
-        CheckpointError: a name that is not in the register; it is neither imported nor called.
-    """
+    of `jax.nn` and `jax.numpy`, and what the caller trusts; of a module only what it defines itself. Raises
+    CheckpointError for a name that is not there; it is neither imported nor called."""
     module, _, attribute = str(name).partition(":")
     if attribute.isidentifier() and not attribute.startswith("_"):
         found = _of_lgn(module, attribute) or _of_jax(module, attribute) or _of_caller(trusted, module, attribute)
