@@ -17,7 +17,7 @@ from jaxtyping import Array
 from lgn import _arguments
 from lgn._pytrees import Static
 from lgn.assembly.jaxprs import dependence
-from lgn.assembly.rows import Rows, nodes
+from lgn.assembly.rows import ROWS, Rows, nodes
 from lgn.densities.density import DensityLike, as_density
 from lgn.graphs.tables import RaggedStencil, Stencil, bucket
 
@@ -138,7 +138,7 @@ class Bound:
         and slices are part of the arithmetic around them, where a gather or a scatter takes longer than all else of a
         small density (measured)."""
         if self.runs is None:
-            return x[self.index]
+            return x.at[self.index].get(**ROWS)
         return jnp.stack([jnp.concatenate([x[a:b] for a, b in of_slot]) for of_slot in self.runs], 1)
 
     def add(self, sums: Array, found: Array) -> Array:
@@ -148,7 +148,8 @@ class Bound:
         if self.runs is None:
             target, every = self.index if self.adds is None else self.adds, len(slots) == self.slots
             chosen = np.array(slots, int)
-            return sums.at[target if every else target[:, chosen]].add(found if every else found[:, chosen])
+            target, found = (target, found) if every else (target[:, chosen], found[:, chosen])
+            return sums.at[target].add(found, **ROWS)
         for slot in slots:
             start = 0
             for a, b in self.runs[slot]:

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from lgn._pytrees import Static
-from lgn.assembly.rows import Rows, on_device
+from lgn.assembly.rows import ROWS, Rows, on_device
 from lgn.graphs.tables import bucket, filled
 
 
@@ -216,7 +216,8 @@ class BlockMatrix(nnx.Pytree):
             (a,) = rows.extend(a)
             out = jnp.zeros_like(a)
             for index, block in zip(indices, blocks, strict=True):
-                out = out.at[index].add(jnp.einsum("esitj,etj->esi", block, a[index]))
+                read = a.at[index].get(**ROWS)
+                out = out.at[index].add(jnp.einsum("esitj,etj->esi", block, read), **ROWS)
             return rows.collect(out)[0]
 
         return self._over(multiply, a)
@@ -267,7 +268,7 @@ class BlockMatrix(nnx.Pytree):
                 else:
                     same = index[:, :, None] == index[:, None, :]
                     own = jnp.where(same[:, :, None, :, None], block, 0).sum(3)  # without a copy of the blocks
-                out = out.at[index].add(own)
+                out = out.at[index].add(own, **ROWS)
             return rows.collect(out)[0]
 
         return self._over(add, ())
@@ -279,7 +280,7 @@ class BlockMatrix(nnx.Pytree):
         width = (known.half_bandwidth + 1) * self.dim - 1
         flat = jnp.concatenate([block.reshape(-1) for block in self.blocks])
         out = jnp.zeros((width + 1) * size, self._dtype)
-        return out.at[known.target].add(flat[known.source]).reshape(width + 1, size)
+        return out.at[known.target].add(flat.at[known.source].get(**ROWS), **ROWS).reshape(width + 1, size)
 
     def dense(self) -> Float[Array, "row column"]:
         """(node dim, node dim), rows by node then degree of freedom."""

@@ -19,6 +19,8 @@ from jaxtyping import Array
 
 from lgn.graphs.tables import EXACT, Stencil, bucket, filled
 
+ROWS = {"wrap_negative_indices": False}  # of gathers and scatters: three operations and a kernel less in each
+
 
 class Rows(nnx.Pytree):
     """The nodes of a graph as they are, on one device; the contract of all rows.

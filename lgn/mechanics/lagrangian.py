@@ -238,7 +238,8 @@ class Lagrangian(System):
         return worked - _by_time(lambda t: self(q, v, t), t) if self._timed else worked
 
     def _applied(self, q, v, t):
-        return self.friction(q, v, t) + self.forcing(q, v, t)
+        force = self.forcing(q, v, t)
+        return self.friction(q, v, t) + force if self.dissipation.terms else force
 
     @property
     def _timed(self) -> bool:

@@ -47,12 +47,13 @@ def solve_band(band: Float[Array, "diagonal row"], right: Float[Array, " row"]) 
     lowest, *factors = factor(lax.stop_gradient(band))
 
     def solve(multiply, right):
-        def refine(state):
-            x, _ = state
-            return x + substitute(factors, right - multiply(x)), False
+        def correct(state):  # once, and once more where M is not positive: a second copy would double the program
+            x, rest, passes = state
+            x = x + substitute(factors, rest)
+            return x, lax.cond(passes > 1, lambda: right - multiply(x), lambda: rest), passes - 1
 
-        start = substitute(factors, right), lowest < 0
-        return lax.while_loop(lambda state: state[1], refine, start)[0]
+        start = jnp.zeros_like(right), right, jnp.where(lowest < 0, 2, 1)
+        return lax.while_loop(lambda state: state[2] > 0, correct, start)[0]
 
     return lax.custom_linear_solve(lambda x: _multiply_band(band, x), right, solve, symmetric=True), factors[0]
 
@@ -133,5 +134,5 @@ def _multiply_band(band, x):
     out = band[0] * x
     for k in range(1, len(band)):
         below = band[k, : x.size - k]
-        out = out.at[k:].add(below * x[:-k]).at[:-k].add(below * x[k:])
+        out = out + jnp.pad(below * x[:-k], (k, 0)) + jnp.pad(below * x[k:], (0, k))
     return out

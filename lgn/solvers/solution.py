@@ -101,10 +101,11 @@ def report(mass, force, value, pivots, node) -> Solution:
         node: where the least pivot is.
     """
     mass, force, found = lax.stop_gradient((mass, force, value))
-    size = jnp.linalg.norm(force)
-    residual = jnp.linalg.norm(mass @ found - force) / jnp.where(size > 0, size, 1.0)
+    size, away = (jnp.sqrt(jnp.sum(x * x)) for x in (force, mass @ found - force))
+    residual = away / lax.select(size > 0, size, jnp.ones_like(size))
     magnitude = jnp.abs(pivots)
-    condition = jnp.nanmax(magnitude) / jnp.nanmin(magnitude)  # pivots after a zero one are NaN
+    largest, least = (jnp.where(jnp.isnan(magnitude), x, magnitude) for x in (-jnp.inf, jnp.inf))  # after a zero pivot
+    condition = jnp.max(largest) / jnp.min(least)
     singular = ~(condition < 1 / (10 * jnp.finfo(force.dtype).eps)) | ~jnp.all(jnp.isfinite(found))
     status = jnp.where(singular, SINGULAR, jnp.where(jnp.all(pivots > 0), SOLVED, INDEFINITE))
     return Solution(value, residual, status, node, condition, jnp.zeros((), int))
