@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from lgn.graphs.tables import EXACT, Stencil, bucket, filled
 
-ROWS = {"wrap_negative_indices": False}  # of gathers and scatters: three operations and a kernel less in each
+ROWS: dict[str, Any] = {"wrap_negative_indices": False}  # of gathers and scatters: each a kernel less to compile
 
 
 class Rows(nnx.Pytree):
