@@ -62,34 +62,23 @@ def reach(trained, data: States, system, others: States) -> Reach | None:
             f"reach: the terms {same} of the system have parameters, and {learned} of the one that was trained; give a "
             f"system of the same densities: result.system.on(graph)"
         )
-    found = [
-        _nearest(*_elements(trained, number, data, MOST // 10), *_elements(system, number, others, MOST))
-        for number in learned
-    ]
-    if not found:
+    if not learned:
         return None
+    found = [_nearest(*_elements(trained, i, data, MOST // 10), *_elements(system, i, others, MOST)) for i in learned]
     state, node, distance, own = (np.concatenate(x) for x in zip(*found, strict=True))
     order = np.lexsort((distance, state))
     last = order[np.flatnonzero(np.diff(state[order], append=-1))]
-    return Reach(
-        distance[last],
-        node[last],
-        float(np.median(distance)),
-        float(np.median(own)),
-        float(own.max()),
-        float(np.mean(distance > own.max())),
-    )
+    median, own_median, own_largest = (float(x) for x in (np.median(distance), np.median(own), own.max()))
+    return Reach(distance[last], node[last], median, own_median, own_largest, float(np.mean(distance > own_largest)))
 
 
 def _learned(system) -> list[int]:
     """Numbers of the terms that have parameters."""
-    terms = offered(system, "terms")
-    return [i for i, term in enumerate(terms) if jax.tree.leaves(nnx.state(term, nnx.Param))]
+    return [i for i, x in enumerate(offered(system, "terms")) if jax.tree.leaves(nnx.state(x, nnx.Param))]
 
 
 def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray, ...]:
     """(row,) state and node, and (row, value) what a term sees there; evenly picked where it is more than `most`."""
-
     bound = bind(system, [x[0] for x in data.state])
     density = as_density(bound.terms[number].density)
     chosen = {i: table for i, table in enumerate(bound.functional.tables) if table.term == number}
@@ -100,9 +89,6 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
         local = known.functional.local(known.known_at(0.0), *state)
         return [jax.vmap(partial(density.seen, read=table.entries.value))(*local[i]) for i, table in chosen.items()]
 
-    def of(i):
-        return jax.tree.map(lambda x: x[i], (data.state, data.features))
-
     tables = list(chosen.values())
     filled = [density.rows(table.mask) & table.counts[:, None] for table in tables]
     every = [np.repeat(np.asarray(x.index)[:, 0], y.sum(1)) for x, y in zip(tables, filled, strict=True)]
@@ -110,7 +96,8 @@ def _elements(system, number: int, data: States, most: int) -> tuple[np.ndarray,
     step = max(1, -(-len(data.q) * len(nodes) // most))
 
     def picked(i):
-        values = np.concatenate([np.asarray(x)[y] for x, y in zip(rows(system, *of(i)), filled, strict=True)])
+        given = jax.tree.map(lambda x: x[i], (data.state, data.features))
+        values = np.concatenate([np.asarray(x)[y] for x, y in zip(rows(system, *given), filled, strict=True)])
         chosen = slice(-i * len(nodes) % step, None, step)
         return np.full(len(nodes), i)[chosen], nodes[chosen], values[chosen]
 

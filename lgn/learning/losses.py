@@ -341,7 +341,7 @@ class WeightPenalty(Loss):
 
 
 def expect(data: Any, kind: type, caller: str) -> Any:
-    """Check that data are of the kind that a loss takes, and return them. Raises ValueError else."""
+    """Data, of the kind that a loss takes. Raises ValueError else."""
     remedy = "lgn.windows(t, q, v, length=2)" if kind is Windows else "lgn.States(q, v, a), or States(u, rate)"
     return _arguments.of_kind(f"{caller}: data", data, kind, f"{remedy}, or use a loss of such data")
 
@@ -355,7 +355,7 @@ def total(error: Error, found, exact, which=None) -> jax.Array:
 def _complete(system, seen):
     """Mask (sample, node): where all nodes that share an element were seen."""
     seen = complete = jnp.asarray(seen)
-    for table in [term.stencil.index for term in system.terms]:
+    for table in (term.stencil.index for term in system.terms):
         together = jnp.broadcast_to(seen[:, table].all(2)[..., None], (len(seen), *table.shape))
         complete = complete.at[:, table].min(together)
     return complete

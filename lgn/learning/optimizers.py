@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +54,8 @@ class QuasiNewton(Phase):
                     f"QuasiNewton: target={self.target} beside an objective, but held-out data judge the loss alone; "
                     f"give tolerance, which the objective reaches"
                 )
-            _arguments.called(
-                "QuasiNewton: objective", self.objective, "a function (system, data) -> scalar, or a loss"
-            )
+            known = "a function (system, data) -> scalar, or a loss"
+            _arguments.called("QuasiNewton: objective", self.objective, known)
 
     def start(self, problem: Problem, x, key):
         """State of BFGS at x."""
@@ -113,10 +112,31 @@ class DescentState(NamedTuple):
 
 
 class Descent(Phase):
-    """Base class of phases by an optimiser of optax: the last good parameters stay where a step is not finite, and the
+    """Base class of phases by an optimiser of optax: where a step is not finite, the last good parameters stay, and the
     phase ends."""
 
     state = DescentState
+
+    def rule(self) -> Any:
+        """Optimiser of optax."""
+        raise NotImplementedError(f"{type(self).__name__} has no rule() -> optimiser; write it")
+
+    def start(self, problem: Problem, x, key):
+        """State of the optimiser at x."""
+        drawn = np.array(0) if self.batch is None else np.asarray(jax.random.key_data(key))
+        return DescentState(x, _numbered(self.rule().init(jnp.asarray(x))), drawn, np.array(0), np.array(0))
+
+    def left(self, state) -> tuple:
+        """Parameters and state of the optimiser, as the last step left them."""
+        kept = [state.optimizer[str(i)] for i in range(len(state.optimizer))]
+        return jnp.asarray(state.x), jax.tree.unflatten(_structure(self.rule(), len(state.x)), kept)
+
+    def moved(self, state, x, optimizer, count: int, values, loss: float):
+        """State after `count` steps to x, on which `values` were seen, and its row of the history."""
+        if not (np.isfinite(x).all() and np.isfinite(values).all()):
+            return state._replace(broken=np.array(1)), []
+        state = state._replace(x=np.asarray(x), optimizer=_numbered(optimizer), step=state.step + count)
+        return state, [Row(self.name, int(state.step), loss)]
 
     def finished(self, state) -> bool:
         """Whether all steps are done, or one failed."""
@@ -148,33 +168,25 @@ class Minibatch(Descent):
     name: str = "minibatch"
 
     def __post_init__(self):
-        _arguments.has(
-            "Minibatch: optimizer", self.optimizer, ("init", "update"), "optax.adam(1e-3) or another of optax"
-        )
+        known = "optax.adam(1e-3) or another of optax"
+        _arguments.has("Minibatch: optimizer", self.optimizer, ("init", "update"), known)
         for name in ("steps", "batch", "chunk"):
             _arguments.whole(f"Minibatch: {name}", getattr(self, name))
 
-    def start(self, problem: Problem, x, key):
-        """State of the optimiser at x."""
-        optimizer = pack(self.optimizer.init(jnp.asarray(x)))
-        return DescentState(x, optimizer, np.asarray(jax.random.key_data(key)), np.array(0), np.array(0))
+    def rule(self):
+        """Optimiser that was given."""
+        return self.optimizer
 
     def move(self, problem: Problem, state, x):
         """State of the optimiser as it is, at x; other samples are drawn."""
-        key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
-        return state._replace(x=x, key=np.asarray(jax.random.key_data(key)), step=np.array(0))
+        return state._replace(x=x, key=np.asarray(jax.random.key_data(_drawn(state))), step=np.array(0))
 
     def advance(self, problem: Problem, state):
-        """A chunk of steps; if the parameters become non-finite, the last good ones stay and the phase ends."""
-        optimizer = unpack(self.optimizer, state.x, state.optimizer)
-        key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
+        """A chunk of steps."""
         count = min(self.chunk, self.steps - int(state.step))
         scan = problem.scan_minibatches(self.optimizer, self.batch)
-        x, optimizer, losses = scan(jnp.asarray(state.x), optimizer, key, count)
-        if not (np.isfinite(x).all() and np.isfinite(losses).all()):
-            return state._replace(broken=np.array(1)), []
-        state = state._replace(x=np.asarray(x), optimizer=pack(optimizer), step=state.step + count)
-        return state, [Row(self.name, int(state.step), float(jnp.mean(losses)))]
+        x, optimizer, losses = scan(*self.left(state), _drawn(state), count)
+        return self.moved(state, x, optimizer, count, losses, float(jnp.mean(losses)))
 
 
 @dataclass(frozen=True)
@@ -209,20 +221,14 @@ class LimitedMemory(Descent):
         _arguments.whole("LimitedMemory: steps", self.steps)
         _arguments.whole("LimitedMemory: memory", self.memory)
 
-    def start(self, problem: Problem, x, key):
-        """State of the optimiser at x."""
-        return DescentState(x, pack(_lbfgs(self.memory).init(jnp.asarray(x))), np.array(0), np.array(0), np.array(0))
+    def rule(self):
+        """L-BFGS, one object for each memory."""
+        return _lbfgs(self.memory)
 
     def advance(self, problem: Problem, state):
-        """One iteration; if the loss or the parameters become non-finite, the last good ones stay and the phase
-        ends."""
-        optimizer = _lbfgs(self.memory)
-        kept = unpack(optimizer, state.x, state.optimizer)
-        x, following, value = problem.search(optimizer)(jnp.asarray(state.x), kept)
-        if not (np.isfinite(x).all() and np.isfinite(value)):
-            return state._replace(broken=np.array(1)), []
-        state = state._replace(x=np.asarray(x), optimizer=pack(following), step=state.step + 1)
-        return state, [Row(self.name, int(state.step), float(np.exp(value)))]
+        """One iteration."""
+        x, optimizer, value = problem.search(self.rule())(*self.left(state))
+        return self.moved(state, x, optimizer, 1, value, float(np.exp(value)))
 
 
 @cache
@@ -233,23 +239,20 @@ def _lbfgs(memory: int) -> optax.GradientTransformationExtraArgs:
 
 def default_phases(system, data: Data) -> tuple[Phase, ...]:
     """Pretraining of a Lagrangian; Adam on minibatches of 20,000 elements, if the data hold more; then BFGS."""
-    samples, elements_each = len(data.q), data.q.shape[1]
-    batch = max(1, 20_000 // elements_each)
-    middle: tuple[Phase, ...] = ()
-    if samples > batch:
-        middle = (Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch),)
-    first = (pretrain(),) if offered(system, "equation") is not None else ()
-    return (*first, *middle, QuasiNewton())
+    phases: list[Phase] = [pretrain()] if offered(system, "equation") is not None else []
+    if len(data.q) > (batch := max(1, 20_000 // data.q.shape[1])):
+        phases.append(Minibatch(optax.adam(optax.cosine_decay_schedule(1e-3, 5000)), 5000, batch))
+    return (*phases, QuasiNewton())
 
 
-def pack(state) -> dict[str, np.ndarray]:
+def _numbered(state) -> dict[str, np.ndarray]:
     """Leaves of an optimiser's state by number, as a checkpoint keeps them."""
     return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
 
 
-def unpack(optimizer: optax.GradientTransformation, x, leaves: dict[str, np.ndarray]):
-    """State of an optimiser of parameters like x, from what `pack` made of it."""
-    return jax.tree.unflatten(_structure(optimizer, len(x)), [leaves[str(i)] for i in range(len(leaves))])
+def _drawn(state: DescentState):
+    """Key of the samples of the next steps."""
+    return jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(state.key)), int(state.step))
 
 
 @lru_cache
@@ -262,15 +265,13 @@ def _mismatch(target, system, data):
     """Mean squared difference of the expansions of the first term and of `target`, relative to those of `target`."""
     require(system, "equation", "pretrain", "only a Lagrangian starts from another: leave that phase out")
     term = system.terms[0]
-    states = jax.vmap(_middle)(data.q, data.dt) if isinstance(data, Windows) else (data.q, data.v)
+    states = data.q, data.v
+    if isinstance(data, Windows):  # from the first two positions of each piece
+        (before, after), dt = (data.q[:, 0], data.q[:, 1]), data.dt[:, None, None]
+        states = (before + after) / 2, (after - before) / dt
     bound = bind(system, [x[0] for x in states])
     local = jax.vmap(lambda q, v: bound.functional.local(bound.known_at(0.0), q, v)[0])(*states)
     local = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:2000], local)
     wanted, found = (elements.expand(density, *local) for density in (target, term.density))
     difference = sum(jnp.mean((a - b) ** 2) for a, b in zip(wanted, found, strict=True))
     return difference / sum(jnp.mean(a**2) for a in wanted)
-
-
-def _middle(q, dt):
-    """State of a piece of trajectory, from its first two positions."""
-    return (q[0] + q[1]) / 2, (q[1] - q[0]) / dt

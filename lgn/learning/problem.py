@@ -146,14 +146,15 @@ class Problem:
         if offered(system, "solve") is None:
             return "the loss is not finite"
         if not isinstance(self.data, States):
-            return (
-                "the loss is not finite; a motion that leaves the data, or a mass matrix that turns singular on its way"
-            )
-        found = jax.jit(lambda data: on_samples(lambda system, state, t: system.solve(*state, t), system, data))(
-            self.data
-        )
-        if cause := self._not_finite(system, found):
-            return f"the loss or its gradient is not finite: {cause}"
+            return "the loss is not finite; a motion leaves the data, or a mass matrix turns singular on its way"
+        solve = jax.jit(lambda data: on_samples(lambda system, state, t: system.solve(*state, t), system, data))
+        found = solve(self.data)
+        if (lost := ~np.isfinite(found.value).all((1, 2))).any():  # for another reason than a singular mass matrix?
+            at = int(np.argmax(lost))
+            sample = jax.tree.map(lambda x: x[at], self.data)
+            known = system.replace(**sample.features) if sample.features else system
+            if cause := why_no_rate(known, sample.state, 0.0 if sample.t is None else sample.t):
+                return f"the loss or its gradient is not finite: at sample {at} {cause}"
         worst = int(np.argmax(np.where(np.isnan(found.condition), np.inf, found.condition)))
         return (
             f"the loss or its gradient is not finite; the worst mass matrix is that of sample {worst} at node "
@@ -162,14 +163,3 @@ class Problem:
             f"(lgn.pretrain()) or give the density a kinetic prior (MLPDensity(mass=1.0)); where that matrix is "
             f"regular, look for a root, a norm, a logarithm or a division at zero in the density or the loss"
         )
-
-    def _not_finite(self, system, found) -> str | None:
-        """Cause of the first sample without a solution, if it is not a singular mass matrix."""
-        lost = ~np.isfinite(found.value).all((1, 2))
-        if not lost.any():
-            return None
-        at = int(np.argmax(lost))
-        sample = jax.tree.map(lambda x: x[at], self.data)
-        known = system.replace(**sample.features) if sample.features else system
-        cause = why_no_rate(known, sample.state, 0.0 if sample.t is None else sample.t)
-        return cause and f"at sample {at} {cause}"

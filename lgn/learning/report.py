@@ -136,12 +136,14 @@ def learning_report(
     loss = loss or default_loss(data)
     trained = getattr(result.system, "system", result.system)  # beside free starts
     known = _states_of(trained, data.check())
-    error = jax.jit(lambda system, data: jnp.sqrt(loss(system, data)))
+    root = jax.jit(lambda system, data: jnp.sqrt(loss(system, data)))
+
+    def error(data):
+        return float(root(result.system, jax.tree.map(jnp.asarray, data)))
+
     return LearningReport(
-        float(error(result.system, jax.tree.map(jnp.asarray, data))),
-        result.held_out
-        if held_out is None
-        else float(error(result.system, jax.tree.map(jnp.asarray, held_out.check()))),
+        error(data),
+        result.held_out if held_out is None else error(held_out.check()),
         result.noise,
         len(data.q),
         sum(x.size for x in jax.tree.leaves(nnx.state(result.system, nnx.Param))),
@@ -155,9 +157,8 @@ def learning_report(
 
 def _mass(system, known: States) -> Mass:
     picked = jax.tree.map(lambda x: x[:: -(-len(x) // MOST)], known)
-    found = jax.jit(lambda system, data: at_states(lambda system, state, t: system.solve(*state, t), system, data))(
-        system, picked
-    )
+    solve = jax.jit(lambda system, data: at_states(lambda system, state, t: system.solve(*state, t), system, data))
+    found = solve(system, picked)
     return Mass(np.asarray(found.condition), np.asarray(found.node), int(np.sum(np.asarray(found.status) > 0)))
 
 

@@ -25,7 +25,7 @@ from lgn.learning.losses import default_loss
 from lgn.learning.optimizers import default_phases
 from lgn.learning.phase import Phase, Row
 from lgn.learning.problem import Problem
-from lgn.learning.validation import SHARE, Best, Split, repeated, split, untrained
+from lgn.learning.validation import SHARE, Best, Split, split, untrained
 from lgn.mechanics.system import offered
 
 
@@ -135,9 +135,10 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
     if problem.x.size == 0:
         raise ValueError("fit: the system has no nnx.Param to train; give it a learned density such as MLPDensity")
     run = stages(problem, phases, parts)
-    decides = {"system": offered(system, "whole"), "data": data, "loss": loss, "key": key, "phases": phases}
-    decides["validation"] = validation
-    record = Record(folder, run, decides, checkpoint_seconds) if folder is not None else None
+    record = None
+    if folder is not None:
+        decides = {"system": offered(system, "whole"), "data": data, "loss": loss, "key": key, "phases": phases}
+        record = Record(folder, run, decides | {"validation": validation}, checkpoint_seconds)
     stopped = ""
     with _progress() as bar, record or nullcontext(), ExitStack() as stack:
         kept = record.restore() if record else None
@@ -157,16 +158,14 @@ def _fit(system, data, key, phases, loss, validation, folder, checkpoint_seconds
                 if record:
                     record.keep(i, state, best, history, time.perf_counter() - begun)
                 tell(*rows)
-            healthy = phase.healthy(state)
+            ended = stage is run[-1] or not phase.healthy(state)
             if record:
-                ended = stage is run[-1] or not healthy
                 record.keep(i, state, best, history, time.perf_counter() - begun, now=True, done=ended)
-            if not healthy:
+            if not phase.healthy(state):
                 found = stage.problem.diagnose(phase.parameters(state))
                 stopped = f"{stage.name} stopped at step {phase.done(state)}: {found}"
                 break
-    stopped = stopped or best.verdict()
-    if stopped:
+    if stopped := stopped or best.verdict():
         warnings.warn(stopped, RuntimeWarning, stacklevel=3)
     trained, seconds = problem.loss.mark(problem.system_at(jnp.asarray(best.x))), time.perf_counter() - begun
     return FitResult(trained, history, stopped, seconds, float(np.sqrt(best.value)), best.noise)
@@ -197,11 +196,8 @@ class Stage:
         """State at the best parameters so far, from the state of the stage before, and these parameters judged."""
         if self.joins:
             return self.phase.move(self.problem, before, best.x), best
-        begun = untrained(best.x)
-        if self.judge is not None:
-            value = np.array(self.judge.value(best.x))
-            begun = begun._replace(value=value, latest=value)
-        return self.phase.start(self.problem, best.x, key), begun
+        held_out = None if self.judge is None else self.judge.value(best.x)
+        return self.phase.start(self.problem, best.x, key), untrained(best.x, held_out)
 
     def advance(self, state, best: Best) -> tuple[Any, Best, list[Row]]:
         """Next state, best parameters by then, and rows for the history."""
@@ -232,13 +228,13 @@ def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]
     """Stages of a training: the phases on the data to train on, and the last one again where the held-out data join.
 
     A phase with an objective of its own is not judged: on its way there the loss may rise. Where all phases take all
-    samples at once, the program that trains judges too, on as many samples; more samples than these have a program of
-    their own, of the loss alone."""
+    samples at once, the program that trains judges too, on as many samples: held-out ones are repeated, by which their
+    mean changes little; more samples than these have a program of their own, of the loss alone."""
     held, count, judge = parts.held, len(parts.train.q), None
     if held is not None:
         more = len(held.q) > count
         if not more and all(phase.batch is None for phase in phases):
-            held = repeated(held, count)
+            held = jax.tree.map(lambda x: x[np.resize(np.arange(len(x)), count)], held)
         judge = whole.on(held, parts.judge, apart=more)
     problem = whole.on(parts.train)
     found = [Stage(x.name, x, problem, judge if x.objective is None else None) for x in phases]
@@ -251,17 +247,7 @@ def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]
 
 class Record:
     """Folder of a run: `metrics.csv`, and checkpoints of (stage, state, best parameters, history). A context, in
-    which it is alone.
-
-    Args:
-        folder: of the run.
-        run: its stages.
-        named: all that decides the result, by name; what differs from the run in the folder is named in the refusal.
-        seconds: least time between two checkpoints.
-
-    Raises:
-        CheckpointError: something named whose content cannot be read.
-    """
+    which it is alone. `named` is all that decides the result: what differs from the run in the folder is refused."""
 
     def __init__(self, folder: str | Path, run: Sequence[Stage], named: dict[str, Any], seconds: float):
         self.folder, self.run = Path(folder), run
@@ -279,11 +265,11 @@ class Record:
         kept = self.checkpoints.restore()
         if kept is None:
             return None
-        number, names = int(kept["stage"]), [stage.name for stage in self.run]
-        history = []
-        for place, step, loss, held_out in kept["history"]:  # NaN is one object: rows that nobody judged are equal
-            judged = np.nan if np.isnan(held_out) else float(held_out)
-            history.append(Row(names[int(place)], int(step), float(loss), judged))
+        number = int(kept["stage"])
+        history = [  # NaN is one object: rows that nobody judged are equal
+            Row(self.run[int(i)].name, int(step), float(loss), np.nan if np.isnan(held_out) else float(held_out))
+            for i, step, loss, held_out in kept["history"]
+        ]
         state, best = self.run[number].phase.state(**kept["state"]), Best(**kept["best"])
         return number, state, best, history, float(kept["seconds"])
 
@@ -310,17 +296,14 @@ def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
         _arguments.path("fit: folder", folder)
     _arguments.positive("fit: checkpoint_seconds", seconds, zero=True)
     if on_row is not None:
-        _arguments.called(
-            "fit: on_row",
-            on_row,
-            "a function of a row, such as print, or of lgn.learning.loggers CSVRows(path); of several Loggers(...)",
-        )
+        known = "a function of a row, such as print, or of lgn.learning.loggers CSVRows(path); of several Loggers(...)"
+        _arguments.called("fit: on_row", on_row, known)
     if phases is None:
         return
     if not isinstance(phases, list | tuple):
         raise ValueError(f"fit: phases={phases!r:.60}; expected a list of phases: give [lgn.QuasiNewton()]")
+    known = "lgn.pretrain(), lgn.QuasiNewton(), lgn.LimitedMemory() or lgn.Minibatch(optimizer, steps, batch)"
     for i, phase in enumerate(phases):
-        known = "lgn.pretrain(), lgn.QuasiNewton(), lgn.LimitedMemory() or lgn.Minibatch(optimizer, steps, batch)"
         _arguments.made(f"fit: phases[{i}]", phase, known)
         _arguments.of_kind(f"fit: phases[{i}]", phase, Phase, f"{known}, or one derived from lgn.learning.phase.Phase")
 
@@ -328,16 +311,8 @@ def _check_arguments(data, key, phases, loss, folder, seconds, on_row) -> None:
 def _progress():
     """Progress bar with the relative error, the rate and the time left; silent without a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("relative error {task.fields[error]:.2e}"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    console, error = Console(stderr=True), "relative error {task.fields[error]:.2e}"
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), error, "left", TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -56,12 +56,6 @@ def split(data: Any, loss: LossLike, validation: Any, key: jax.Array) -> Split:
     return Split(data) if parts is None else Split(*parts, judge, validation)
 
 
-def repeated(data, count: int):
-    """Samples repeated up to a count: of the same shapes as others, they need no program of their own. The mean
-    over them changes little, or not at all where they fit the count."""
-    return jax.tree.map(lambda x: x[np.resize(np.arange(len(x)), count)], data)
-
-
 class Best(NamedTuple):
     """Parameters of least held-out loss in a phase; arrays, for a run keeps them.
 
@@ -84,10 +78,9 @@ class Best(NamedTuple):
     def see(self, x, value, step: int, loss: float) -> "Best":
         """The better of these parameters and x, whose held-out loss is `value` at a step where that of training is
         `loss`."""
-        found = self
         if value < self.value or not np.isfinite(self.value):
-            found = Best(np.array(x), value, np.array(loss), np.array(step), value, np.array(step))
-        return found._replace(latest=value, last=np.array(step))
+            return Best(np.array(x), value, np.array(loss), np.array(step), value, np.array(step))
+        return self._replace(latest=value, last=np.array(step))
 
     @property
     def noise(self) -> float:
@@ -123,7 +116,7 @@ class Best(NamedTuple):
         return ""
 
 
-def untrained(x) -> Best:
-    """Best parameters before anything was judged."""
-    unknown = np.array(np.nan)
-    return Best(np.array(x), unknown, unknown, np.array(0), unknown, np.array(0))
+def untrained(x, held_out: float | None = None) -> Best:
+    """Best parameters before any step, of which the held-out loss may be known."""
+    value, unknown = np.array(np.nan if held_out is None else held_out), np.array(np.nan)
+    return Best(np.array(x), value, unknown, np.array(0), value, np.array(0))

@@ -81,28 +81,22 @@ def forecast(learned: Learned, loaded: Loaded) -> Forecast:
 def metrics(recipe: Recipe, learned: Learned, loaded: Loaded, found: Forecast) -> dict[str, float]:
     """Metrics of a forecast: `held_out_error`, relative to the root mean square of what was seen; `noise`, what the
     model leaves unexplained, relative to the training rows; c of a linear friction, dv/dt = ... - c v [1/time]."""
-    rows = loaded.rows
-    moving = ~clamped_nodes(loaded.graph)
+    rows, moving = loaded.rows, ~clamped_nodes(loaded.graph)
     judged = (rows.seen & ~loaded.known[:, None] & moving)[..., None] & np.isfinite(rows.q)
     off, size = (np.where(judged, x, 0.0) for x in (found.along(rows) - rows.q, rows.q))
-    measured = {
+    measured: dict[str, float] = {
         "held_out_error": float(np.sqrt(np.sum(off**2) / np.sum(size**2))),
         "held_out_rows": int((~loaded.known).sum()),
         "noise": float(np.sqrt(learned.fit.history[-1].loss)),
         "train_seconds": learned.fit.seconds,
         "parameters": parameters(learned.system),
     }
-    return measured | (_coefficients(recipe, learned, loaded) if recipe.friction == "linear" else {})
-
-
-def _coefficients(recipe: Recipe, learned: Learned, loaded: Loaded) -> dict[str, float]:
-    """Friction coefficient of each degree of freedom of the first moving node, at its mean position."""
-    node, q = int(np.argmax(~clamped_nodes(loaded.graph))), jnp.asarray(np.nanmean(loaded.rows.q, 0))[None]
-    found = {}
-    for i, name in enumerate(recipe.grid[0]):
-        v = jnp.zeros_like(q).at[..., i].set(1.0)
-        found[f"friction_{name}"] = -float(split_friction(learned.system, q, v)[1][0, node, i])
-    return found
+    if recipe.friction == "linear":  # of each degree of freedom of the first moving node, at its mean position
+        node, q = int(np.argmax(moving)), jnp.asarray(np.nanmean(rows.q, 0))[None]
+        for i, name in enumerate(recipe.grid[0]):
+            v = jnp.zeros_like(q).at[..., i].set(1.0)
+            measured[f"friction_{name}"] = -float(split_friction(learned.system, q, v)[1][0, node, i])
+    return measured
 
 
 def keep(
@@ -119,8 +113,7 @@ def keep(
     kept = min(table, key=lambda row: row["loss"])
     runs.write_metrics(out, kept, table)
     runs.keep_motion(out, learned.system, found.motions[-1])
-    motion = predicted(loaded, found)
-    write(out / "forecast.csv", motion)
+    write(out / "forecast.csv", motion := predicted(loaded, found))
     _draw(out / "forecast.png", recipe, loaded, learned, motion)
     reports.keep(out, out.name, [[name, "", "", number(value), False] for name, value in kept.items()])
     reports.keep_quantities(out, learned.system, found.motions[-1])

@@ -56,12 +56,15 @@ def learn(recipe: Recipe, rows: Even, known: np.ndarray, graph: Any, seed: int) 
         for start, x in zip(shooting.starts, states, strict=False):
             first = x[pieces[:, 0]]
             start[...] = jnp.where(np.isfinite(first), first, start[...])
-        verlet = Verlet(rows.dt / _steps_between(rows.dt, data))
+        sizes = scales(data)
+        fastest = max(v / q for q, v in zip(sizes["q_scale"], sizes["v_scale"], strict=True))
+        verlet = Verlet(rows.dt / max(1, int(np.ceil(rows.dt * fastest / ADVANCE))))  # error far below a measurement's
+        compared = int(np.sum(np.asarray(data.seen))) * data.q.shape[-1] * len(data.state)  # values
         trained = fit(
             shooting,
             data,
             key=jax.random.key(seed),
-            loss=WeightPenalty(noise**2 / _compared(data), ShootingLoss(verlet, dt=rows.dt)),
+            loss=WeightPenalty(noise**2 / compared, ShootingLoss(verlet, dt=rows.dt)),
             phases=[QuasiNewton(recipe.steps)],
             validation=None if len(states) else SHARE,
         )
@@ -84,23 +87,10 @@ def _cut(rows: Even, known: np.ndarray, length: int) -> np.ndarray:
 
 def _windows(rows: Even, pieces: np.ndarray) -> Windows:
     """Windows of these rows."""
-    fields: Any = (rows.q, rows.v, rows.seen)
-    fields = [None if x is None else x[pieces] for x in fields]
-    first = pieces[:, 0]
-    dt: Any = np.full(len(pieces), rows.dt)
-    return Windows(fields[0], dt, fields[1], rows.t[first], None, fields[2], rows.trial[first]).check()
-
-
-def _compared(data: Windows) -> int:
-    """Number of values that the loss compares."""
-    return int(np.sum(np.asarray(data.seen))) * data.q.shape[-1] * len(data.state)
-
-
-def _steps_between(dt: float, data: Windows) -> int:
-    """Number of integrator steps between rows, such that its error is far below that of a measurement."""
-    sizes = scales(data)
-    fastest = max(v / q for q, v in zip(sizes["q_scale"], sizes["v_scale"], strict=True))
-    return max(1, int(np.ceil(dt * fastest / ADVANCE)))
+    first, dt = pieces[:, 0], np.full(len(pieces), rows.dt)
+    v: Any = None if rows.v is None else rows.v[pieces]
+    found: Any = (rows.q[pieces], dt, v, rows.t[first], None, rows.seen[pieces], rows.trial[first])
+    return Windows(*found).check()
 
 
 def _followed(system, starts, integrator, rows: Even, pieces: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -82,16 +82,18 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
     radians = _radians(recipe, recording, recipe.grid), _radians(recipe, recording, recipe.rates or recipe.grid)
     graph = graph_of(recipe.graph, q.shape[1], folder)
     check_density(recipe.density, graph)
-    held = clamped_nodes(graph)
-    measured = _measured(recording, q * radians[0], None if v is None else v * radians[1])
+    seen = np.isfinite(q).all(-1) if recording.seen is None else np.asarray(recording.seen)
+    if not (some := seen.any(-1)).any():
+        raise ValueError("nothing was seen in any row; name other columns, or look into the file")
+    fields = (recording.t, q * radians[0], None if v is None else v * radians[1], seen, recording.trial)
+    measured = even(*(None if x is None else np.asarray(x)[some] for x in fields))
     known = np.zeros(len(measured.t), bool)
     for part in measured.trials():
         known[part[: min(round((1 - recipe.held_out) * len(part)), len(part) - 1)]] = True
-    _check(recipe, measured, known)
 
     def with_clamped(x, at_rest):
         whole = np.full((len(x), node_count(graph), *x.shape[2:]), at_rest, x.dtype)
-        whole[:, ~held] = x
+        whole[:, ~clamped_nodes(graph)] = x
         return whole
 
     rows = measured._replace(
@@ -99,18 +101,8 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
         v=None if measured.v is None else with_clamped(measured.v, 0.0),
         seen=with_clamped(measured.seen, True),
     )
-    _check_edges(graph, rows.q[known])
+    _check(recipe, measured, known, graph, rows.q[known])
     return Loaded(recording, graph, rows, radians, known)
-
-
-def _measured(recording: Recording, q: np.ndarray, v: np.ndarray | None) -> Even:
-    """Recording on even times, without the rows in which nothing was seen."""
-    seen = np.isfinite(q).all(-1) if recording.seen is None else np.asarray(recording.seen)
-    some = seen.any(-1)
-    if not some.any():
-        raise ValueError("nothing was seen in any row; name other columns, or look into the file")
-    fields = (recording.t, q, v, seen, recording.trial)
-    return even(*(x if x is None else np.asarray(x)[some] for x in fields))
 
 
 def _radians(recipe: Recipe, recording: Recording, columns: list[list[str]]) -> np.ndarray:
@@ -123,7 +115,8 @@ def _radians(recipe: Recipe, recording: Recording, columns: list[list[str]]) -> 
     return np.array([list(map(size, *rows)) for rows in zip(columns, recipe.grid, strict=True)])
 
 
-def _check(recipe: Recipe, rows: Even, known: np.ndarray) -> None:
+def _check(recipe: Recipe, rows: Even, known: np.ndarray, graph: jraph.GraphsTuple, placed: np.ndarray) -> None:
+    """Raises ValueError for rows, those of all nodes of the graph in `placed`, that nothing can be learned from."""
     shortest = min(int(known[part].sum()) for part in rows.trials())
     if shortest < recipe.windows[0]:
         raise ValueError(
@@ -138,12 +131,8 @@ def _check(recipe: Recipe, rows: Even, known: np.ndarray) -> None:
             raise ValueError(f"{', '.join(names)}: does not change in the rows to learn from; leave it out")
     if rows.v is not None and not (np.abs(rows.v[known]) > 0).any((0, 1)).all():
         raise ValueError("velocities are zero or unseen in all rows to learn from; leave velocities = [...] out")
-
-
-def _check_edges(graph: jraph.GraphsTuple, q: np.ndarray) -> None:
-    """Raise ValueError where no two neighbours were seen at one time in different places: an edge has no size then."""
-    apart = q[:, graph.senders] - q[:, graph.receivers]
-    if graph.senders.size and not (np.abs(apart) > 0).any((0, 1)).all():
+    apart = placed[:, graph.senders] - placed[:, graph.receivers]
+    if graph.senders.size and not (np.abs(apart) > 0).any((0, 1)).all():  # an edge has no size
         raise ValueError(
             "no two nodes that an edge joins were seen at one time in different places; give each node columns of its "
             'own, or kind = "single"'
@@ -173,58 +162,42 @@ def even(t, q, v=None, seen=None, trial=None) -> Even:
     """
     t, q = np.asarray(t, float), np.asarray(q, float)
     trial = np.zeros(len(t), int) if trial is None else np.asarray(trial)
-    calls = np.unique(trial)
-    parts = [np.flatnonzero(trial == call) for call in calls]
+    parts = [np.flatnonzero(trial == call) for call in np.unique(trial)]
     steps = np.concatenate([np.diff(t[part]) for part in parts])
     if not steps.size:
         raise ValueError(f"no trial has 2 rows ({len(t)} in all); give the rows of a motion, one after the other")
-    dt = _step(steps)
+    dt = float(np.quantile(steps, 0.5, method="lower"))
+    for short in (np.abs(steps / dt - 1) < 0.3, steps > 0):  # the mean of the short ones, refined by all: rounding sums
+        dt = float(steps[short].sum() / np.maximum(1, np.rint(steps[short] / dt)).sum())
     times: list[np.ndarray] = []
-    owners: list[np.ndarray] = []
     places = np.zeros(len(t), int)
-    for call, part in zip(calls, parts, strict=True):
-        _check_gaps(t[part], dt)
-        place = np.rint((t[part] - t[part[0]]) / dt).astype(int)
-        begin = np.mean(t[part] - place * dt)
-        off = np.abs(t[part] - begin - place * dt)
-        if off.max() > UNEVEN * dt or (np.diff(place) < 1).any():
-            worst = part[off.argmax()]
+    for part in parts:
+        own = t[part]
+        if own[-1] - own[0] > SPARSE * len(own) * dt:
+            widest = int(np.diff(own).argmax())
             raise ValueError(
-                f"times are not even: t = {t[worst]:g} is {off.max() / dt:.2f} steps of {dt:g} off its place; give "
-                f"rows at even times, from which some may be missing"
+                f"there is a gap from t = {own[widest]:g} to {own[widest + 1]:g} among steps of {dt:g}; put the time "
+                f"right, or give the rows after it another number in a column of trials"
             )
-        places[part] = place + sum(len(x) for x in times)
+        place = np.rint((own - own[0]) / dt).astype(int)
+        begin = np.mean(own - place * dt)
+        off = np.abs(own - begin - place * dt)
+        if off.max() > UNEVEN * dt or (np.diff(place) < 1).any():
+            raise ValueError(
+                f"times are not even: t = {own[off.argmax()]:g} is {off.max() / dt:.2f} steps of {dt:g} off its place; "
+                f"give rows at even times, from which some may be missing"
+            )
+        places[part] = place + sum(map(len, times))
         times.append(begin + dt * np.arange(place[-1] + 1))
-        owners.append(np.full(place[-1] + 1, call))
-    where = np.isfinite(q).all(-1) if v is None else np.isfinite(q).all(-1) & np.isfinite(v).all(-1)
-    count = sum(len(x) for x in times)
 
     def placed(x, missing):
-        return None if x is None else _spread(np.asarray(x), places, count, missing)
+        if x is None:
+            return None
+        spread = np.full((sum(map(len, times)), *np.shape(x)[1:]), missing, np.asarray(x).dtype)
+        spread[places] = x
+        return spread
 
-    there = placed(where if seen is None else where & np.asarray(seen), False)
-    return Even(np.concatenate(times), placed(q, np.nan), placed(v, np.nan), there, np.concatenate(owners), dt)
-
-
-def _check_gaps(t, dt: float) -> None:
-    if t[-1] - t[0] > SPARSE * len(t) * dt:
-        widest = int(np.diff(t).argmax())
-        raise ValueError(
-            f"there is a gap from t = {t[widest]:g} to {t[widest + 1]:g} among steps of {dt:g}; put the time right, or "
-            f"give the rows after it another number in a column of trials"
-        )
-
-
-def _step(steps) -> float:
-    """Step of which all are multiples: the mean of the short ones, refined by all, since a rounding adds up."""
-    dt = float(np.quantile(steps, 0.5, method="lower"))
-    for part in (np.abs(steps / dt - 1) < 0.3, steps > 0):
-        counts = np.maximum(1, np.rint(steps[part] / dt))
-        dt = float(steps[part].sum() / counts.sum())
-    return dt
-
-
-def _spread(x, places, count, missing) -> np.ndarray:
-    spread = np.full((count, *x.shape[1:]), missing, x.dtype)
-    spread[places] = x
-    return spread
+    there = np.isfinite(q).all(-1) if v is None else np.isfinite(q).all(-1) & np.isfinite(v).all(-1)
+    owners = np.repeat(np.unique(trial), list(map(len, times)))
+    there = placed(there if seen is None else there & np.asarray(seen), False)
+    return Even(np.concatenate(times), placed(q, np.nan), placed(v, np.nan), there, owners, dt)

@@ -60,9 +60,7 @@ def check_density(name: str, graph: jraph.GraphsTuple) -> None:
 
 def system_of(recipe: Recipe, graph: jraph.GraphsTuple, data: Windows, seed: int) -> Lagrangian:
     """Lagrangian to be trained, scaled to the data: in its units the kinetic energy is of order 1."""
-    names = recipe.grid
-    dim = len(names[0])
-    angles = tuple(i for i in range(dim) if any(row[i] in recipe.angles for row in names))
+    angles = tuple(i for i, of in enumerate(zip(*recipe.grid, strict=True)) if set(of) & set(recipe.angles))
     sizes = scales(data)
     settings = {**sizes, "angles": angles, "rngs": nnx.Rngs(seed)}
     mass = tuple(v**-2.0 for v in sizes["v_scale"])
@@ -72,17 +70,11 @@ def system_of(recipe: Recipe, graph: jraph.GraphsTuple, data: Windows, seed: int
 
 def _potential(graph, data, width, mass, settings, kinetic: tuple | None = ()):
     """v^T M v / 2 of each node, minus potential energies of nodes and of edges; M is constant."""
-    dim = len(mass)
-    site = StructuredDensity(1, dim, width, kinetic_hidden=kinetic, mass=mass, **settings)
+    site = StructuredDensity(1, len(mass), width, kinetic_hidden=kinetic, mass=mass, **settings)
     if not graph.senders.size:
         return [(site, on_nodes)]
     edges = scales(data, edge_stencil(graph))
-    return [(site, on_nodes), (PairDensity(dim, width, **(settings | edges)), edge_stencil)]
-
-
-def _structured(graph, data, width, mass, settings):
-    """Potential and kinetic energy of each node, where M depends on q."""
-    return _potential(graph, data, width, mass, settings, None)
+    return [(site, on_nodes), (PairDensity(len(mass), width, **(settings | edges)), edge_stencil)]
 
 
 def _site_and_edge(graph, data, width, mass, settings):
@@ -103,9 +95,9 @@ def _continuum(graph, data, width, mass, settings):
     return [(Continuum(field), cell_stencil)]
 
 
-DENSITIES = {
+DENSITIES: dict[str, Callable] = {
     "potential": _potential,
-    "structured": _structured,
+    "structured": partial(_potential, kinetic=None),  # M depends on q
     "site_and_edge": _site_and_edge,
     "message": _message,
     "continuum": _continuum,
@@ -120,8 +112,7 @@ def _friction(name: str, mass, sizes) -> list | None:
     laws: dict[str, Growth] = {"linear": half_square, "quadratic": cubic, "dry": Dry(0.1 * float(v.mean()))}
     law = laws[name]
     size = tuple(float(x) for x in 0.05 * np.array(mass) * v**3 / q / np.asarray(law(jnp.asarray(v))))
-    form = PositiveForm(1, len(mass), law=law, size=size, v_scale=sizes["v_scale"])
-    return [(form, on_nodes)]
+    return [(PositiveForm(1, len(mass), law=law, size=size, v_scale=sizes["v_scale"]), on_nodes)]
 
 
 def _from_edge_file(count: int, path: Path) -> jraph.GraphsTuple:
@@ -133,7 +124,7 @@ def _from_edge_file(count: int, path: Path) -> jraph.GraphsTuple:
         raise ValueError(f"graph: {path} is no file of edges ({error}); give two node numbers a row") from error
     if not pairs:
         raise ValueError(f"graph: {path} has no rows; give two node numbers a row")
-    if any(len(pair) != 2 for pair in pairs):
+    if {len(pair) for pair in pairs} != {2}:
         raise ValueError(f"graph: {path} has rows that are not two numbers; give two node numbers a row")
     low, high = np.array(sorted(pairs)).T
     return from_edges(count, np.r_[low, high], np.r_[high, low])

@@ -65,23 +65,21 @@ class Recipe:
         for name in ("positions", "width", "windows"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty; give at least one")
-        for name in (
-            "steps",
-            "seeds",
-            *(f"{x}[{i}]" for x in ("width", "windows") for i in range(len(getattr(self, x)))),
-        ):
-            key, _, at = name.rstrip("]").partition("[")
-            value, least = getattr(self, key), 8 if key == "windows" else 1
-            if (found := value[int(at)] if at else value) < least:
+        numbers = {"steps": self.steps, "seeds": self.seeds}
+        numbers |= {f"{x}[{i}]": n for x in ("width", "windows") for i, n in enumerate(getattr(self, x))}
+        for name, found in numbers.items():
+            if found < (least := 8 if name.startswith("windows") else 1):
                 raise ValueError(f"{name}={found}; give a whole number, at least {least}")
         if list(self.windows) != sorted(set(self.windows)):
             raise ValueError(f"windows={list(self.windows)}; give lengths that grow, such as [32, 128]")
         if not 0 < self.held_out <= 0.5:
             raise ValueError(f"held_out={self.held_out:g}; give a share above 0 and up to 0.5 of each trial")
-        columns = [(key, name) for key in ("positions", "velocities") for name in _flat(getattr(self, key))]
-        for i, (key, name) in enumerate(columns):
-            if any(name == earlier for _, earlier in columns[:i]):
-                raise ValueError(f"{key}: {name!r} stands there twice; give each column one place")
+        columns: set[str] = set()
+        for key in ("positions", "velocities"):
+            for name in _flat(getattr(self, key)):
+                if name in columns:
+                    raise ValueError(f"{key}: {name!r} stands there twice; give each column one place")
+                columns.add(name)
         if unknown := [name for name in self.angles if name not in (names := _flat(self.positions))]:
             raise ValueError(f"angles: {unknown[0]!r} is none of positions{nearest(unknown[0], names)}")
 
