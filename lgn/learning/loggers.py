@@ -1,7 +1,6 @@
-"""Loggers: what is told of each row of a training while it runs, and the files that it may go to.
+"""Loggers: functions of a `Row`, which `fit` calls for every row of the history in order, and files of these rows.
 
-A logger is a function of a `Row`. `fit` calls it for every row of the history in order; in a folder that holds part of
-the run already, first for the rows that are there. So a file that is begun anew by each call holds every row once.
+In a folder that holds part of a run those rows come first: a file that is begun anew by each call holds all once.
 """
 
 import csv
@@ -9,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,8 @@ class Loggers:
     def __enter__(self) -> "Loggers":
         with ExitStack() as stack:  # of which those that were entered are left where a later one fails
             for logger in self.loggers:
-                if hasattr(logger, "__enter__"):
-                    stack.enter_context(logger)  # type: ignore[arg-type]
+                if isinstance(logger, AbstractContextManager):
+                    stack.enter_context(logger)
             self._entered = stack.pop_all()
         return self
 
@@ -125,8 +124,8 @@ class JSONRows(_Lines):
 
 
 class TensorBoardRows:
-    """Event files for TensorBoard: the loss and the held-out loss of each phase against its step, in series such as
-    `quasi-newton/loss`; what a name of a series cannot hold is a dash.
+    """Event files for TensorBoard: losses of each phase against its step, in series such as `quasi-newton/loss`; what a
+    name of a series cannot hold is a dash.
 
     Args:
         folder: of the event files; those that an earlier training left there are replaced.
@@ -150,10 +149,8 @@ class TensorBoardRows:
         try:
             import tensorboardX
         except ImportError as error:
-            raise ImportError(
-                "TensorBoardRows needs tensorboardX, which is not installed; it is the extra `board`: "
-                'pip install "lgn[board]"'
-            ) from error
+            why = 'TensorBoardRows needs tensorboardX, which is the extra `board`: pip install "lgn[board]"'
+            raise ImportError(why) from error
         self._open = tensorboardX.SummaryWriter
         self._writer: Any = None
 

@@ -109,9 +109,8 @@ class ShootingLoss(MotionLoss):
 
 
 def first_states(system, data: Windows) -> tuple:
-    """Initial guess of the start of each piece, (sample, node, dim): what was seen first of each node; of
-    positions alone, velocities are the slopes of the first third of the piece; a clamped node is where its clamp holds
-    it, for one at rest the mean of where it was seen."""
+    """First guess of the start of each piece, (sample, node, dim): where a node was seen first; of positions alone,
+    velocities are slopes of its first third; a clamped node is where its clamp holds it, at rest the mean of all."""
     fields = tuple(_interpolated(np.asarray(x), data.seen) for x in ((data.q,) if data.v is None else (data.q, data.v)))
     alone = data.v is None and offered(system, "momentum_balance") is not None
     found = _slopes(fields[0], np.asarray(data.dt)) if alone else tuple(x[:, 0] for x in fields)

@@ -176,13 +176,13 @@ class Stage:
     """Phase on a problem, judged along the way.
 
     Args:
-        name: name in the history.
+        name: in the history.
         phase: what improves the parameters.
-        problem: the problem on the data to train on.
-        judge: the problem on held-out data; without one the latest parameters are the best.
-        share: of its steps that the phase may take; for the stage in which held-out data join, by how much these add to
-            the data: each sample is then seen as often as by the best parameters.
-        joins: whether it is that stage.
+        problem: of the data to train on.
+        judge: problem of held-out data; without one the latest parameters are the best.
+        share: of its steps that the phase may take; where held-out data join, by how much these add to the data: each
+            sample is then seen as often as by the best parameters.
+        joins: whether held-out data join.
     """
 
     name: str
@@ -204,12 +204,11 @@ class Stage:
         state, rows = self.phase.advance(self.problem, state)
         rows, done = [row._replace(phase=self.name) for row in rows], self.phase.done(state)
         if best.due(done) or not self.goes_on(state, best):
-            x, held_out = self.phase.parameters(state), np.nan
+            x = self.phase.parameters(state)
             if self.judge is None:
-                best = best._replace(x=np.array(x))
-            else:
-                held_out = self.judge.value(x)
-                best = best.see(x, np.array(held_out), done, rows[-1].loss if rows else float(best.loss))
+                return state, best._replace(x=np.array(x)), rows
+            held_out = self.judge.value(x)
+            best = best.see(x, np.array(held_out), done, rows[-1].loss if rows else float(best.loss))
             rows[-1:] = [row._replace(held_out=held_out) for row in rows[-1:]]
         return state, best, rows
 
@@ -225,7 +224,7 @@ class Stage:
 
 
 def stages(whole: Problem, phases: Sequence[Phase], parts: Split) -> list[Stage]:
-    """Stages of a training: the phases on the data to train on, and the last one again where the held-out data join.
+    """Phases on the data to train on, and the last one again where the held-out data join.
 
     A phase with an objective of its own is not judged: on its way there the loss may rise. Where all phases take all
     samples at once, the program that trains judges too, on as many samples: held-out ones are repeated, by which their

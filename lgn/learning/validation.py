@@ -32,13 +32,7 @@ class Split(NamedTuple):
 
 
 def split(data: Any, loss: LossLike, validation: Any, key: jax.Array) -> Split:
-    """Split data into those to train on and those that judge, as the loss says by `judge` and `hold_out`.
-
-    Args:
-        data: all that `fit` was given.
-        loss: of the training.
-        validation: a share of the data, other data, or None.
-        key: of the draw.
+    """Data to train on and those that judge, as the loss says by `judge` and `hold_out`; arguments as of `fit`.
 
     Raises:
         ValueError: a share that is not between 0 and 1.

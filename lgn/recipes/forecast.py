@@ -43,10 +43,7 @@ class Forecast(NamedTuple):
 
 
 def over_seeds(recipe: Recipe, loaded: Loaded) -> tuple[Learned, Forecast, list[dict]]:
-    """Train and forecast with each seed of a recipe.
-
-    Returns:
-        the system of the least loss and its forecast; the metrics of every seed.
+    """The system of the least loss over the seeds of a recipe, and its forecast; the metrics of every seed.
 
     Raises:
         MotionStopped: a learned motion does not go on to the end.
@@ -103,11 +100,7 @@ def keep(
     out: Path, settings: Path, recipe: Recipe, loaded: Loaded, learned: Learned, found: Forecast, table: list
 ) -> None:
     """Write the run directory: config.json, environment.txt, the settings, metrics, the system and its last state,
-    forecast.csv, which `lgn.read` reads, forecast.png and report.html.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    forecast.csv, which `lgn.read` reads, forecast.png and report.html. Raises OSError where it cannot be written."""
     runs.begin(out, recipe)
     shutil.copyfile(settings, out / "settings.toml")
     kept = min(table, key=lambda row: row["loss"])

@@ -136,26 +136,11 @@ WRONG = {
         lambda: lgn.ShootingLoss(lgn.ImplicitMidpoint(0.1), 0.1)(flow_of(spring), PAIRS),
         r"has no free starts; fit lgn.Shooting\(system, data\)",
     ),
-    "other data": (
-        lambda: lgn.ShootingLoss(lgn.ImplicitMidpoint(0.1), 0.1)(
-            lgn.Shooting(flow_of(spring), PAIRS), jax.tree.map(lambda x: x[:3], PAIRS)),
-        "starts of shape.*train on the data",
-    ),
     "shooting is kept": (lambda: lgn.Shooting(flow_of(spring), PAIRS).config(), r"lgn.save\(path, shooting.system\)"),
-    "pieces without a loss": (
-        lambda: lgn.fit(flow_of(network()), PAIRS, key=KEY), r"Windows have no loss of their own.*DiscreteLoss"),
-    "pretrained flow": (
-        lambda: lgn.fit(flow_of(network()), PAIRS, key=KEY, loss=lgn.DiscreteLoss(), phases=[lgn.pretrain()]),
-        "pretrain needs `equation`",
-    ),
     "no accelerations": (
         lambda: lgn.acceleration_loss(flow_of(spring), lgn.States(PAIRS.q[:, 0], PAIRS.q[:, 0])),
         "no accelerations.*rate_loss",
     ),
-    "unequal steps": (
-        lambda: lgn.windows(np.array([0, 0.1, 0.3]), np.zeros((3, 1, 2)), length=2), "a gap of 0.2"),
-    "not finite": (lambda: lgn.States(np.full((2, 1, 2), jnp.nan), np.ones((2, 1, 2))).check(), "q is not finite"),
-    "shapes": (lambda: lgn.States(np.ones((2, 1, 2)), np.ones((2, 2, 2))).check(), "v has shape"),
 }  # fmt: skip
 
 

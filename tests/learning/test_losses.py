@@ -195,11 +195,10 @@ def test_given_and_many_single_nodes():
 
 
 def test_gradient_of_the_loss_of_steps():
-    data, h = pieces("double pendulum", every=8, length=3), 1e-5
-    loss = lgn.RolloutLoss(lgn.Variational(0.02), dt=0.04)
-    of = jax.jit(lambda wrong: loss(GAUGED.replace(wrong=wrong), data))
-    exact = jax.jit(jax.grad(of))(1.0)
-    assert float(exact) == pytest.approx(float((of(1.0 + h) - of(1.0 - h)) / (2 * h)), rel=1e-5)
+    data, h, loss = harmonic(3), 1e-5, lgn.RolloutLoss(lgn.Verlet(0.1), dt=0.2)
+    of = jax.jit(jax.value_and_grad(lambda g: loss(FORCED.replace(g=g), data)))
+    exact = of(1.5)[1]
+    assert float(exact) == pytest.approx(float((of(1.5 + h)[0] - of(1.5 - h)[0]) / (2 * h)), rel=1e-5)
 
 
 def harmonic(length):
@@ -218,7 +217,7 @@ def harmonic_states():
         (lgn.acceleration_loss, harmonic_states()),
         (lgn.rate_loss, harmonic_states()),
         (lgn.variational_loss, harmonic(3)._replace(v=None)),
-        (lgn.RolloutLoss(lgn.Variational(0.1), dt=0.2), harmonic(3)),
+        (lgn.RolloutLoss(lgn.Verlet(0.1), dt=0.2), harmonic(3)),
     ],
     ids=["acceleration", "rate", "variational", "steps"],
 )
@@ -245,8 +244,6 @@ GAP = np.array([0, 1, 2, 4, 5, 6]) * 0.1
         (lambda: lgn.windows(GAP, Q, length=3), "a gap of 0.2 at t = 0.2"),
         (lambda: lgn.windows(GAP, Q, length=4, dt=0.1), "no 4 successive states"),
         (lambda: lgn.windows(T, Q, length=7), "6 states, length=7"),
-        (lambda: lgn.windows(T, Q[:5], length=3), r"t has shape \(6,\) and q \(5, 1, 1\)"),
-        (lambda: lgn.windows(T, np.where(T == 0.2, np.nan, 0)[:, None, None], length=3), r"q is not finite .*\(0, 2"),
         (lambda: lgn.windows(T, Q[:, 0], length=3), "expected .sample, time, node, dim."),
         (lambda: lgn.windows(T, Q, length=3)._replace(dt=np.zeros(4)).check(), "expected positive times"),
         (

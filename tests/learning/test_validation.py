@@ -205,12 +205,6 @@ def test_few_samples_are_all_trained_on():
     assert parts(noisy(0.0, 9)).held is None and parts(noisy(0.0, 10)).held is not None
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -1, 20])
-def test_a_share_is_between_0_and_1(share):
-    with pytest.raises(ValueError, match="give a share between 0 and 1"):
-        parts(noisy(0.0, 20), validation=share)
-
-
 # -- Robust errors and penalties -------------------------------------------------------------------------------------
 
 

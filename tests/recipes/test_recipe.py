@@ -113,12 +113,8 @@ def test_clamped_nodes_rest_where_no_column_is(written):
 def test_edges_from_a_file(tmp_path):
     (tmp_path / "edges.csv").write_text("from,to\n0,1\n1,2\n2,1\n")
     graph = models.graph_of(Graph("edges", file="edges.csv"), 3, tmp_path)
-    assert sorted(zip(graph.senders.tolist(), graph.receivers.tolist(), strict=True)) == [
-        (0, 1),
-        (1, 0),
-        (1, 2),
-        (2, 1),
-    ]
+    assert set(zip(graph.senders.tolist(), graph.receivers.tolist(), strict=True)) == {(0, 1), (1, 0), (1, 2), (2, 1)}
+    assert graph.senders.size == 4
 
 
 def test_rows_that_are_missing_are_times_at_which_nothing_was_seen():
@@ -143,14 +139,13 @@ def test_uneven_times_are_refused():
         even([0.0, 1.0, 2.4, 3.0, 4.0], np.zeros((5, 1, 1)))
 
 
-@pytest.mark.parametrize("density", recipe.DENSITIES)
-@pytest.mark.parametrize("friction", ["none", "dry"])
+@pytest.mark.parametrize(
+    ("density", "friction"), [*((density, "dry") for density in recipe.DENSITIES), ("potential", "none")]
+)
 def test_every_density_and_friction_makes_a_system_that_moves(density, friction):
     graph = lgn.lattice((4,), periodic=False)
     q = np.random.default_rng(0).normal(size=(1, 8, 4, 1))
-    settings = Recipe(
-        file="x", positions=("a", "b", "c", "d"), density=density, friction=friction, graph=Graph("chain")
-    )
+    settings = Recipe("x", tuple("abcd"), density=density, friction=friction, graph=Graph("chain"))
     system = models.system_of(settings, graph, lgn.Windows(q, np.array([0.1])), 0)
     assert np.isfinite(system.acceleration(q[0, 0], q[0, 1])).all()
     assert (float(system.power(q[0, 0], q[0, 1])) < 0) == (friction == "dry")

@@ -71,19 +71,15 @@ def test_edges_that_are_none(fit, tmp_path):
 
 def test_a_velocity_has_a_unit_of_its_own(tmp_path):
     """Angles in degrees beside rates in rad/s, as a gyroscope writes them."""
-    (tmp_path / "a.csv").write_text(table(**{"t": T, "x [deg]": 90 * np.cos(T), "w [rad/s]": -np.pi / 2 * np.sin(T)}))
-    (tmp_path / "a.toml").write_text(f'file = "a.csv"\nvelocities = ["w"]\nangles = ["x"]\n{ONE}')
-    rows = loading.load(recipe.read(tmp_path / "a.toml"), tmp_path).rows
+    recording = table(**{"t": T, "x [deg]": 90 * np.cos(T), "w [rad/s]": -np.pi / 2 * np.sin(T)})
+    rows = load(tmp_path, recording, f'velocities = ["w"]\nangles = ["x"]\n{ONE}').rows
     np.testing.assert_allclose(rows.q[:, 0, 0], np.pi / 2 * np.cos(T))
     np.testing.assert_allclose(rows.v[:, 0, 0], -np.pi / 2 * np.sin(T))
 
 
-def test_a_forecast_keeps_the_numbers_of_the_trials(tmp_path, monkeypatch):
+def test_a_forecast_keeps_the_numbers_of_the_trials(tmp_path):
     """Trial 7 stands before trial 3: the picture shows one of them, measured and forecast."""
-    (tmp_path / "a.csv").write_text(table(trial=[7] * 60 + [3] * 60, t=[*T, *T], x=[*np.cos(T), *np.sin(T)]))
-    (tmp_path / "a.toml").write_text(f'file = "a.csv"\n{ONE}')
-    settings = recipe.read(tmp_path / "a.toml")
-    loaded = loading.load(settings, tmp_path)
+    loaded = load(tmp_path, table(trial=[7] * 60 + [3] * 60, t=[*T, *T], x=[*np.cos(T), *np.sin(T)]), ONE)
     parts = [part[47:] for part in loaded.rows.trials()]
     motions = [Motion(loaded.rows.t[part], loaded.rows.q[part]) for part in parts]
     motion = forecast.predicted(loaded, Forecast(motions, [part[1:] for part in parts]))
