@@ -48,17 +48,15 @@ class Iterate(NamedTuple):
 def start(function: ValueAndGradient, x: np.ndarray) -> Iterate:
     """Iterate at x, with the identity for the inverse Hessian."""
     value, gradient = function(x)
-    return _restart(
-        Iterate(x, np.asarray(value), gradient, np.zeros(()), np.zeros(()), np.array(0), np.array(1), np.array(0))
-    )
+    none, first = np.zeros(()), np.array(1)
+    return _restart(Iterate(x, np.asarray(value), gradient, none, none, np.array(0), first, np.array(0)))
 
 
 def move(function: ValueAndGradient, state: Iterate, x: np.ndarray) -> Iterate:
     """Iterate at x, of a function that differs a little from that of the state, with its inverse Hessian."""
     value, gradient = function(x)
-    moved = state._replace(
-        x=x, value=np.asarray(value), gradient=gradient, step=np.array(0), fresh=np.array(0), stuck=np.array(0)
-    )
+    none = np.array(0)
+    moved = state._replace(x=x, value=np.asarray(value), gradient=gradient, step=none, fresh=none, stuck=none)
     if state.fresh:  # the Hessian is not known
         return _restart(moved)
     downhill = gradient @ _product(np.asfortranarray(state.inverse), gradient)

@@ -63,15 +63,14 @@ class Loss:
             key: of the draw.
         """
         count = len(data.q)
+        kept: Any = None
         if data.trial is not None and len(np.unique(data.trial)) > 1:
             names = jax.random.permutation(key, np.unique(data.trial))
             held = np.isin(data.trial, names[: max(1, round(share * len(names)))])
-            kept = ~held
         elif count < FEWEST:
             return None
         elif isinstance(data, States):
             held = np.isin(np.arange(count), jax.random.permutation(key, count)[: round(share * count)])
-            kept = ~held
         else:
             begin = np.arange(count, dtype=float) if data.t is None else np.asarray(data.t)
             span = 0.0 if data.t is None else np.asarray(data.dt) * (data.q.shape[1] - 1)
@@ -79,6 +78,7 @@ class Loss:
             low, high = np.sort(begin)[[first, first + round(share * count) - 1]]
             held = (begin >= low) & (begin <= high)
             kept = (begin + span < low) | (begin > (begin + span)[held].max())
+        kept = ~held if kept is None else kept
         if not kept.any() or not held.any():
             return None
         return _pick(data, kept), _pick(data, held)
@@ -88,26 +88,17 @@ class Loss:
         return system
 
 
+@dataclass(frozen=True)
 class Plain(Loss):
-    """Function read as a `Loss`; members of these names that it carries as attributes are its own."""
+    """Function read as a `Loss`."""
 
-    def __init__(self, function: LossLike):
-        self.function = function
-        for member in ("check", "judge", "hold_out", "mark"):
-            if hasattr(function, member):
-                setattr(self, member, getattr(function, member))
+    function: LossLike
 
     def __call__(self, system, data) -> jax.Array:
         return self.function(system, data)
 
     def judge(self, data: Any) -> LossLike | None:
         return self.function if isinstance(data, States) else None
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, Plain) and self.function == other.function
-
-    def __hash__(self) -> int:
-        return hash(self.function)
 
 
 def _pick(data, which):

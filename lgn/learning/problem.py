@@ -22,13 +22,7 @@ from lgn.mechanics.system import offered, why_no_rate
 
 
 class Problem:
-    """Problem of training: a system whose `nnx.Param` are free, data and a loss, as functions of one flat vector x.
-
-    Args:
-        system: what is trained.
-        data: what the loss takes.
-        loss: (system, data) -> scalar > 0.
-    """
+    """Problem of training: a system whose `nnx.Param` are free, data and a loss, as functions of one flat vector x."""
 
     def __init__(self, system, data: Any, loss: LossLike = acceleration_loss):
         self.data, self.loss = data, as_loss(loss)
@@ -53,13 +47,8 @@ class Problem:
         return jax.tree.unflatten(structure, parts if traced else jax.device_put(parts))
 
     def on(self, data: Any, loss: LossLike | None = None, apart: bool = False) -> "Problem":
-        """Problem on other data, by the same programs: none is compiled again for data of the same shapes.
-
-        Args:
-            data: the other data.
-            loss: another loss, which has programs of its own.
-            apart: whether to have programs of its own in any case.
-        """
+        """Problem on other data, by the same programs: none is compiled again for data of the same shapes. Another loss
+        has programs of its own, and whatever is `apart`."""
         other = copy(self)
         other.data, other.loss = data, self.loss if loss is None else as_loss(loss)
         if apart or other.loss != self.loss:
