@@ -80,16 +80,16 @@ def called(name: str, value: Any, examples: str) -> Any:
 def made(name: str, value: Any, examples: str) -> Any:
     """An object, not its class."""
     if isinstance(value, type):
-        raise ValueError(
-            f"{name}={value.__name__} is a class, not an object; call it, {value.__name__}(...): {examples}"
-        )
+        made_so = f"{value.__name__}(...)"
+        raise ValueError(f"{name}={value.__name__} is a class, not an object; call it, {made_so}: {examples}")
     return value
 
 
 def of_kind(name: str, value: Any, kinds: type | tuple[type, ...], examples: str) -> Any:
     """An object of one of these classes."""
     if not isinstance(value, kinds):
-        raise ValueError(f"{name} is {short(value)}; expected {_names_of(kinds)}: give {examples}")
+        expected = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise ValueError(f"{name} is {short(value)}; expected {expected}: give {examples}")
     return value
 
 
@@ -170,9 +170,8 @@ def explained(name: str, function: Callable, *local):
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, ValueError) and own(error):
             raise
-        raise ValueError(
-            f"{name} fails on {shapes(local)}: {error}; compare what it reads with these shapes"
-        ) from error
+        seen = shapes(local)
+        raise ValueError(f"{name} fails on {seen}: {error}; compare what it reads with these shapes") from error
 
 
 def shapes(local) -> str:
@@ -214,8 +213,3 @@ def short(value: Any) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value)
     return text if len(text) <= 60 and not callable(value) else f"a {type(value).__name__}"
-
-
-def _names_of(kinds) -> str:
-    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    return " or ".join(kind.__name__ for kind in kinds)

@@ -32,9 +32,8 @@ def array(name: str, value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     except Exception as error:  # rows of different length, a tensor that is not on this machine
-        raise ValueError(
-            f"{name} is {_arguments.short(value)}, of which numpy makes no array ({error}); give one"
-        ) from error
+        what = _arguments.short(value)
+        raise ValueError(f"{name} is {what}, of which numpy makes no array ({error}); give one") from error
 
 
 def reals(name: str, value: Any) -> np.ndarray:
@@ -104,10 +103,9 @@ def field(name: str, value: Any) -> None:
     if not _arguments.is_array(value):
         kind = "None" if value is None else f"a {type(value).__name__}"
         raise ValueError(f"{name} is {kind}; expected an array of jax or numpy: give jnp.asarray(x, float)")
-    if not jnp.issubdtype(value.dtype, jnp.floating):
-        raise ValueError(f"{name} has dtype {value.dtype}; expected floating point: x.astype(float)")
     if value.dtype not in (np.float32, np.float64):
-        raise ValueError(f"{name} has dtype {value.dtype}; expected float32 or float64: give x.astype(float)")
+        expected = "float32 or float64" if jnp.issubdtype(value.dtype, jnp.floating) else "floating point"
+        raise ValueError(f"{name} has dtype {value.dtype}; expected {expected}: give x.astype(float)")
     narrowed(value)
 
 
@@ -129,9 +127,8 @@ def fields(state: Any, *names: str) -> Any:
     """A state of so many fields, each an array: a tuple, a list, or one array with a leading axis of fields."""
     expected = f"({', '.join(names)}{',' * (len(names) == 1)})"
     if _arguments.is_array(state) and len(state.shape) != 3:
-        raise ValueError(
-            f"the state is {_arguments.short(state)}; expected a tuple of arrays {expected}: give {expected}"
-        )
+        found = _arguments.short(state)
+        raise ValueError(f"the state is {found}; expected a tuple of arrays {expected}: give {expected}")
     if not (_arguments.is_array(state) or isinstance(state, tuple | list)):
         raise ValueError(f"the state is a {type(state).__name__}; expected a tuple of arrays: give {expected}")
     if len(state) != len(names):

@@ -27,13 +27,14 @@ def check_jax() -> None:
     version = jaxlib.__version__
     if version in WRONG:
         raise RuntimeError(_refusal(f"jaxlib {version} is installed, a release that returned"))
-    passed = _folder() / f"jaxlib-{version}-{jax.default_backend()}-is-right"
-    if _there(passed):
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "lgn"
+    passed = folder / f"jaxlib-{version}-{jax.default_backend()}-is-right"
+    if os.path.exists(passed):  # unlike `Path.exists`, false where it may not look
         return
     if not all(multiplies_rightly(dtype) for dtype in ("float32", "float64")):
         raise RuntimeError(_refusal(f"jaxlib {version} is installed, which returns"))
     try:
-        passed.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         passed.touch()
     except OSError:  # it is tried again by the next process
         pass
@@ -57,15 +58,3 @@ def _refusal(found: str) -> str:
         f"{found} wrong float64 numbers on CPU, silently, in compiled sums over many rows (jax issue 39103). "
         'Install another: pip install "jax==0.10.1" on Python 3.11, "jax==0.12.0.1" on Python 3.12 and 3.13.'
     )
-
-
-def _folder() -> Path:
-    """The user's cache folder for lgn."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "lgn"
-
-
-def _there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return False

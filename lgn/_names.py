@@ -75,39 +75,29 @@ MODULES = {  # modules that users call by name, `lgn.plots`, and where they are
     "systems": "systems",
     "timing": "harness.timing",
 }
-MOVED = {  # names that left `lgn`, and where they are: an AttributeError says so
-    "RaggedStencil": "lgn.graphs.tables.RaggedStencil",
-    "Stencil": "lgn.graphs.tables.Stencil",
-    "Expansion": "lgn.densities.density.Expansion",
-    "Inputs": "lgn.densities.inputs.Inputs",
-    "NormalForm": "lgn.densities.normal_form.NormalForm",
-    "mean_mass": "lgn.densities.normal_form.mean_mass",
-    "BlockMatrix": "lgn.assembly.matrix.BlockMatrix",
-    "Domain": "lgn.assembly.domain.Domain",
-    "Functional": "lgn.assembly.functional.Functional",
-    "default_solver": "lgn.solvers.choice.default_solver",
-    "estimated_costs": "lgn.solvers.choice.estimated_costs",
-    "LearningReport": "lgn.learning.report.LearningReport",
-    "GaugeDistance": "lgn.analysis.gauge.GaugeDistance",
-    "Scaled": "lgn.mechanics.structures.Scaled",
-    "Sum": "lgn.mechanics.structures.Sum",
-    "Operator": "lgn.mechanics.operator.Operator",
-    "StructureReport": "lgn.mechanics.operator.StructureReport",
-    "catalogue": "lgn.harness.catalogue",
-    "noether": "lgn.analysis.noether",
-    "reports": "lgn.harness.reports",
+LEFT = {  # modules and their names that left `lgn`: an AttributeError says where, and a checkpoint may name them
+    "graphs.tables": ["RaggedStencil", "Stencil"],
+    "densities.density": ["Expansion"],
+    "densities.inputs": ["Inputs"],
+    "densities.normal_form": ["NormalForm", "mean_mass"],
+    "assembly.matrix": ["BlockMatrix"],
+    "assembly.domain": ["Domain"],
+    "assembly.functional": ["Functional"],
+    "solvers.choice": ["default_solver", "estimated_costs"],
+    "mechanics.structures": ["Scaled", "Sum"],
+    "mechanics.operator": ["Operator", "StructureReport"],
+    "learning.report": ["LearningReport"],
+    "learning.loggers": ["CSVRows", "JSONRows", "TensorBoardRows"],
+    "analysis.gauge": ["GaugeDistance"],
 }
-MOVED |= {name: f"lgn.learning.loggers.{name}" for name in ("CSVRows", "JSONRows", "TensorBoardRows")}
-MOVED |= {"Followers": "lgn.learning.loggers.Loggers"}
+MODULE = {name: module for module, names in HOME.items() for name in names}
+_LEFT = {name: module for module, names in LEFT.items() for name in names}
+MOVED = {name: f"lgn.{module}.{name}" for name, module in _LEFT.items()}
+MOVED |= {"Followers": "lgn.learning.loggers.Loggers", "noether": "lgn.analysis.noether"}
+MOVED |= {name: f"lgn.harness.{name}" for name in ("catalogue", "reports")}
 MOVED |= {
     name: f"experiments.support.autoencoder.{name}"
     for name in ("Autoencoder", "Clips", "MomentumState", "Unfolding", "VelocityState", "film_loss", "unfold")
-}
-MODULE = {name: module for module, names in HOME.items() for name in names}
-_LEFT = {
-    name: place.removeprefix("lgn.").rpartition(".")[0]
-    for name, place in MOVED.items()
-    if place.startswith("lgn.") and place.count(".") == 3 and place.endswith(f".{name}")
 }
 FOUND = ChainMap(MODULE, _LEFT)  # what a checkpoint may name: names that left stay readable
 

@@ -96,10 +96,11 @@ def fit(settings: tyro.conf.Positional[Path]) -> int:
     with as_mistakes(ValueError):
         recipe = read(settings)
     import lgn
+    from lgn.harness import protocol
     from lgn.recipes.forecast import keep, over_seeds
     from lgn.recipes.loading import load
 
-    _start_computing()
+    protocol.prepare()
     with as_mistakes(ValueError, OSError, ImportError):
         loaded = load(recipe, settings.parent)
     _say_what_was_read(recipe, loaded)
@@ -140,7 +141,7 @@ def rollout(
     from lgn.data.fields import field_names
     from lgn.harness import protocol, runs
 
-    _start_computing()
+    protocol.prepare()
     with as_mistakes(lgn.CheckpointError):
         system, state, start = runs.continue_from(check_folder(folder), _modules(trusted))
     out = check_out(out or folder / "rollout")
@@ -148,8 +149,8 @@ def rollout(
         motion = lgn.rollout(system, state, np.linspace(start, start + time, frames))
     with as_mistakes(OSError):
         runs.begin(out, settings)
-    fields = {name: getattr(motion, name) for name in (*field_names(len(motion.state)), "t", "energy", "residual")}
-    np.savez(out / "trajectory.npz", **{name: np.asarray(x) for name, x in fields.items()})  # type: ignore[arg-type]
+    names = (*field_names(len(motion.state)), "t", "energy", "residual")
+    np.savez(out / "trajectory.npz", **{name: np.asarray(getattr(motion, name)) for name in names})  # type: ignore[arg-type]
     energy = diagnostics.relative_energy(system, motion)
     metrics = {"energy_drift": diagnostics.drift(energy), "residual_max": float(motion.residual.max())}
     metrics |= {"nodes": motion.state[0].shape[1], "start": start, "end": start + time}
@@ -195,10 +196,10 @@ def info(folder: tyro.conf.Positional[Path | None] = None, trusted: tuple[str, .
 
     import lgn
     from lgn.analysis import diagnostics
-    from lgn.harness import runs
+    from lgn.harness import protocol, runs
     from lgn.solvers.choice import solver_table
 
-    _start_computing()
+    protocol.prepare()
     for package in runs.PACKAGES:
         print(runs.package_version(package))
     print("devices", ", ".join(str(device) for device in jax.devices()))
@@ -247,16 +248,8 @@ def compare(before: tyro.conf.Positional[Path], after: tyro.conf.Positional[Path
     return 0
 
 
-COMMANDS: dict[str, Callable[..., int]] = {
-    "list": show_list,
-    "run": run,
-    "fit": fit,
-    "rollout": rollout,
-    "report": report,
-    "info": info,
-    "collect": collect,
-    "compare": compare,
-}
+COMMANDS: dict[str, Callable[..., int]] = {"list": show_list}
+COMMANDS |= {each.__name__: each for each in (run, fit, rollout, report, info, collect, compare)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -317,49 +310,28 @@ def check_out(out: Path) -> Path:
 
 
 def _called(arguments: list[str]) -> int:
-    """Exit status of the command that the arguments name."""
     first, *rest = arguments
     if not first.startswith("-") and first not in COMMANDS:
         raise Mistake(f"no such command{nearest(first, COMMANDS)} There are: {', '.join(COMMANDS)}")
     if first == "run" and rest and not rest[0].startswith("-"):
         return run(rest[0], tuple(rest[1:]))
-    return tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="lgn", description="Lagrangian graph networks.", args=arguments
-    )
+    about = "Lagrangian graph networks."
+    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="lgn", description=about, args=arguments)
 
 
 def _modules(names: tuple[str, ...]) -> list[ModuleType]:
-    """Modules that the user names, of the current folder too."""
     if names and "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` has it
     with as_mistakes(ImportError):
         return [importlib.import_module(name) for name in names]
 
 
-def _start_computing() -> None:
-    """Double precision, and pictures without a screen."""
-    import matplotlib
-
-    from lgn.harness import protocol
-
-    protocol.use_float64()
-    matplotlib.use("agg")
-
-
 def _duration(seconds: float | None) -> str:
-    """Seconds in the unit that people say.
-
-    Example:
-        >>> from lgn.cli import _duration
-        >>> _duration(45), _duration(150), _duration(5400), _duration(None)
-        ('45 s', '2.5 min', '1.5 h', '')
-    """
     if seconds is None:
         return ""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.0f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.2g} min" if seconds < 3600 else f"{seconds / 3600:.2g} h"
 
 
 def _say_what_was_read(recipe: Any, loaded: Any) -> None:

@@ -182,15 +182,13 @@ for _ in range(2):
         cli.main(sys.argv[1:])
     except SystemExit as ended:
         assert not ended.code
-    print("compiled", seen["compile_requests_use_cache"] - seen["cache_hits"])
+    print("asked", seen["compile_requests_use_cache"], seen["compile_requests_use_cache"] - seen["cache_hits"])
 """
 
 
-def test_the_same_command_again_compiles_nothing(folder, tmp_path, monkeypatch):
-    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_the_same_command_again_compiles_nothing(folder):
+    """The first time takes what it finds in the folder of programs of these tests, and leaves the rest there."""
     arguments = ["rollout", str(folder), "--time", "0.5", "--frames", "3", "--trusted", "mine"]
     ended = subprocess.run([sys.executable, "-c", AGAIN, *arguments], capture_output=True, text=True, check=True)
-    first, second = (int(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("compiled"))
-    assert first > 0 and second == 0
+    asked, compiled = np.array([line.split()[1:] for line in ended.stdout.splitlines() if line[:5] == "asked"], int).T
+    assert asked.min() > 0 and compiled[1] == 0

@@ -23,10 +23,8 @@ def relative_l2(found: Float[Array, "time node dim"], exact: Float[Array, "time 
     """
     x, y = (_arrays.reals(f"relative_l2: {name}", z) for name, z in (("found", found), ("exact", exact)))
     if x.shape != y.shape or x.ndim != 3:
-        raise ValueError(
-            f"relative_l2: found has shape {x.shape} and exact {y.shape}; expected the same, (time, node, dim): give "
-            f"x[None] for one state"
-        )
+        shapes = f"found has shape {x.shape} and exact {y.shape}"
+        raise ValueError(f"relative_l2: {shapes}; expected the same, (time, node, dim): give x[None] for one state")
     return np.linalg.norm(x - y, axis=(1, 2)) / np.linalg.norm(y, axis=(1, 2))
 
 
@@ -159,7 +157,6 @@ def split_friction(system, q: Float[Array, "sample node dim"], v: Float[Array, "
         >>> [x.round(6).item() for x in lgn.diagnostics.split_friction(L, jnp.zeros((1, 1, 1)), jnp.ones((1, 1, 1)))]
         [0.0, -0.5]
     """
-
     require(system, "friction", "diagnostics.split_friction", "only a Lagrangian has it")
 
     def split(state):

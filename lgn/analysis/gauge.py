@@ -41,8 +41,7 @@ def gauge_distance(
     0.5 (v^2 - q^2) and v^4 / 12 + 0.5 q^2 v^2 - 0.25 q^4 both oscillate as a = -q, and are far apart.
 
     Args:
-        system: the Lagrangian in question. Rayleigh dissipation and external force do not enter, being no part of
-            L; where the motion is the same they are alpha times those of the reference.
+        system: the Lagrangian in question. Dissipation and external force, no part of L, do not enter.
         reference: the Lagrangian to compare with, on the same graph. Its clamped nodes do not enter in M and f.
         q: configurations, (sample, node, dim).
         v: velocities, (sample, node, dim).
@@ -69,11 +68,9 @@ def gauge_distance(
         raise ValueError(f"q has shape {np.shape(q)} and v {np.shape(v)}; expected (sample, node, dim) of both")
     for one in (system, reference):
         require(one, "momentum", "gauge_distance", "only a Lagrangian has a gauge")
-    if system.domain.size != reference.domain.size:
-        raise ValueError(
-            f"gauge_distance: system has {system.domain.size} nodes and reference {reference.domain.size}; give two on "
-            f"the same graph"
-        )
+    n, m = system.domain.size, reference.domain.size
+    if n != m:
+        raise ValueError(f"gauge_distance: system has {n} nodes and reference {m}; give two on the same graph")
     free = np.repeat(~clamped_nodes(reference.graph), q.shape[2])
     mass, force, energy = _samples(system, free, q, v)
     mass_r, force_r, energy_r = _samples(reference, free, q, v)
@@ -83,7 +80,7 @@ def gauge_distance(
             float(scale),
             _relative((mass - scale * mass_r).data, scale * mass_r.data),
             _relative(force - scale * force_r, scale * force_r),
-            _relative(_centred(energy - scale * energy_r), _centred(scale * energy_r)),
+            _relative(*(x - x.mean() for x in (energy - scale * energy_r, scale * energy_r))),
         )
 
 
@@ -101,10 +98,6 @@ def _samples(system, free, q, v):
     mass = vstack([mass.sparse()[free][:, free] for mass, _, _ in found])
     force = np.concatenate([np.ravel(f)[free] for _, f, _ in found])
     return mass, force, np.array([energy for _, _, energy in found])
-
-
-def _centred(x):
-    return x - x.mean()
 
 
 def _relative(difference, reference) -> float:

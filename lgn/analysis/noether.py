@@ -92,16 +92,10 @@ def _candidates(system, state) -> Mapping[str, OfNodes]:
         return {}
     q, p = jax.eval_shape(pair, *(x[0] for x in state))
     dim = p.shape[1]
-    found = {f"{name}{_axes(dim, i)}": partial(_component, pair, i) for i in range(dim)}
+    found = {f"{name}{_axes(dim, i)}": lambda *state, i=i: pair(*state)[1][:, i] for i in range(dim)}
     planes = combinations(range(dim), 2) if q is not None and dim in (2, 3) else ()
-    turns = {
-        f"angular momentum{_axes(dim, *plane) if dim == 3 else ''}": partial(_turn, pair, *plane) for plane in planes
-    }
-    return found | turns
-
-
-def _component(pair, i, *state):
-    return pair(*state)[1][:, i]
+    label = "angular momentum" + "{}" * (dim == 3)
+    return found | {label.format(_axes(dim, *plane)): partial(_turn, pair, *plane) for plane in planes}
 
 
 def _turn(pair, i, j, *state):

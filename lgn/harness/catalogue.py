@@ -26,9 +26,8 @@ class Figure(NamedTuple):
             >>> Figure(asked=40, at_least=True).missed_by(39.0), Figure(asked=0.1).missed_by(0.01)
             (True, False)
         """
-        if self.asked is None or value is None:
-            return False
-        return not (value >= self.asked if self.at_least else value <= self.asked)
+        bound = self.asked
+        return not (bound is None or value is None or (value >= bound if self.at_least else value <= bound))
 
 
 Figures = dict[str, Figure]
@@ -62,7 +61,14 @@ def entries() -> list[Entry]:
         >>> wave.headline.metric, wave.figure.published
         ('acceleration_l1_sum', 0.434)
     """
-    return [_entry(name, path) for name, path in sorted(experiments().items())]
+    found = []
+    for name, path in sorted(experiments().items()):
+        tree = ast.parse(path.read_text())
+        stated = dict(_assigned(tree))
+        headline = _literal(Headline, stated.get("HEADLINE"))
+        sentence = (ast.get_docstring(tree) or "").partition("\n")[0]
+        found.append(Entry(name, path, sentence, headline, _figure(stated.get("FIGURES"), headline)))
+    return found
 
 
 def experiments() -> dict[str, Path]:
@@ -80,14 +86,6 @@ def folders() -> list[Path]:
 def number(value) -> str:
     """Number with three digits; empty for None."""
     return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _entry(name: str, path: Path) -> Entry:
-    tree = ast.parse(path.read_text())
-    sentence = (ast.get_docstring(tree) or "").partition("\n")[0]
-    stated = dict(_assigned(tree))
-    headline = _literal(Headline, stated.get("HEADLINE"))
-    return Entry(name, path, sentence, headline, _figure(stated.get("FIGURES"), headline))
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:

@@ -27,11 +27,16 @@ from lgn.learning.training import FitResult, fit
 
 def begin(config, packages: Iterable[str] = ()) -> Path:
     """Start an experiment: double precision, pictures without a screen, the run directory `config.out`."""
+    prepare()
+    return runs.begin(config.out, config, tuple(packages))
+
+
+def prepare() -> None:
+    """Double precision, and pictures without a screen."""
     import matplotlib
 
     use_float64()
     matplotlib.use("agg")
-    return runs.begin(config.out, config, tuple(packages))
 
 
 def use_float64() -> None:
@@ -84,12 +89,11 @@ def summary(rows: list[dict], prefix: str = "") -> dict:
     """
     metrics = {}
     for name, first in rows[0].items():
-        values = [row[name] for row in rows]
-        if name == "seed":
-            continue
-        metrics[prefix + name] = float(np.median(values)) if isinstance(first, float) else first
-        if len(rows) > 1 and isinstance(first, float):
-            metrics[f"{prefix}{name}_worst"] = float(np.max(values))
+        if name != "seed":
+            values = [row[name] for row in rows]
+            metrics[prefix + name] = float(np.median(values)) if isinstance(first, float) else first
+            if len(rows) > 1 and isinstance(first, float):
+                metrics[f"{prefix}{name}_worst"] = float(np.max(values))
     return metrics
 
 

@@ -44,8 +44,8 @@ def keep_quantities(folder: Path, system, motion: Trajectory) -> None:
     """Write `quantities.npz`, what is drawn along a motion: times, residuals of the solves, the energy and the other
     conserved quantities (`lgn.analysis.noether`)."""
     found, content = quantities(system, motion), io.BytesIO()
-    arrays = {"t": motion.t, "residual": motion.residual, "values": [x.values for x in found]}
-    arrays |= {name: [getattr(x, name) for x in found] for name in ("name", "size", "constant")}
+    arrays = {"t": motion.t, "residual": motion.residual}
+    arrays |= {name: np.asarray([getattr(x, name) for x in found]) for name in Quantity._fields}
     np.savez(content, **{name: np.asarray(x) for name, x in arrays.items()})  # type: ignore[arg-type]
     write_whole(folder / "quantities.npz", content.getvalue())
 
@@ -68,13 +68,9 @@ def write(folder: str | Path) -> Path:
     table = said.get("table", [[name, "", "", number(value), False] for name, value in metrics.items()])
     command = f"<pre>{escape(str(said['command']))}</pre>" if "command" in said else ""
     parts = [command, _figures(folder, table), _pictures(folder), _along(folder), _settings(folder)]
-    title = said.get("title", folder.resolve().name)
-    page = Template(PAGE.read_text()).substitute(
-        title=escape(str(title)), body="\n".join(part for part in parts if part)
-    )
-    path = folder / "report.html"
-    write_whole(path, page.encode())
-    return path
+    title, body = escape(str(said.get("title", folder.resolve().name))), "\n".join(filter(None, parts))
+    write_whole(folder / "report.html", Template(PAGE.read_text()).substitute(title=title, body=body).encode())
+    return folder / "report.html"
 
 
 def _command() -> str:
@@ -86,7 +82,6 @@ def _command() -> str:
 
 
 def _figures(folder: Path, table) -> str:
-    """Section of the figures, without empty columns."""
     if not isinstance(table, list) or not all(isinstance(line, list) and len(line) == len(HEAD) + 1 for line in table):
         raise ValueError(f"{folder / 'report.json'} is damaged: its table has a line without five entries")
     asked, missed = sum(bool(line[2]) for line in table), sum(bool(line[-1]) for line in table)
@@ -98,39 +93,24 @@ def _figures(folder: Path, table) -> str:
 
 def _pictures(folder: Path) -> str:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and path.is_file())
-    return _section(
-        "Pictures",
-        *(_figure(KINDS[x.suffix.lower()], x.read_bytes(), x.stem.replace("_", " ").capitalize()) for x in paths),
-    )
+    captions = [path.stem.replace("_", " ").capitalize() for path in paths]
+    found = [_figure(KINDS[x.suffix.lower()], x.read_bytes(), y) for x, y in zip(paths, captions, strict=True)]
+    return _section("Pictures", *found)
 
 
 def _along(folder: Path) -> str:
-    """Sections of conserved quantities and residuals along the motion."""
     path = folder / "quantities.npz"
     if not path.exists():
         return ""
     try:
         with np.load(path) as kept:
-            columns = (kept[name].tolist() for name in ("name", "size", "constant"))
-            found = [
-                Quantity(name, values, *rest) for values, name, *rest in zip(kept["values"], *columns, strict=True)
-            ]
+            found = [Quantity(*x) for x in zip(*(kept[name] for name in Quantity._fields), strict=True)]
             t, residual = kept["t"], kept["residual"]
     except Exception as error:  # whatever numpy's readers raise at bytes that no `savez` wrote
         raise ValueError(f"{path} is damaged ({error}); run the experiment again, or remove the file") from error
-    lines = [
-        (
-            [
-                x.name,
-                "constant" if x.constant else "changes",
-                f"{x.values[0]:.3g}",
-                f"{x.values[-1]:.3g}",
-                f"{x.change.max():.1e}",
-            ],
-            False,
-        )
-        for x in found
-    ]
+    laws = ["constant" if x.constant else "changes" for x in found]
+    ends = [(f"{x.values[0]:.3g}", f"{x.values[-1]:.3g}", f"{x.change.max():.1e}") for x in found]
+    lines = [([x.name, law, *end], False) for x, law, end in zip(found, laws, ends, strict=True)]
     head = ("quantity", "by law", "first", "last", "change")
     conserved = [
         "<p>The change is the largest along the motion, relative to the sum of the sizes of what the nodes contribute. "
@@ -138,23 +118,21 @@ def _along(folder: Path) -> str:
         _table(head, lines),
         _drawn(t, {x.name: x.change for x in found}, "change", "Change of each quantity along the motion."),
     ]
-    solved = [
+    largest = (
         f"<p>Largest residual |M a - f| / |f| of the solves at the states that were kept: {residual.max():.1e}.</p>"
-    ]
+    )
+    solved = [largest]
     if residual.any():
         solved.append(_drawn(t, {"residual": residual}, "|M a - f| / |f|", "Residual of the solve at each state."))
     return _section("Conserved quantities", *conserved * bool(found)) + _section("Residuals", *solved)
 
 
 def _settings(folder: Path) -> str:
-    """Sections of settings and environment."""
     config, environment = folder / "config.json", folder / "environment.txt"
     found = ""
     if config.exists():
-        lines = [
-            ([name, json.dumps(x) if isinstance(x, list | dict) else str(x)], False)
-            for name, x in read_json(config, dict).items()
-        ]
+        known = read_json(config, dict).items()
+        lines = [([name, json.dumps(x) if isinstance(x, list | dict) else str(x)], False) for name, x in known]
         found += _section("Settings", _table(("setting", "value"), lines))
     if environment.exists():
         found += _section("Environment", f"<pre>{escape(environment.read_text(errors='replace').strip())}</pre>")
@@ -198,9 +176,7 @@ def read_json(path: Path, kind: type) -> Any:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); run the experiment again, or bring it back from a copy"
-        ) from error
+        raise ValueError(f"{path} is damaged ({error}); run the experiment again, or bring it from a copy") from error
     if not isinstance(found, kind):
         raise ValueError(f"{path} holds a {type(found).__name__}; expected an object, as an experiment writes it")
     return found

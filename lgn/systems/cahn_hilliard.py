@@ -66,11 +66,7 @@ def starts(key: jax.Array, count: int, lattice: Sequence[int] = LATTICE) -> jax.
 
 
 def trajectory(
-    u0,
-    count: int = STEPS,
-    dt: float = TIME_STEP,
-    spacing: Sequence[float] = SPACING,
-    gamma: float = GAMMA,
+    u0, count: int = STEPS, dt: float = TIME_STEP, spacing: Sequence[float] = SPACING, gamma: float = GAMMA
 ) -> np.ndarray:
     """u (..., time, *lattice, 1): u0 and `count` steps of the mean-value discrete gradient, to round-off.
 
@@ -81,11 +77,7 @@ def trajectory(
         spacing: one for each axis of the lattice.
         gamma: of the equation.
 
-    Raises:
-        ValueError: u0 is not finite.
-        RuntimeError: dt is too large for the fixed point.
-
-    Source: the paper's truth; `implicit_steps` has the equation.
+    Raises, Source: as of `implicit_steps.trajectory`; the paper's truth.
     """
     lattice = np.shape(u0)[-1 - len(spacing) : -1]
     waves = zip(implicit_steps.angles(lattice), spacing, strict=True)

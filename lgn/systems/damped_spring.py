@@ -70,10 +70,3 @@ def motion(start, ts, rho: float = RHO) -> np.ndarray:
     start = np.asarray(start, dtype=float)
     q, v = mass_spring.exact(start[:, :1], 2 * start[:, 1:], ts, m=1.0, k=4.0, c=rho)
     return np.concatenate([q, v / 2], -1)
-
-
-def published_motion(start, ts, rho: float = RHO) -> np.ndarray:
-    """`motion` with the damping on q: that of (p, -q), turned back."""
-    start = np.asarray(start, dtype=float)
-    turned = motion(np.stack([start[:, 1], -start[:, 0]], -1), ts, rho)
-    return np.stack([-turned[..., 1], turned[..., 0]], -1)

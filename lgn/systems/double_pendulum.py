@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments, _draws
+from lgn import _arguments
 from lgn.data.samples import States
-from lgn.systems.n_pendulum import integrate
+from lgn.systems.n_pendulum import integrate, uniform
 
 GRAVITY = 9.8
 FRICTION = 0.25
@@ -58,18 +58,14 @@ def energy(q: jax.Array, v: jax.Array) -> jax.Array:
 def sample(key: jax.Array, count: int, speed: float = 10.0, friction: float = 0.0) -> States:
     """States of independent angles U(0, 2 pi) and velocities U(-speed, speed), with exact accelerations."""
     _arguments.drawn("sample", key, count=count)
-    angles, velocities = jax.random.split(key)
-    q = _draws.uniform(angles, (count, 1, 2), maxval=2 * jnp.pi)
-    v = _draws.uniform(velocities, (count, 1, 2), minval=-speed, maxval=speed)
+    q, v = uniform(key, (count, 1, 2), (0.0, 2 * jnp.pi), (-speed, speed))
     return States(q, v, acceleration(q, v, friction))
 
 
 def starts(key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
     """q and v, (count, 1, 2), where the published trajectories start: angles U(0, 2 pi), velocities U(0, 0.1)."""
     _arguments.drawn("starts", key, count=count)
-    angles, velocities = jax.random.split(key)
-    q = _draws.uniform(angles, (count, 1, 2), maxval=2 * jnp.pi)
-    return q, _draws.uniform(velocities, (count, 1, 2), maxval=0.1)
+    return uniform(key, (count, 1, 2), (0.0, 2 * jnp.pi), (0.0, 0.1))
 
 
 def momentum(q, v, features):

@@ -72,13 +72,7 @@ def starts(key: jax.Array, count: int, n_node: int = NODES, dx: float = SPACING)
 def trajectory(u0, count: int = STEPS, dt: float = TIME_STEP, dx: float = SPACING) -> np.ndarray:
     """u (..., time, node, 1): u0 (..., node, 1) and `count` steps of the mean-value discrete gradient, to round-off.
 
-    The fixed point contracts where 3 |u| dt < dx.
-
-    Raises:
-        ValueError: u0 is not finite.
-        RuntimeError: dt is too large for the fixed point.
-
-    Source: the paper's truth; `implicit_steps` has the equation.
+    The fixed point contracts where 3 |u| dt < dx. Raises, Source: as of `implicit_steps.trajectory`; the paper's truth.
     """
     (angle,) = implicit_steps.angles(np.shape(u0)[-2:-1])
     first, second = 1j * np.sin(angle) / dx, -((2 * np.sin(angle / 2) / dx) ** 2)

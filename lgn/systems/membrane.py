@@ -12,8 +12,6 @@ from lgn.data.samples import States
 
 SPEED = 1.0
 AMPLITUDE = 1.0
-
-
 MODES = {(1, 1): 0.5, (2, 1): 0.3, (3, 2): 0.2}  # amplitudes of the blow
 
 

@@ -82,10 +82,15 @@ def sample(
 ) -> States:
     """States of independent angles U(0, 2 pi) and velocities U(-speed, speed), with exact accelerations."""
     _arguments.drawn("sample", key, count=count, n=n)
-    angles, velocities = jax.random.split(key)
-    q = _draws.uniform(angles, (count, 1, n), maxval=2 * jnp.pi)
-    v = _draws.uniform(velocities, (count, 1, n), minval=-speed, maxval=speed)
+    q, v = uniform(key, (count, 1, n), (0.0, 2 * jnp.pi), (-speed, speed))
     return States(q, v, acceleration(q, v, friction, lengths, masses, g))
+
+
+def uniform(key: jax.Array, shape: tuple[int, ...], angles: tuple, velocities: tuple) -> tuple[jax.Array, jax.Array]:
+    """q and v of that shape, independent and uniform, each between two numbers."""
+    first, second = jax.random.split(key)
+    q = _draws.uniform(first, shape, minval=angles[0], maxval=angles[1])
+    return q, _draws.uniform(second, shape, minval=velocities[0], maxval=velocities[1])
 
 
 def trajectory(q0, v0, ts, friction=0.0, lengths=1.0, masses=1.0, g: float = GRAVITY) -> tuple[np.ndarray, np.ndarray]:

@@ -23,10 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgn import _arguments, _draws
+from lgn import _arguments
 from lgn.data.samples import States
 from lgn.systems import phase_space
-from lgn.systems.n_pendulum import integrate
+from lgn.systems.n_pendulum import integrate, uniform
 
 GRAVITY = 9.8
 FRICTION = 0.25
@@ -56,7 +56,7 @@ def friction(q, v, features, coefficient: float = FRICTION):
 
 def acceleration(q: jax.Array, v: jax.Array, friction: float = 0.0, g: float = GRAVITY) -> jax.Array:
     """-g sin q - 2 c w; `friction` is c, q and v are (..., node, 1)."""
-    return _acceleration(jnp, q, v, friction, g)
+    return -g * jnp.sin(q) - 2 * friction * v
 
 
 def energy(q: jax.Array, v: jax.Array, g: float = GRAVITY) -> jax.Array:
@@ -67,7 +67,7 @@ def energy(q: jax.Array, v: jax.Array, g: float = GRAVITY) -> jax.Array:
 def sample(key: jax.Array, count: int, speed: float = SPEED, friction: float = 0.0, g: float = GRAVITY) -> States:
     """States of independent angles U(-pi, pi) and velocities U(-speed, speed), with exact accelerations."""
     _arguments.drawn("sample", key, count=count)
-    q, v = _uniform(key, count, speed)
+    q, v = uniform(key, (count, 1, 1), (-jnp.pi, jnp.pi), (-speed, speed))
     return States(q, v, acceleration(q, v, friction, g))
 
 
@@ -80,7 +80,7 @@ def grid(friction: float = FRICTION, g: float = GRAVITY) -> States:
 
 def trajectory(q0, v0, ts, friction: float = 0.0, g: float = GRAVITY) -> tuple[np.ndarray, np.ndarray]:
     """q and v at times ts, (time, 1, 1), from q0 and v0 (1, 1) at ts[0]; see `n_pendulum.integrate`."""
-    return integrate(lambda q, v: [_acceleration(math, q[0], v[0], friction, g)], q0, v0, ts)
+    return integrate(lambda q, v: [-g * math.sin(q[0]) - 2 * friction * v[0]], q0, v0, ts)
 
 
 def trajectories(key: jax.Array, count: int, friction: float = FRICTION, g: float = GRAVITY) -> States:
@@ -92,8 +92,8 @@ def trajectories(key: jax.Array, count: int, friction: float = FRICTION, g: floa
         States of count * 241 samples, with exact accelerations; `q.reshape(count, 241, 1, 1)` has them by trajectory.
     """
     _arguments.drawn("trajectories", key, count=count)
-    starts = zip(*_uniform(key, count, SPEED), strict=True)
-    runs = [trajectory(q0, v0, TIMES, friction, g) for q0, v0 in starts]
+    starts = uniform(key, (count, 1, 1), (-jnp.pi, jnp.pi), (-SPEED, SPEED))
+    runs = [trajectory(q0, v0, TIMES, friction, g) for q0, v0 in zip(*starts, strict=True)]
     q, v = (jnp.concatenate(x) for x in zip(*runs, strict=True))
     return States(q, v, acceleration(q, v, friction, g))
 
@@ -124,13 +124,3 @@ def recordings(key: jax.Array, protocol: phase_space.Protocol = HNN) -> phase_sp
     """The published data, noise on u and exact rates: the first half of the trajectories to train on."""
     _arguments.drawn("recordings", key)
     return phase_space.recordings(key, hamiltonian_rate, hamiltonian_motions, protocol)
-
-
-def _acceleration(xp, q, v, friction, g):
-    return -g * xp.sin(q) - 2 * friction * v
-
-
-def _uniform(key, count, speed):
-    angles, velocities = jax.random.split(key)
-    q = _draws.uniform(angles, (count, 1, 1), minval=-jnp.pi, maxval=jnp.pi)
-    return q, _draws.uniform(velocities, (count, 1, 1), minval=-speed, maxval=speed)

@@ -18,6 +18,8 @@ from lgn.data.preprocessing import differences
 from lgn.systems import pixel_pendulum
 from lgn.systems.pixel_pendulum import STEP
 
+MIDPOINT = lgn.ImplicitMidpoint(STEP / 5)
+
 
 @pytest.fixture(scope="module")
 def films():
@@ -77,8 +79,8 @@ def test_differences_of_a_sine():
 
 def test_the_start_reaches_the_second_frame(films, unfolding):
     model = autoencoder(unfolding)
-    state = model.start(films.frames[:5, 0], films.frames[:5, 1], STEP)
-    reached = model.follow(state, [0.0, STEP])[:, :, 0]
+    state = model.start(films.frames[:5, 0], films.frames[:5, 1], STEP, MIDPOINT)
+    reached = model.follow(state, [0.0, STEP], MIDPOINT)[:, :, 0]
     np.testing.assert_allclose(reached[:, 0], model.encode(films.frames[:5, 0]), atol=1e-12)
     np.testing.assert_allclose(reached[:, 1], model.encode(films.frames[:5, 1]), atol=1e-7)
 
@@ -106,9 +108,8 @@ def test_an_autoencoder_is_kept(unfolding, films, tmp_path):
     np.testing.assert_array_equal(
         loaded.decode(loaded.encode(films.frames[0])), model.decode(model.encode(films.frames[0]))
     )
-    motion = lgn.rollout(
-        loaded, tuple(x[0] for x in model.start(films.frames[:1, 0], films.frames[:1, 1], STEP)), [0, 1.0]
-    )
+    state = model.start(films.frames[:5, 0], films.frames[:5, 1], STEP, MIDPOINT)
+    motion = lgn.rollout(loaded, tuple(x[0] for x in state), [0, 1.0], MIDPOINT)
     assert motion.u.shape == (2, 1, 2)
 
 

@@ -1,21 +1,18 @@
 """The wave experiment and the command line, end to end on a short training."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from lgn import cli
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("wave")
     arguments = ["--quick", "--nodes-large", "200", "--end", "3", "--out", str(out)]
-    subprocess.run([sys.executable, "-m", "lgn.cli", "run", "wave", *arguments], cwd=ROOT, check=True)
+    assert cli.run("wave", tuple(arguments)) == 0
     return out
 
 
@@ -35,30 +32,15 @@ def test_metrics_tell_what_was_learned(folder):
     assert metrics["large_residual_max"] < 1e-12
 
 
-def test_rollout_goes_on_where_the_experiment_ended(folder):
-    command = [sys.executable, "-m", "lgn.cli", "rollout", str(folder), "--time", "2", "--frames", "5"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "energy drift" in said
+def test_rollout_goes_on_where_the_experiment_ended(folder, capsys):
+    assert cli.rollout(folder, time=2.0, frames=5) == 0
+    assert "energy drift" in capsys.readouterr().out
     with np.load(folder / "state.npz") as before, np.load(folder / "rollout" / "trajectory.npz") as after:
         np.testing.assert_array_equal(after["q"][0], before["q"])
         np.testing.assert_allclose(after["t"], np.linspace(3, 5, 5))
 
 
-def test_info_tells_versions_and_solver(folder):
-    command = [sys.executable, "-m", "lgn.cli", "info", str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_info_tells_versions_and_solver(folder, capsys):
+    assert cli.info(folder) == 0
+    said = capsys.readouterr().out
     assert "jax " in said and "solver=Banded()" in said and "parameters 769" in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["run", "nothing"], "no experiment 'nothing'. There are: "),
-        (["rollout", "nowhere"], "nowhere does not exist"),
-        (["info", "nowhere"], "does not exist"),
-    ],
-)
-def test_wrong_commands_end_with_a_reason(arguments, message):
-    command = [sys.executable, "-m", "lgn.cli", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert ended.returncode == 2 and message in ended.stderr

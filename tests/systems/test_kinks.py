@@ -64,42 +64,17 @@ def test_the_density_gives_the_exact_acceleration_and_energy(name):
 def test_a_moving_kink_follows_the_exact_one_to_second_order(name):
     """The chain solves u_tt = u_xx + h^2 / 12 u_xxxx - V' to fourth order: over a time T the source h^2 / 12 u_xxxx
     adds up to no more than about T times its size, for a kink answers to it by a change of speed, not by a force."""
-    system, start = SYSTEMS[name], LENGTH / 10
-    errors = []
+    system, errors = SYSTEMS[name], []
     for h in (0.2, 0.1):
         graph, x = chain(h)
-        x = x + start
+        x = x + LENGTH / 10
         L = lgn.Lagrangian(graph, system.density)
-        motion = lgn.rollout(L, system.kink(x, SPEED), np.linspace(0.0, TIME, 5), lgn.Adaptive(1e-8, 1e-8))
+        motion = lgn.rollout(L, system.kink(x, SPEED), np.linspace(0.0, TIME, 5), lgn.Verlet(h / 10))
         exact = np.stack([WAVES[name](x, t) for t in motion.t])
         error = np.abs(motion.q[..., 0] - exact).max()
-        source = h**2 / 12 * np.abs(derivative(WAVES[name], 0, 4)(x, 0.0)).max()
+        source = h**2 / 12 * np.abs(jax.jit(derivative(WAVES[name], 0, 4))(x, 0.0)).max()
         assert error < TIME * source
-        assert diagnostics.drift(motion.energy) < 1e-6
+        assert diagnostics.drift(motion.energy) < 1e-5
         assert float(motion.energy[0]) == pytest.approx(RESTING_ENERGY[name] * GAMMA, rel=h**2)
         errors.append(error)
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.1)
-
-
-def test_kink_and_antikink_pass_through_each_other():
-    """4 arctan(sinh(gamma s t) / (s cosh(gamma x))): the field between them turns from -2 pi to 2 pi."""
-    graph, x = chain(0.1)
-    L = lgn.Lagrangian(graph, sine_gordon.density)
-    ts = np.linspace(-15.0, 15.0, 7)
-    motion = lgn.rollout(L, sine_gordon.collision(x, SPEED, ts[0]), ts, lgn.Adaptive(1e-8, 1e-8))
-    exact = np.stack([sine_gordon.collision(x, SPEED, t)[0] for t in ts])
-    error = np.abs(motion.q - exact).max()
-    assert error < 0.05
-    assert diagnostics.drift(motion.energy) < 1e-6
-    middle = motion.q[:, len(x) // 2, 0]
-    np.testing.assert_allclose(middle[jnp.array([0, -1])], [-2 * np.pi, 2 * np.pi], atol=0.05)
-
-
-def test_the_collision_solves_the_equation():
-    x = np.linspace(-8, 8, 41)
-    wave = lambda x, t: sine_gordon.collision(x[None], SPEED, t)[0][0, 0]  # noqa: E731
-    for t in (-3.0, 0.0, 2.0):
-        q, v = sine_gordon.collision(x, SPEED, t)
-        np.testing.assert_allclose(v[:, 0], derivative(wave, 1, 1)(x, t), atol=1e-12)
-        tension = derivative(wave, 0, 2)(x, t) - np.sin(q[:, 0])
-        np.testing.assert_allclose(derivative(wave, 1, 2)(x, t), tension, atol=1e-11)
