@@ -3,8 +3,7 @@
     u_t = G grad H,    H = sum over nodes of u^3 - ((u[i+1] - u[i]) / dx)^2 / 2,    G = D,
     D u = (u[i+1] - u[i-1]) / (2 dx),    D2 u = (u[i+1] - 2 u[i] + u[i-1]) / dx^2.
 
-Everything is without dimension. It approaches u_t = 6 u u_x + u_xxx as dx^2; waves run to the left, a soliton of height
-2 k^2 at the speed 4 k^2. H, the mass (sum of u) and, in the limit, infinitely many other integrals are constant.
+Everything is without dimension. It approaches u_t = 6 u u_x + u_xxx as dx^2; H and the mass (sum of u) are constant.
 `energy` is dx H, the integral over the ring, whose error the paper publishes.
 
 Source: Matsubara et al. 2020, arXiv 1905.08604, section 5, and its public code.

@@ -96,8 +96,7 @@ def angular_momentum(u):
 
 
 def motions(starts, ts) -> np.ndarray:
-    """u at times ts, (trajectory, time, node, 4), from starts (trajectory, node, 4) at ts[0]; see
-    `phase_space.motions`."""
+    """u at times ts, (trajectory, time, node, 4), from starts (trajectory, node, 4); see `phase_space.motions`."""
     return phase_space.motions(rate, starts, ts)
 
 

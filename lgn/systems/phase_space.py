@@ -122,15 +122,7 @@ def evaluation_starts(key: jax.Array, count: int = 15) -> jax.Array:
 
 
 def squared_positions(u):
-    """(q^2,) of u (slot, dim), each by itself: coordinates of `lgn.Transformed` for a potential that is its own mirror
-    image.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from lgn.systems import phase_space
-        >>> phase_space.squared_positions(jnp.array([[3.0, 1.0]]))[0].tolist()
-        [[9.0]]
-    """
+    """(q^2,) of u (slot, dim): coordinates of `lgn.Transformed` for a potential that is its own mirror image."""
     return (u[:, : u.shape[1] // 2] ** 2,)
 
 
