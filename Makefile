@@ -50,7 +50,7 @@ test-all: $(VENV)/ready-test
 test-short: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m newest
 
-# the blocks of the pages, then the site, docs/_build/html/index.html: a warning is an error, and so is whatever a page would fetch from elsewhere
+# the blocks of the pages and of docstrings, then the site, docs/_build/html/index.html: a warning is an error, and so is whatever a page would fetch from elsewhere
 SPHINXOPTS ?= -W --keep-going -j auto
 docs: export TF_CPP_MIN_LOG_LEVEL ?= 3
 docs: $(VENV)/ready-test

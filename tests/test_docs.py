@@ -1,4 +1,4 @@
-"""What documents show is run: blocks of pages by `make docs`, examples of docstrings by `make test`."""
+"""What documents show is run by `make docs`: blocks of pages, and the examples of docstrings."""
 
 import doctest
 import importlib
@@ -37,6 +37,7 @@ def test_readme(capsys, tmp_path, monkeypatch):
     exec(compile(example, "README", "exec"), {})
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("__init__")])
 def test_docstrings(name):
     failures, _ = doctest.testmod(importlib.import_module(name))
