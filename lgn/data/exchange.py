@@ -9,14 +9,15 @@ import jraph
 import numpy as np
 
 from lgn import _arguments
-from lgn.data import csv, mesh_series, netcdf, well
+from lgn.data import csv, matlab, mesh_series, netcdf, well
 from lgn.data.fields import FIELD, NOTHING, Choice, Contents, axes, packed
 from lgn.data.recording import Recording
 from lgn.data.samples import States, Trajectory, Windows
 
 # By ending the module that knows the format, by `read(path, choice)`, `write(path, contents)` and `read_graph(path)`.
 FORMATS: dict[str, Any] = {
-    ".csv": csv,
+    **dict.fromkeys((".csv", ".txt", ".dat", ".tsv"), csv),
+    ".mat": matlab,
     ".h5": well,
     ".hdf5": well,
     ".nc": netcdf,
@@ -34,12 +35,14 @@ def read(
     v: Sequence | str | None = None,
     trial: str | None = None,
     units: Mapping[str, str] = NOTHING,
+    dt: float | None = None,
 ) -> Recording | States | Windows | Trajectory:
     """Read a file: what `lgn.write` wrote as what it was, everything else as a `Recording`.
 
-    The ending says the format: .csv, tables; .h5 and .hdf5, the layout of The Well; .nc, netCDF; .xdmf and .pvd, fields
-    on a mesh over time. Fields of a recording in HDF5, netCDF or on a mesh are read when they are needed. Nothing in a
-    file is ever run.
+    The ending says the format: .csv, .txt, .dat and .tsv, tables, in whatever dialect, also with a row for each time
+    and node; .mat, vectors and matrices of MATLAB; .h5 and .hdf5, the layout of The Well; .nc, netCDF; .xdmf and .pvd,
+    fields on a mesh over time. Fields of a recording in HDF5, netCDF or on a mesh are read when they are needed.
+    Nothing in a file is ever run.
 
     Args:
         path: the file.
@@ -49,6 +52,7 @@ def read(
         v: the names of what is v, by default nothing.
         trial: the name of what tells trials apart; by default "trial", where there is one.
         units: name to unit, of columns that say none themselves.
+        dt: time between two rows of a table without times, or between two counts of its column of frames.
 
     Raises:
         FileNotFoundError: no such file.
@@ -70,7 +74,11 @@ def read(
     for name, one in (("time", time), ("trial", trial)):
         if one is not None:
             _arguments.of_kind(f"read: {name}", one, str, "one name")
-    choice = Choice(time, _names("q", q), _names("v", v), trial, _arguments.named("read: units", units))
+    if dt is not None:
+        _arguments.positive("read: dt", dt)
+        if form not in (csv, matlab):
+            raise ValueError(f"read: dt={dt} of {path.name}, which has times of its own; leave it out")
+    choice = Choice(time, _names("q", q), _names("v", v), trial, _arguments.named("read: units", units), dt)
     return _thing(path, form.read(path, choice))
 
 

@@ -59,11 +59,12 @@ class Choice(NamedTuple):
     v: list | None = None
     trial: str | None = None
     units: Mapping[str, str] = NOTHING
+    dt: float | None = None
 
     @property
     def made(self) -> bool:
         """Whether the caller chose columns."""
-        return any(x is not None for x in (self.time, self.q, self.v, self.trial))
+        return any(x is not None for x in (self.time, self.q, self.v, self.trial, self.dt))
 
     def fields(self, path: Path, what: str, names: Sequence[str], ours: Mapping[str, list[str]] = NOTHING) -> dict:
         """Names that q and v are: chosen, `ours` as `write` marked them, or for q all that nothing else is.
