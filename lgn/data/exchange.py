@@ -24,6 +24,7 @@ FORMATS: dict[str, Any] = {
     ".xdmf": mesh_series,
     ".pvd": mesh_series,
 }
+TABLES = (".csv", ".txt", ".dat", ".tsv", ".mat")
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Recording, States, Windows, Trajectory)}
 
 
@@ -76,7 +77,7 @@ def read(
             _arguments.of_kind(f"read: {name}", one, str, "one name")
     if dt is not None:
         _arguments.positive("read: dt", dt)
-        if form not in (csv, matlab):
+        if path.suffix.lower() not in TABLES:
             raise ValueError(f"read: dt={dt} of {path.name}, which has times of its own; leave it out")
     choice = Choice(time, _names("q", q), _names("v", v), trial, _arguments.named("read: units", units), dt)
     return _thing(path, form.read(path, choice))

@@ -71,7 +71,13 @@ def load(recipe: Recipe, folder: Path) -> Loaded:
     if not recipe.of_table:
         names = [rows and rows[0] for rows in names]
     recording: Any = read(  # where columns are named, it is one
-        folder / recipe.file, time=recipe.time, q=names[0], v=names[1], trial=recipe.trial, units=recipe.units
+        folder / recipe.file,
+        time=recipe.time,
+        q=names[0],
+        v=names[1],
+        trial=recipe.trial,
+        units=recipe.units,
+        dt=recipe.dt,
     )
     q, v = np.asarray(recording.q), None if recording.v is None else np.asarray(recording.v)
     if q.shape[-1] != len(recipe.grid[0]):

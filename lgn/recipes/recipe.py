@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from lgn._names import nearest
+from lgn.data.exchange import TABLES
 
 GRAPHS = ("single", "chain", "ring", "lattice", "edges", "mesh")
 DENSITIES = ("potential", "structured", "site_and_edge", "message", "continuum")
@@ -46,6 +47,7 @@ class Recipe:
     positions: tuple[str | tuple[str, ...], ...]
     velocities: tuple[str | tuple[str, ...], ...] = ()
     time: str | None = None
+    dt: float | None = None
     trial: str | None = None
     units: dict[str, str] = field(default_factory=dict)
     angles: tuple[str, ...] = ()
@@ -96,7 +98,7 @@ class Recipe:
     @property
     def of_table(self) -> bool:
         """Whether the file is a table: names are columns of one node each, not fields of all nodes."""
-        return Path(self.file).suffix.lower() == ".csv"
+        return Path(self.file).suffix.lower() in TABLES
 
     def _by_node(self, names) -> list[list[str]]:
         if self.graph.kind == "single" or not self.of_table:
