@@ -92,9 +92,9 @@ class Recording(NamedTuple):
         for name, shape in (("seen", q.shape[:2]), ("trial", t.shape)):
             if getattr(self, name) is not None and np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"recording: {name} has shape {np.shape(getattr(self, name))}; expected {shape}")
-        if self.trial is not None and np.asarray(self.trial).dtype.kind not in "iuf":
+        if self.trial is not None and (dtype := np.asarray(self.trial).dtype).kind not in "iuf":
             raise ValueError(
-                f"recording: trial is of dtype {np.asarray(self.trial).dtype}; expected whole numbers, such as "
+                f"recording: trial is of dtype {dtype}; expected whole numbers: "
                 f"np.unique(trial, return_inverse=True)[1]"
             )
         if not np.isfinite(t).all():
@@ -272,16 +272,17 @@ def joined(parts: Sequence[States] | Sequence[Windows] | Sequence[Recording]) ->
 
 def _check_alike(parts) -> None:
     """Raises ValueError: recordings with other units or names than the first."""
+    first = parts[0]
     for part in parts[1:]:
-        for name in sorted(set(part.units) | set(parts[0].units)):
-            first, other = parts[0].units.get(name), part.units.get(name)
-            if first != other:
+        for name in sorted({*part.units, *first.units}):
+            one, other = first.units.get(name), part.units.get(name)
+            if one != other:
                 raise ValueError(
-                    f"joined: {name!r} is in {first!r} in the first recording and in {other!r} in another; bring "
-                    f"them to one unit: recording._replace(q=0.01 * recording.q, units=...)"
+                    f"joined: {name!r} is in {one!r} in the first recording and in {other!r} in another; bring them to "
+                    f"one unit: recording._replace(q=0.01 * recording.q, units=...)"
                 )
-        if part.names != parts[0].names:
-            raise ValueError(f"joined: columns {parts[0].names} and {part.names}; expected the same, in one order")
+        if part.names != first.names:
+            raise ValueError(f"joined: columns {first.names} and {part.names}; expected the same, in one order")
 
 
 def _together(name, parts):

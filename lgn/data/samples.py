@@ -22,11 +22,7 @@ def known(x, seen):
 
 def checked(data: Any, axes: tuple[str, ...], fields: tuple[str, ...]) -> Any:
     """States or Windows with lists as arrays; `fields` have these axes, and what was seen in part may be NaN elsewhere.
-
-    Raises:
-        ValueError: shapes or dtypes differ, no sample, values that are not real, or not finite where they were seen, a
-            mask or trials of another shape or kind.
-    """
+    Raises ValueError for all that `States.check` and `Windows.check` name."""
     data = _arrays.recorded(data)
     shape = np.shape(data.q)
     for name in fields:
@@ -36,10 +32,8 @@ def checked(data: Any, axes: tuple[str, ...], fields: tuple[str, ...]) -> Any:
     if data.seen is not None:
         seen = np.asarray(data.seen)
         if seen.dtype != bool or seen.shape != shape[:-1]:
-            raise ValueError(
-                f"data: seen has shape {seen.shape} and dtype {seen.dtype}; expected bool, one for each node: "
-                f"{shape[:-1]}"
-            )
+            found = f"shape {seen.shape} and dtype {seen.dtype}"
+            raise ValueError(f"data: seen has {found}; expected bool, one for each node: {shape[:-1]}")
         if not seen.any():
             raise ValueError("data: seen is False everywhere, so that nothing was measured")
     if data.trial is not None:

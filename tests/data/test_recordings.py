@@ -29,12 +29,23 @@ def mass(q, v, features):
 TRUE = lgn.Lagrangian(CHAIN, [(mass, lgn.node_stencil), (spring, lgn.edge_stencil)])
 
 
-def motions(count=4, times=T, seed=0):
+def motions(count=4):
     """Trials (q, v), each (time, node, 1), of Verlet with the step of the data: the loss of the true system is zero."""
-    rng = np.random.default_rng(seed)
-    starts = rng.normal(size=(2, count, 6, 1)) * np.array([0, 1, 1, 1, 1, 0])[:, None]
-    found = jax.jit(jax.vmap(lambda q, v: lgn.rollout(TRUE, (q, v), times, STEP).state))(*starts)
-    return [tuple(np.asarray(x[i]) for x in found) for i in range(count)]
+    free = np.array([0, 1, 1, 1, 1, 0])[:, None]
+    q, v = np.random.default_rng(0).normal(size=(2, count, 6, 1)) * free
+    found = [(q, v)]
+    for _ in T[1:]:
+        v = v + 0.05 * pulled(q) * free
+        q = q + 0.1 * v
+        v = v + 0.05 * pulled(q) * free
+        found.append((q, v))
+    return list(zip(*(np.swapaxes(x, 0, 1) for x in zip(*found, strict=True)), strict=True))
+
+
+def pulled(q):
+    """The force of the springs, (trial, node, 1)."""
+    tension = 4 * np.diff(q, axis=1)
+    return np.pad(tension, [(0, 0), (0, 1), (0, 0)]) - np.pad(tension, [(0, 0), (1, 0), (0, 0)])
 
 
 # -- Cutting ---------------------------------------------------------------------------------------------------------
@@ -74,10 +85,7 @@ def test_joined_recordings_keep_their_trials_apart():
     ("make", "message"),
     [
         (lambda: lgn.joined([]), "give a list of States alone"),
-        (
-            lambda: lgn.joined([lgn.windows(T, T[:, None, None], length=3), lgn.States(*np.ones((3, 1, 1, 1)))]),
-            "States",
-        ),
+        (lambda: lgn.joined([BLIND, lgn.States(*np.ones((3, 1, 1, 1)))]), "States"),
         (lambda: lgn.joined([lgn.windows(T, T[:, None, None], length=n) for n in (3, 4)]), "q has shapes"),
         (lambda: lgn.windows(T, T[:, None, None], length=3, trial=[1]), "trial has shape"),
         (lambda: lgn.windows(T, T[:, None, None], length=3, tolerance=0), "give a positive number"),
@@ -116,20 +124,22 @@ def half_seen(length, count=4, fill=np.nan):
 
 def test_losses_do_not_read_what_was_not_seen():
     """NaN and 1e30 there give the same numbers, and the true system has none left."""
-    whole = lgn.joined([lgn.windows(T, q, v, length=4) for q, v in motions()])
+    whole = lgn.joined([lgn.windows(T, q, v, length=3) for q, v in motions(2)])
     hidden = np.zeros(whole.q.shape[:3], bool)
     hidden[::2, 2:, 1:3] = True
+    odd = jax.tree.map(lambda x: np.repeat(x[1::2], 2, 0), whole)  # those that were seen whole
     losses = [lgn.RolloutLoss(STEP, 0.1), lgn.DiscreteLoss(), lgn.variational_loss]
-    for loss in losses:
-        found, measure = [], jax.jit(jax.value_and_grad(lambda k, data, loss=loss: loss(scaled(k), data)))
-        for fill in (np.nan, 1e30):
-            q, v = (np.where(hidden[..., None], fill, x) for x in (whole.q, whole.v))
-            data = whole._replace(q=q, v=v, seen=~hidden).check()
-            found.append(measure(1.0, data))
-        np.testing.assert_array_equal(*found)
-        assert np.isfinite(found[0]).all()
-        odd = jax.tree.map(lambda x: x[1::2], whole)  # pieces seen whole, and of the others the first two states
-        assert found[0][0] < 3 * float(loss(scaled(1.0), odd)) + 1e-20
+    of_all = [jax.value_and_grad(lambda k, data, loss=loss: loss(scaled(k), data)) for loss in losses]
+    measure = jax.jit(lambda k, data: [of_one(k, data) for of_one in of_all])
+    found = []
+    for fill in (np.nan, 1e30):
+        q, v = (np.where(hidden[..., None], fill, x) for x in (whole.q, whole.v))
+        data = whole._replace(q=q, v=v, seen=~hidden).check()
+        found.append(np.array(measure(1.0, data)))
+    np.testing.assert_array_equal(*found)
+    assert np.isfinite(found[0]).all()
+    exact = np.array(measure(1.0, odd._replace(seen=np.ones_like(hidden)).check()))
+    assert (found[0][:, 0] < 3 * exact[:, 0] + 1e-20).all()
 
 
 def scaled(k):
@@ -137,16 +147,16 @@ def scaled(k):
 
 
 def test_rates_that_were_not_seen_do_not_count():
-    q, v = np.random.default_rng(1).normal(size=(2, 64, 6, 1))
-    a = jax.jit(jax.vmap(TRUE.acceleration))(q, v)
-    seen = np.random.default_rng(2).random((64, 6)) < 0.5
+    q, v = np.random.default_rng(1).normal(size=(2, 16, 6, 1))
+    accelerations = jax.jit(jax.vmap(lambda k, q, v: scaled(k).acceleration(q, v), (None, 0, 0)))
+    a, wrong = (accelerations(k, q, v) for k in (1.0, 1.1))
+    seen = np.random.default_rng(2).random((16, 6)) < 0.5
     data = lgn.States(q, v, np.where(seen[..., None], a, np.nan), seen=seen).check()
-    for loss in (lgn.acceleration_loss, lgn.residual_loss, lgn.rate_loss):
-        assert float(loss(TRUE, data)) < 1e-25
-    k = 1.1  # of the nodes seen alone, by hand
-    wrong = jax.jit(jax.vmap(scaled(k).acceleration))(q, v)
-    expected = np.sum((wrong - a)[seen] ** 2) / np.sum(a[seen] ** 2)
-    np.testing.assert_allclose(lgn.acceleration_loss(scaled(k), data), expected, rtol=1e-12)
+    losses = (lgn.acceleration_loss, lgn.residual_loss, lgn.rate_loss)
+    measure = jax.jit(lambda k, data: jnp.stack([loss(scaled(k), data) for loss in losses]))
+    assert (measure(1.0, data) < 1e-25).all()
+    expected = np.sum((wrong - a)[seen] ** 2) / np.sum(a[seen] ** 2)  # of the nodes seen alone, by hand
+    np.testing.assert_allclose(measure(1.1, data)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.slow
@@ -246,7 +256,7 @@ def test_a_motion_between_two_positions_passes_the_second():
     start = jnp.array([[0.4]]), jnp.array([[0.7]])
     off = []
     for dt in (0.1, 0.05):
-        later = lgn.rollout(L, start, [0.0, dt], lgn.Adaptive(1e-12, 1e-12)).q[1]
+        later = lgn.rollout(L, start, [0.0, dt], lgn.ImplicitMidpoint(dt / 20)).q[1]
         state = lgn.start_between(L, start[0], later, dt)
         np.testing.assert_allclose(lgn.rollout(L, state, [0.0, dt], lgn.Variational(dt)).q[1], later, rtol=1e-11)
         off.append(abs(float((state[1] - start[1])[0, 0])))
@@ -272,21 +282,21 @@ def test_scales_are_root_mean_squares():
 
 
 def test_a_fine_grid_needs_a_scale_for_its_differences():
-    """A nonlinear string whose neighbours differ by a twentieth of q: a network that sees both at one scale has hardly
+    """A nonlinear string whose neighbours differ by a tenth of q: a network that sees both at one scale has hardly
     begun when site and edge have learned it."""
-    n = 100
+    n = 60
     graph, x = lgn.lattice((n,)), 2 * np.pi * np.arange(n) / n
-    waves = RNG.normal(size=(20, 2, 2, 3, 1)) / np.array([1, 2, 3])[:, None]
+    waves = RNG.normal(size=(10, 2, 2, 3, 1)) / np.array([1, 2, 3])[:, None]
     modes = np.stack([np.cos(np.outer([1, 2, 3], x)), np.sin(np.outer([1, 2, 3], x))])
     q, v = np.einsum("stpkd,pkn->tsnd", waves, modes)
     stretch = n / 2 / np.pi * (np.roll(q, -1, 1) - q)
     tension = stretch + 0.3 * stretch**3
     data = lgn.States(q, v, n / 2 / np.pi * (tension - np.roll(tension, 1, 1)) - np.sin(q))
-    split = lgn.site_and_edge(graph, data, rngs=nnx.Rngs(0))
-    one = lgn.MLPDensity(3, 1, (16, 16), **lgn.scales(data), rngs=nnx.Rngs(0))
+    split = lgn.site_and_edge(graph, data, (8, 8), rngs=nnx.Rngs(0))
+    one = lgn.MLPDensity(3, 1, (8, 8), **lgn.scales(data), rngs=nnx.Rngs(0))
     learn = [lgn.Lagrangian(graph, density) for density in (split, one)]
     assert learn[0].solver_for(1) == lgn.BlockDiagonal()
-    phases, key = [lgn.QuasiNewton(60)], jax.random.key(0)
+    phases, key = [lgn.QuasiNewton(40)], jax.random.key(0)
     losses = [lgn.fit(L, data, key=key, phases=phases, validation=None).history[-1].loss for L in learn]
     assert losses[0] < 0.01 * losses[1]
 
@@ -315,7 +325,9 @@ def test_the_start_of_a_clamped_node_is_not_free():
     noisy = pieces._replace(q=pieces.q + 0.1 * RNG.normal(size=pieces.q.shape), v=pieces.v + 0.1)
     shooting = lgn.Shooting(TRUE, noisy)
     loss = lgn.ShootingLoss(STEP, 0.1)
-    slope = jax.grad(lambda starts: loss(with_starts(shooting, starts), noisy))(tuple(x[...] for x in shooting.starts))
+    slope = jax.jit(jax.grad(lambda starts: loss(with_starts(shooting, starts), noisy)))(
+        tuple(x[...] for x in shooting.starts)
+    )
     assert all(not np.any(x[:, [0, 5]]) and np.any(x[:, 1:5]) for x in slope)
     assert not np.any(shooting.starts[1][...][:, [0, 5]])
     moving = lgn.Lagrangian(CHAIN, [(mass, lgn.node_stencil)], motion=lambda t: jnp.sin(t) * np.ones((6, 1)))
