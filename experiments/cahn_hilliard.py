@@ -7,7 +7,6 @@ in the table too. Five seeds: python experiments/cahn_hilliard.py --seeds 5 --ou
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -16,7 +15,7 @@ import tyro
 
 import lgn
 from experiments.support import fields
-from lgn import plots, protocol
+from lgn import plots
 from lgn.harness.protocol import Figure, Headline
 from lgn.systems import cahn_hilliard
 
@@ -45,20 +44,15 @@ CASE = fields.Case(
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(fields.Config):
     """Settings of the experiment."""
 
     out: Path = Path("runs/cahn_hilliard")  # folder for tables, pictures and checkpoints
-    quick: bool = False  # a short training and motion, to see that everything runs
-    seeds: int = 1
-    pairs: int = 100
-    steps: int = 2000  # iterations of BFGS
-    rival_steps: int = 600  # those of NODE and HNN, of one seed
 
-    @property
-    def learning(self) -> tuple[bool, int, int]:
-        """quick, pairs and iterations."""
-        return (True, 20, 60) if self.quick else (False, self.pairs, self.steps)
+
+def first(system: lgn.EnergyFlow, motions: fields.Motions):
+    """No further metrics, and the first motion of all."""
+    return {}, jax.tree.map(lambda x: x[0], motions.found[""])._replace(t=motions.t)
 
 
 def draw(folder: Path, fit: lgn.FitResult, motions: fields.Motions) -> None:
@@ -76,15 +70,7 @@ def draw(folder: Path, fit: lgn.FitResult, motions: fields.Motions) -> None:
 
 def main(config: Config) -> dict:
     """Trains, tests, compares with the rivals, writes the folder, shows the table."""
-    folder = protocol.begin(config)
-    train, examine = partial(fields.train, CASE, *config.learning, folder), partial(fields.examine, CASE, config.quick)
-    rows, shown = protocol.over_seeds(range(config.seeds), train, examine)
-    fit, (motions, _) = shown[0]
-    quick, pairs, steps = config.learning
-    rivals = fields.examine_rivals(CASE, quick, pairs, min(steps, config.rival_steps), motions)
-    metrics, sketch = protocol.summary(rows) | rivals, partial(draw, folder, fit, motions)
-    first = jax.tree.map(lambda x: x[0], motions.found[""])._replace(t=motions.t)
-    return protocol.finish(folder, "Cahn-Hilliard", FIGURES, metrics, rows, sketch, (fit.system, first))
+    return fields.run(CASE, config, "Cahn-Hilliard", FIGURES, draw, first)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import tyro
 
 import lgn
 from experiments.support import fields
-from lgn import diagnostics, plots, protocol
+from lgn import diagnostics, plots
 from lgn.harness.protocol import Figure, Headline
 from lgn.systems import kdv
 
@@ -51,24 +51,14 @@ INTEGRATORS = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(fields.Config):
     """Settings of the experiment."""
 
     out: Path = Path("runs/kdv")  # folder for tables, pictures and checkpoints
-    quick: bool = False  # a short training and motion, to see that everything runs
-    seeds: int = 1
-    pairs: int = 100
-    steps: int = 2000  # iterations of BFGS
-    rival_steps: int = 600  # those of NODE and HNN, of one seed
     long: int = 10_000  # time steps over which energy is watched
 
-    @property
-    def learning(self) -> tuple[bool, int, int]:
-        """quick, pairs and iterations."""
-        return (True, 20, 60) if self.quick else (False, self.pairs, self.steps)
 
-
-def watch(config: Config, integrator: lgn.DiscreteGradient, system: lgn.EnergyFlow):
+def watch(config: Config, integrator: lgn.DiscreteGradient, system: lgn.EnergyFlow, motions=None):
     """A long motion of a test start: the drift of its learned energy, and the motion."""
     start = fields.trajectories(kdv, config.quick)[2][0, 0]
     motion = lgn.rollout(system, start, DT * np.arange(1 + (100 if config.quick else config.long)), integrator)
@@ -89,15 +79,8 @@ def draw(config: Config, folder: Path, fit: lgn.FitResult, motions: fields.Motio
 
 def main(config: Config) -> dict:
     """Trains, tests, compares with the rivals, writes the folder, shows the table."""
-    folder = protocol.begin(config)
-    train = partial(fields.train, CASE, *config.learning, folder)
-    examine = partial(fields.examine, CASE, config.quick, more=partial(watch, config, lgn.DiscreteGradient(DT)))
-    rows, shown = protocol.over_seeds(range(config.seeds), train, examine)
-    fit, (motions, long) = shown[0]
-    quick, pairs, steps = config.learning
-    rivals = fields.examine_rivals(CASE, quick, pairs, min(steps, config.rival_steps), motions)
-    metrics, sketch = protocol.summary(rows) | rivals, partial(draw, config, folder, fit, motions)
-    return protocol.finish(folder, "Korteweg-de Vries", FIGURES, metrics, rows, sketch, (fit.system, long))
+    more = partial(watch, config, lgn.DiscreteGradient(DT))
+    return fields.run(CASE, config, "Korteweg-de Vries", FIGURES, partial(draw, config), more)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ second from exact derivatives. NODE is a network of the same three nodes without
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,23 @@ LABELS = {**RIVALS, "exact": "exact H, Dormand-Prince"}  # the last shows the er
 ERRORS = ("derivative_mse", "energy_mse", "state_mse")
 THROUGH = lgn.Adaptive(1e-9, 1e-9, max_steps=5000)  # the published motions of the rivals are Dormand-Prince's too
 LEFT = 1e6  # square errors beyond are not drawn: the motion has left the data
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of both experiments."""
+
+    out: Path
+    quick: bool = False  # a short training and motion, to see that everything runs
+    seeds: int = 1
+    pairs: int = 100
+    steps: int = 2000  # iterations of BFGS
+    rival_steps: int = 600  # those of NODE and HNN, of one seed
+
+    @property
+    def learning(self) -> tuple[bool, int, int]:
+        """quick, pairs and iterations."""
+        return (True, 20, 60) if self.quick else (False, self.pairs, self.steps)
 
 
 class Case(NamedTuple):
@@ -101,16 +119,36 @@ def follow(system, starts, t, integrator) -> lgn.Trajectory:
     return jax.vmap(lambda u: lgn.rollout(system, u, t, integrator))(jax.numpy.asarray(starts))
 
 
-def examine(case: Case, quick: bool, fit: lgn.FitResult, more: Callable = lambda system: ({}, None)):
-    """Metrics of DGNet by each discrete gradient, with those of more(system) -> (metrics, anything); motions."""
+def run(case: Case, config: Config, title: str, figures: protocol.Figures, draw: Callable, more: Callable) -> dict:
+    """Trains, tests, compares with the rivals, writes the folder, shows the table.
+
+    Args:
+        case: what is learned.
+        config: settings.
+        title: of the table, as its `figures`.
+        draw: (folder, fit, motions) -> None.
+        more: (system, motions) -> (further metrics, the motion to go on from).
+    """
+    folder, (quick, pairs, steps) = protocol.begin(config), config.learning
+    learn, test = partial(train, case, quick, pairs, steps, folder), partial(examine, case, quick, more)
+    rows, shown = protocol.over_seeds(range(config.seeds), learn, test)
+    fit, (motions, last) = shown[0]
+    rivals = examine_rivals(case, quick, pairs, min(steps, config.rival_steps), motions)
+    metrics, sketch = protocol.summary(rows) | rivals, partial(draw, folder, fit, motions)
+    return protocol.finish(folder, title, figures, metrics, rows, sketch, (fit.system, last))
+
+
+def examine(case: Case, quick: bool, more: Callable, fit: lgn.FitResult):
+    """Metrics of DGNet by each discrete gradient, with those of `more`; motions, and the last that `more` returns."""
     t, _, exact = trajectories(case.truth, quick)
     metrics: dict[str, Any] = {**diagnostics.cost(fit), "derivative_mse": derivative_mse(case, fit.system, exact)}
     found = {}
     for prefix, gradient in case.gradients.items():
         found[prefix] = follow(fit.system, exact[:, 0], t, lgn.DiscreteGradient(case.truth.TIME_STEP, gradient))
         metrics |= {f"{prefix}{name}": x for name, x in errors(case, found[prefix], exact).items()}
-    further, kept = more(fit.system)
-    return metrics | further, (Motions(t, exact, found), kept)
+    motions = Motions(t, exact, found)
+    further, last = more(fit.system, motions)
+    return metrics | further, (motions, last)
 
 
 def examine_rivals(case: Case, quick: bool, pairs: int, steps: int, motions: Motions) -> dict[str, Any]:
