@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,11 +68,7 @@ class Choice(NamedTuple):
         return any(x is not None for x in (self.time, self.q, self.v, self.trial, self.dt))
 
     def fields(self, path: Path, what: str, names: Sequence[str], ours: Mapping[str, list[str]] = NOTHING) -> dict:
-        """Names that q and v are: chosen, `ours` as `write` marked them, or for q all that nothing else is.
-
-        Raises:
-            ValueError: a name that is not there, or nothing that could be q.
-        """
+        """Names that q and v are: chosen, `ours` as `write` marked them, or for q all that nothing else is."""
         found = {}
         for name, wanted in (("v", self.v), ("q", self.q)):
             keys = ours.get(name, []) if wanted is None else wanted
@@ -81,12 +78,16 @@ class Choice(NamedTuple):
             raise ValueError(f"read: {path.name} has no {what}; it has {', '.join(names) or 'none'}")
         return found
 
-    def agreed(self, path: Path, found: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-        """Units of a file, and those that the caller says of what has none there.
+    def recording(
+        self, path: Path, known: dict, parts: Mapping[str, dict], names, units, attributes, others
+    ) -> Contents:
+        """A recording of known fields and of q and v, whose parts lie in the file under names that may have units."""
+        fields = known | {name: beside(list(lazy.values())) for name, lazy in parts.items() if lazy}
+        units = units | {name: units[key] for name, lazy in parts.items() for key in [*lazy][:1] if key in units}
+        return Contents("Recording", fields, tuple(names), self.agreed(path, units, {*fields, *others}), attributes)
 
-        Raises:
-            ValueError: they disagree; a unit of what is not in the file.
-        """
+    def agreed(self, path: Path, found: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+        """Units of a file, and those that the caller says of what has none there."""
         for name, unit in self.units.items():
             find(f"read: {path.name}", "column to give a unit", names, name)
             if found.get(name, unit) != unit:
@@ -105,11 +106,7 @@ def axes(kind: str, name: str, ndim: int) -> tuple[str, ...]:
 
 
 def sizes(caller: str, contents: Contents) -> dict[str, int]:
-    """The size of each axis.
-
-    Raises:
-        ValueError: fields that disagree.
-    """
+    """The size of each axis; raises ValueError for fields that disagree."""
     found: dict[str, int] = {}
     for name, x in contents.fields.items():
         own = axes(contents.kind, name, len(x.shape))
@@ -138,21 +135,10 @@ class Lazy:
         shape: (time, node, dim).
         dtype: of the file.
         read: runs (start, stop) of rows -> these rows, one run after the other.
-
-    Example:
-        >>> import numpy as np
-        >>> from lgn.data.fields import Lazy
-        >>> numbers = np.arange(10)[:, None, None]
-        >>> x = Lazy(numbers.shape, numbers.dtype, lambda runs: np.concatenate([numbers[slice(*run)] for run in runs]))
-        >>> x[np.array([[7, 8], [1, 2]])][..., 0, 0].tolist()
-        [[7, 8], [1, 2]]
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Sequence[tuple[int, int]]], np.ndarray]
-    ):
-        self.shape, self.dtype, self.read = shape, dtype, read
-        self.ndim = len(shape)
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Sequence], np.ndarray]):
+        self.shape, self.dtype, self.read, self.ndim = shape, dtype, read, len(shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -183,15 +169,8 @@ def numbers_of(name: str, x: Any) -> Any:
 
 
 def of_trials(read: Callable[[Sequence], Iterable[np.ndarray]], trials: int, times: int, shape, dtype) -> Lazy:
-    """A field of trials of equal length as rows (trial * time, node, dim), one trial after the other.
-
-    Args:
-        read: (trial, start, stop), ... -> (stop - start, node, dim) of each, in order.
-        trials: how many.
-        times: of each.
-        shape: (node, dim).
-        dtype: of the file.
-    """
+    """Rows (trial * time, node, dim), one trial after the other; `read` gives those of (trial, start, stop), ..., each
+    (stop - start, node, dim)."""
 
     def rows(runs):
         parts = [
@@ -208,8 +187,7 @@ def beside(fields: Sequence[Lazy]) -> Lazy:
     """Fields of the same rows and nodes, their components side by side."""
     if len(fields) == 1:
         return fields[0]
-    shape = (*fields[0].shape[:2], sum(x.shape[2] for x in fields))
-    dtype = np.result_type(*(x.dtype for x in fields))
+    shape, dtype = (*fields[0].shape[:2], sum(x.shape[2] for x in fields)), np.result_type(*(x.dtype for x in fields))
     return Lazy(shape, dtype, lambda runs: np.concatenate([x.read(runs) for x in fields], -1))
 
 
@@ -244,12 +222,8 @@ def pieces(x: Any, rows: int | None = None) -> list[tuple[int, int]]:
 def packed(
     caller: str, thing: Any, of: Any = None, units: Mapping[str, str] = NOTHING, attributes: Mapping[str, Any] = NOTHING
 ) -> Contents:
-    """Fields by names, and who made them: the version of lgn, the system, the graph.
-
-    Raises:
-        ValueError: no system and no graph, a graph of another number of nodes, fields whose shapes disagree, units of
-            what is not there, an attribute that is no text, number or list of these.
-    """
+    """Fields by names, and who made them: the version of lgn, the system, the graph; raises ValueError for a graph of
+    another number of nodes, units of what is not there, and an attribute that is no text, number or list of these."""
     graph = getattr(of, "graph", of)
     made: dict[str, Any] = {"lgn_version": _version()}
     if graph is not None:
@@ -312,11 +286,7 @@ def replacing(path: Path):
 
 
 def find(caller: str, what: str, names: Iterable[str], wanted: str) -> str:
-    """A name that is there.
-
-    Raises:
-        ValueError: it is not; says what is there, and the nearest.
-    """
+    """A name that is there; else raises ValueError, with what is there and the nearest."""
     there = sorted(names) if isinstance(names, set) else list(names)
     if wanted in there:
         return wanted
@@ -326,11 +296,7 @@ def find(caller: str, what: str, names: Iterable[str], wanted: str) -> str:
 
 
 def header(path: Path, attributes: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The kind of thing that was written, units of names, and the other attributes of a file.
-
-    Raises:
-        ValueError: a kind that is none.
-    """
+    """The kind of thing that was written, units of names, and the other attributes of a file."""
     others = {str(name): plain(x) for name, x in attributes.items()}
     kind = others.pop("lgn_kind", "Recording")
     if kind not in AXES:
@@ -357,6 +323,17 @@ def changed(path: Path) -> ValueError:
     return ValueError(f"read: {path.name} was changed since it was opened; read it again")
 
 
-def missing(extra: str, name: str, package: str) -> ImportError:
-    """What to install."""
-    return ImportError(f"{name} needs {package}: pip install 'lgn[{extra}]'")
+def extra(option: str, name: str, *packages: str) -> Any:
+    """The first of packages that are all needed; raises ImportError that says what to install."""
+    try:
+        first, *_ = map(import_module, packages)
+        return first
+    except ImportError as error:
+        raise ImportError(f"{name} needs {' and '.join(packages)}: pip install 'lgn[{option}]'") from error
+
+
+def present(path: Path) -> Path:
+    """A path whose file was there when it was first read."""
+    if not path.is_file():
+        raise FileNotFoundError(f"read: {path} is no longer there")
+    return path

@@ -21,28 +21,23 @@ from lgn.data.fields import (
     Contents,
     Lazy,
     axes,
-    beside,
     changed,
+    extra,
     find,
     header,
-    missing,
     of_trials,
+    present,
     replacing,
 )
 from lgn.graphs.edges import distinct, from_pairs
 from lgn.graphs.meshes import MESHIO, domain, from_blocks
 
+PACKAGES = ("meshio", "h5py")
+
 
 class Series(NamedTuple):
-    """Content of a file, with the fields at each time read when they are asked for.
-
-    Attributes:
-        times: (time,).
-        points: (point, 2 or 3).
-        blocks: cells, as meshio has them.
-        steps: numbers of times -> the fields at the points, by name, at each.
-        about: name to value, of `Information`.
-    """
+    """Content of a file: times (time,), points (point, 2 or 3), cells as meshio has them, what `Information` says, and
+    `steps`, numbers of times -> the fields at the points, by name, at each, read when they are asked for."""
 
     times: np.ndarray
     points: np.ndarray
@@ -63,13 +58,10 @@ def read(path: Path, choice: Choice) -> Contents:
     ours = {"q": [name for name in "qu" if name in there], "v": [name for name in "v" if name in there]} if own else {}
     chosen = choice.fields(path, "field", list(there), ours)
     used = np.unique(domain(f"read: {path.name}", series.blocks)[1])
-    fields: dict[str, Any] = {"t": series.times}
-    for name, keys in chosen.items():
-        if keys:
-            fields[name] = beside([_field(path, series, key, there[key], used) for key in keys])
+    parts = {name: {key: _field(path, series, key, there[key], used) for key in keys} for name, keys in chosen.items()}
     _, units, about = header(path, series.about)
-    names = () if own and choice.q is None else tuple(chosen["q"])
-    return Contents("Recording", fields, names, choice.agreed(path, units, {*fields, *there}), about)
+    names = () if own and choice.q is None else chosen["q"]
+    return choice.recording(path, {"t": series.times}, parts, names, units, about, there)
 
 
 def read_graph(path: Path) -> jraph.GraphsTuple:
@@ -98,10 +90,8 @@ def write(path: Path, contents: Contents) -> None:
                 f"write: {name} is of dtype {x.dtype}, which {path.name} cannot hold; give x.astype(np.float32)"
             )
     if contents.graph is None or "position" not in contents.graph.nodes:
-        raise ValueError(
-            f"write: {path.name} needs the places of the nodes; give of= a system or a graph with positions"
-        )
-    _meshio(path)
+        raise ValueError(f"write: {path.name} needs the places of the nodes; give of= a system or graph with positions")
+    extra("mesh,data", path.name, *PACKAGES)
     about = {**contents.attributes, **{f"{UNITS}{name}": unit for name, unit in contents.units.items()}}
 
     def steps():
@@ -146,7 +136,7 @@ def _field(path, series, name, first, used) -> Lazy:
 
 
 def _opened(path) -> Series:
-    meshio = _meshio(path)
+    meshio = extra("mesh,data", path.name, *PACKAGES)
     try:
         return WAYS[path.suffix.lower()][0](path)
     except (ET.ParseError, meshio.ReadError, SystemExit, KeyError, OSError, ValueError) as error:
@@ -154,15 +144,6 @@ def _opened(path) -> Series:
             f"read: {path.name} is no series over time that meshio can read ({type(error).__name__}: {error}); of a "
             f"mesh alone, lgn.from_meshio makes the graph"
         ) from error
-
-
-def _meshio(path) -> Any:
-    try:
-        import h5py  # noqa: F401
-        import meshio
-    except ImportError as error:
-        raise missing("mesh,data", path.name, "meshio and h5py") from error
-    return meshio
 
 
 def _inform(element, about) -> None:
@@ -237,9 +218,7 @@ def _opened_vtk(path: Path) -> Series:
 
     def steps(numbers):
         for k in numbers:
-            if not files[k].is_file():
-                raise FileNotFoundError(f"read: {files[k]} is no longer there")
-            yield meshio.read(files[k]).point_data
+            yield meshio.read(present(files[k])).point_data
 
     times = np.array([float(x.attrib["timestep"]) for x in sets])
     return Series(times, first.points, first.cells, steps, _information(root))

@@ -13,13 +13,13 @@ from lgn.data.fields import (
     Contents,
     Lazy,
     axes,
-    beside,
     changed,
+    extra,
     find,
     header,
-    missing,
     of_trials,
     pieces,
+    present,
     replacing,
 )
 from lgn.graphs.arrays import from_arrays, to_arrays
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     import xarray
 
 TIMES, TRIALS, COMPONENTS = ("time", "t"), ("trial", "sample", "trajectory"), "dim"
+PACKAGES = ("xarray", "h5netcdf")
 ENGINES = {b"CDF": "scipy", b"\x89HDF": "h5netcdf"}  # by the first bytes of a file
 
 
 def dataset(contents: Contents) -> "xarray.Dataset":
     """Variables by the names of fields, over the axes time, sample, node and dim; times and places are coordinates."""
-    xarray = _xarray("to_xarray")
+    xarray = extra("data", "to_xarray", *PACKAGES)
     variables: dict[str, Any] = {}
     for name, x in contents.fields.items():
         own = axes(contents.kind, name, len(x.shape))
@@ -52,7 +53,7 @@ def dataset(contents: Contents) -> "xarray.Dataset":
 
 def write(path: Path, contents: Contents) -> None:
     """A file of netCDF 4, and in it the graph as a group `graph`; what may be larger than memory goes in pieces."""
-    xarray = _xarray(path.name)
+    xarray = extra("data", path.name, *PACKAGES)
     import h5netcdf
 
     large = {name: x for name, x in contents.fields.items() if isinstance(x, Lazy)}
@@ -86,11 +87,10 @@ def read(path: Path, choice: Choice) -> Contents:
             found = {str(name): x.values for name, x in data.variables.items() if name != "position"}
             found = {"t" if name == "time" else name: x for name, x in found.items()}
             return Contents(kind, found, (), choice.agreed(path, units, found), attributes)
-        found, chosen = _recording(path, data, choice)
-        units |= {name: units[keys[0]] for name, keys in chosen.items() if keys and keys[0] in units}
-        names = tuple(attributes.pop("lgn_names", [] if own else chosen["q"]))
-        units = choice.agreed(path, units, {*found, *map(str, data.variables)})
-        return Contents("Recording", found, names, units, attributes)
+        found, parts, time = _recording(path, data, choice)
+        units |= {"t": units[time]} if time in units else {}
+        names = attributes.pop("lgn_names", [] if own else parts["q"])
+        return choice.recording(path, found, parts, names, units, attributes, map(str, data.variables))
 
 
 def read_graph(path: Path) -> jraph.GraphsTuple:
@@ -106,10 +106,8 @@ def read_graph(path: Path) -> jraph.GraphsTuple:
 
 def opened(path: Path, group: str | None = None) -> "xarray.Dataset":
     """The file, or a group in it, for reading; nothing of it is in memory yet."""
-    xarray = _xarray(path.name)
-    if not path.is_file():
-        raise FileNotFoundError(f"read: {path} is no longer there")
-    with path.open("rb") as file:
+    xarray = extra("data", path.name, *PACKAGES)
+    with present(path).open("rb") as file:
         start = file.read(4)
     engine = next((name for first, name in ENGINES.items() if start.startswith(first)), None)
     if engine is None:
@@ -117,17 +115,8 @@ def opened(path: Path, group: str | None = None) -> "xarray.Dataset":
     return xarray.open_dataset(path, engine=engine, decode_times=False, group=group)
 
 
-def _xarray(name) -> Any:
-    try:
-        import h5netcdf  # noqa: F401
-        import xarray
-    except ImportError as error:
-        raise missing("data", name, "xarray and h5netcdf") from error
-    return xarray
-
-
-def _recording(path, data, choice) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Fields of a recording, and the names of the variables that they are."""
+def _recording(path, data, choice) -> tuple[dict[str, Any], dict[str, dict[str, Lazy]], str]:
+    """Times and trials of a recording, the variables that q and v are by their names, and the name of the times."""
     there = [str(name) for name in data.variables]
     time = choice.time or next((name for name in TIMES if name in there), "time")
     along = data[find(f"read: {path.name}", "variable", there, time)].dims[-1:]
@@ -144,14 +133,15 @@ def _recording(path, data, choice) -> tuple[dict[str, Any], dict[str, list[str]]
     trials, times = math.prod(data.sizes[name] for name in by), data.sizes[along[0]]
     t = np.broadcast_to(data[time].transpose(..., *along).values, (trials, times)).ravel().astype(float)
     found: dict[str, Any] = {"t": t}
-    for name, keys in chosen.items():
-        if keys:
-            found[name] = beside([_field(path, data, key, keys[0], by, along, trials, times) for key in keys])
+    parts = {
+        name: {key: _field(path, data, key, keys[0], by, along, trials, times) for key in keys}
+        for name, keys in chosen.items()
+    }
     if by:
         found["trial"] = np.repeat(np.arange(trials), times)
     elif trial is not None:
         found["trial"] = data[trial].values
-    return found, chosen | {"t": [time]}
+    return found, parts, time
 
 
 def _field(path, data, name, first, by, along, trials, times) -> Lazy:

@@ -22,11 +22,12 @@ from lgn.data.fields import (
     Lazy,
     beside,
     changed,
+    extra,
     find,
     header,
-    missing,
     of_trials,
     pieces,
+    present,
     replacing,
     text,
 )
@@ -63,16 +64,13 @@ def read(path: Path, choice: Choice) -> Contents:
         dimensions = file["dimensions"]
         time = dimensions[find(f"read: {path.name}", "dataset of 'dimensions'", dimensions, choice.time or "time")][()]
         found = {"t": np.broadcast_to(time, (extent.trials, extent.times)).ravel().astype(float)}
-        found |= {
-            name: beside([_field(path, extent, fields[key]) for key in keys]) for name, keys in chosen.items() if keys
-        }
+        parts = {name: {key: _field(path, extent, fields[key]) for key in keys} for name, keys in chosen.items()}
         if extent.trials > 1 or "lgn/trial" in file:
             numbers = file["lgn/trial"][()] if "lgn/trial" in file else np.arange(extent.trials)
             found["trial"] = np.repeat(numbers, extent.times)
-        units |= {name: units[keys[0]] for name, keys in chosen.items() if keys and keys[0] in units}
         theirs = [x for key in chosen["q"] for x in _components(fields[key], extent) if "lgn_kind" not in file.attrs]
-        names = tuple(map(str, attributes.pop("lgn_names", theirs)))
-        return Contents("Recording", found, names, choice.agreed(path, units, {*found, *fields}), attributes)
+        names = map(str, attributes.pop("lgn_names", theirs))
+        return choice.recording(path, found, parts, names, units, attributes, fields)
 
 
 def read_graph(path: Path) -> jraph.GraphsTuple:
@@ -103,23 +101,13 @@ def read_graph(path: Path) -> jraph.GraphsTuple:
 
 def opened(path: Path) -> Any:
     """The file, for reading."""
-    h5py = _h5py(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"read: {path} is no longer there")
-    if not h5py.is_hdf5(path):
+    h5py = extra("data", path.name, "h5py")
+    if not h5py.is_hdf5(present(path)):
         raise ValueError(f"read: {path.name} is no HDF5 file; give its true ending")
     try:
         return h5py.File(path, "r")
     except OSError as error:
         raise ValueError(f"read: {path.name} is no whole HDF5 file ({error}); was it copied to its end?") from error
-
-
-def _h5py(path) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise missing("data", path.name, "h5py") from error
-    return h5py
 
 
 def _extent(path, file) -> Extent:
@@ -224,7 +212,7 @@ def _units(file, fields) -> dict[str, str]:
 
 def write(path: Path, contents: Contents) -> None:
     """One trajectory for each trial or sample; in pieces, so that what is larger than memory is written too."""
-    h5py, fields, units = _h5py(path), contents.fields, contents.units
+    h5py, fields, units = extra("data", path.name, "h5py"), contents.fields, contents.units
     names = [x for x in fields if not x.startswith("features.") and x != "seen" and len(fields[x].shape) >= 3]
     time, trial = _times(path, contents)
     grid = grid_of(contents.graph, fields[names[0]].shape[-2])
@@ -286,7 +274,7 @@ def _dimensions(file, grid, time, units) -> None:
     group, ends = file.create_group("dimensions"), file.create_group("boundary_conditions")
     alike = bool((time == time[0]).all())
     group["time"] = time[0] if alike else time
-    _say(group["time"], sample_varying=not alike, time_varying=True, **({"units": units["t"]} if "t" in units else {}))
+    _say(group["time"], sample_varying=not alike, time_varying=True, **_unit(units, "t"))
     _say(group, spatial_dims=list(grid.names))
     still = {"sample_varying": False, "time_varying": False}
     for name, place, kind in zip(grid.names, grid.places, grid.ends, strict=True):
@@ -309,8 +297,7 @@ def _write_field(file, name, x, leading, grid, contents) -> None:
     for key in keys:
         made = group.create_dataset(key, shape, x.dtype)
         _say(made, dim_varying=[True] * space, sample_varying=True, time_varying=True, lgn_field=name)
-        if unit := contents.units.get(key, contents.units.get(name)):
-            _say(made, units=unit)
+        _say(made, **_unit(contents.units, key, name))
     times = leading[1]
     rows = x.reshape(-1, *x.shape[-2:]) if isinstance(x, np.ndarray) else x
     for trial in range(leading[0]):
@@ -318,6 +305,12 @@ def _write_field(file, name, x, leading, grid, contents) -> None:
             part = rows[trial * times + start : trial * times + stop]
             for i, key in enumerate(keys):
                 group[key][trial, start:stop] = (part if vector else part[..., i]).reshape(-1, *shape[2:])
+
+
+def _unit(units, *names) -> dict[str, str]:
+    """The unit of the first of these names that has one, as an attribute."""
+    found = [units[name] for name in names if name in units]
+    return {"units": found[0]} if found else {}
 
 
 def _scalars(file, contents, parameters, names) -> None:
@@ -330,18 +323,13 @@ def _scalars(file, contents, parameters, names) -> None:
         group[name] = x
         _say(group[name], sample_varying=name in found and not by_time, time_varying=name in found and by_time)
         if name in found:
-            _say(group[name], lgn_field=name, **({"units": contents.units[name]} if name in contents.units else {}))
+            _say(group[name], lgn_field=name, **_unit(contents.units, name))
     _say(group, field_names=[*found, *(name for name in parameters if name not in found)])
 
 
 class Grid(NamedTuple):
-    """Axes of places in C order.
-
-    Attributes:
-        names: of the axes.
-        places: along each axis, (n,).
-        ends: of each axis "PERIODIC", "WALL" where nodes at its ends are clamped, or "OPEN".
-    """
+    """Axes of places in C order: names, places (n,) along each, and ends, of each axis "PERIODIC", "WALL" where nodes
+    at its ends are clamped, or "OPEN"."""
 
     names: tuple[str, ...]
     places: tuple[np.ndarray, ...]

@@ -105,41 +105,26 @@ def test_h5py_finds_the_layout_of_the_well(tmp_path):
     """Names and attributes of https://polymathic-ai.org/the_well/data_format."""
     path = lgn.write(tmp_path / "file.h5", RECORDING, of=GRID, attributes={"stiffness": np.float32(2.5)})
     with h5py.File(path) as file:
-        root = file.attrs
-        assert (root["dataset_name"], root["grid_type"], root["n_spatial_dims"], root["n_trajectories"]) == (
-            "lgn",
-            "cartesian",
-            2,
-            2,
-        )
-        assert (
-            list(root["simulation_parameters"]) == ["stiffness"]
-            and root["stiffness"] == file["scalars/stiffness"][()] == 2.5
-        )
+        root, fields = file.attrs, [file[f"t{order}_fields"].attrs["field_names"] for order in range(3)]
+        known = ("dataset_name", "grid_type", "n_spatial_dims", "n_trajectories")
+        assert [root[name] for name in known] == ["lgn", "cartesian", 2, 2]
+        assert list(root["simulation_parameters"]) == ["stiffness"]
+        assert root["stiffness"] == file["scalars/stiffness"][()] == 2.5
         assert list(file["dimensions"].attrs["spatial_dims"]) == ["x", "y"]
         np.testing.assert_allclose(file["dimensions/y"], [0, 0.5, 1, 1.5])
         np.testing.assert_allclose(file["dimensions/time"], [0, 0.1, 0.2, 0.3])
         assert not file["dimensions/time"].attrs["sample_varying"]
         field = file["t1_fields/q"]
-        assert (
-            list(file["t1_fields"].attrs["field_names"]) == ["q", "v"]
-            and len(file["t2_fields"].attrs["field_names"]) == 0
-        )
-        assert (
-            field.attrs["dim_varying"].tolist() == [True, True]
-            and field.attrs["sample_varying"]
-            and field.attrs["time_varying"]
-        )
+        assert list(fields[1]) == ["q", "v"] and len(fields[2]) == 0
+        assert field.attrs["dim_varying"].tolist() == [True, True]
+        assert field.attrs["sample_varying"] and field.attrs["time_varying"]
         np.testing.assert_array_equal(field, RECORDING.q.reshape(2, 4, 3, 4, 2))
         ends = {x.attrs["associated_dims"][0]: x.attrs["bc_type"] for x in file["boundary_conditions"].values()}
-        assert ends == {"x": "PERIODIC", "y": "OPEN"} and file["boundary_conditions/x_periodic/mask"][()].tolist() == [
-            True,
-            False,
-            True,
-        ]
+        assert ends == {"x": "PERIODIC", "y": "OPEN"}
+        assert file["boundary_conditions/x_periodic/mask"][()].tolist() == [True, False, True]
 
 
-def theirs(path, **without):
+def theirs(path):
     """A file in The Well's layout as its own generators write it."""
     with h5py.File(path, "w") as file:
         file.attrs.update(
@@ -153,12 +138,8 @@ def theirs(path, **without):
             axes[name].attrs["sample_varying"] = False
         wall = file.create_group("boundary_conditions").create_group("y_periodic")
         wall.attrs.update({"associated_dims": "y", "bc_type": "PERIODIC"})
-        shapes = [
-            ("pressure", 0, (2, 5, 3, 4)),
-            ("mean", 0, (2, 5, 3)),
-            ("wall", 0, (2, 3, 4)),
-            ("velocity", 1, (2, 5, 3, 4, 2)),
-        ]
+        shapes = [("pressure", 0, (2, 5, 3, 4)), ("mean", 0, (2, 5, 3)), ("wall", 0, (2, 3, 4)),
+                  ("velocity", 1, (2, 5, 3, 4, 2))]  # fmt: skip
         for name, order, shape in shapes:
             group = file.require_group(f"t{order}_fields")
             group.attrs["field_names"] = [*group.attrs.get("field_names", []), name]
@@ -212,11 +193,8 @@ def test_variables_of_other_datasets_are_recordings(tmp_path):
     for path, engine in ((tmp_path / "new.nc", "h5netcdf"), (tmp_path / "old.nc", "scipy")):
         heights.to_netcdf(path, engine=engine)
         both, found = lgn.read(path), lgn.read(path, q="height", v="speed")
-        assert (
-            sorted(both.names) == ["height", "speed"]
-            and both.q.shape == (5, 6, 2)
-            and both.t.tolist() == [0, 1, 2, 3, 4]
-        )
+        assert sorted(both.names) == ["height", "speed"] and both.q.shape == (5, 6, 2)
+        assert both.t.tolist() == [0, 1, 2, 3, 4]
         np.testing.assert_array_equal(found.q[2, :, 0], heights.height.isel(time=2).values.ravel())
         assert found.v.shape == (5, 6, 1) and found.attributes == {"title": "a lake"}
         assert (found.units["q"], found.units["v"], found.units["t"]) == ("m", "m/s", "days since 2000-01-01")

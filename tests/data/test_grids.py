@@ -12,11 +12,7 @@ def test_a_lattice_has_its_axes(diagonals):
     graph = lgn.lattice((3, 4, 5), (1.0, 0.5, 0.1), periodic=[True, False, False], diagonals=diagonals)
     ends = np.arange(60).reshape(3, 4, 5)[:, [0, -1]].ravel()
     grid = grid_of(lgn.clamp(graph, ends), 60)
-    assert (
-        grid.names == ("x", "y", "z")
-        and [*map(len, grid.places)] == [3, 4, 5]
-        and grid.ends == ("PERIODIC", "WALL", "OPEN")
-    )
+    assert grid.names == ("x", "y", "z") and grid.ends == ("PERIODIC", "WALL", "OPEN")
     assert [len(x) for x in grid.places] == [3, 4, 5]
     np.testing.assert_allclose(grid.places[2], 0.1 * np.arange(5))
 

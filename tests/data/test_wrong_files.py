@@ -1,7 +1,7 @@
 """Wrong files: every one meets an error that says what was found, what was expected, and what to do."""
 
-import builtins
 import json
+import sys
 
 import h5py
 import meshio
@@ -94,86 +94,55 @@ WRONG = {
     "no times": (columns("a,b\n1,2\n"), "no column of times 't'", "There is a, b"),
     "only times": (columns("t\n1\n2\n"), "no columns beside t"),
     "lengths of rows": (columns(TABLE, q=[["angle"], ["angle", "rate"]]), "[['x0', 'y0'], ...]"),
-    "misspelt field": (
-        lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING), q="Q"),
-        "no field that varies in time 'Q', did you mean 'q'?",
-    ),
+    "misspelt field": (lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING), q="Q"),
+        "no field that varies in time 'Q', did you mean 'q'?"),
     "trial of the Well": (lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING), trial="x"), "its 1 trajectories"),
-    "misspelt variable": (
-        lambda path: lgn.read(lgn.write(path / "a.nc", RECORDING), v="vel"),
-        "no variable along 'time' 'vel'. There is q",
-    ),
+    "misspelt variable": (lambda path: lgn.read(lgn.write(path / "a.nc", RECORDING), v="vel"),
+        "no variable along 'time' 'vel'. There is q"),
     "no variable of times": (lambda path: lgn.read(variables(path, q=("x", [1.0]))), "no variable 'time'"),
     "no variable along time": (lambda path: lgn.read(variables(path, t=("x", [1.0]))), "has no variable along 'x'"),
     "one time": (lambda path: lgn.read(variables(path, time=((), 1.0))), "'time' of a.nc is a single number"),
     "axes that differ": (
-        lambda path: lgn.read(
-            variables(path, time=("time", [0.0, 1]), a=("time", [1.0, 2]), b=(("time", "x"), np.ones((2, 3))))
-        ),
-        "'b' of a.nc has axes {'time': 2, 'x': 3}",
-        "choose what belongs together",
-    ),
+        lambda path: lgn.read(variables(path, time=("time", [0, 1]), a=("time", [1, 2]), b=(("time", "x"), np.eye(2)))),
+        "'b' of a.nc has axes {'time': 2, 'x': 2}", "choose what belongs together"),
     "mesh without the field": (lambda path: series(path, q="temperature"), "no field 'temperature'. There is q"),
     "mesh without fields": (lambda path: lgn.read(without_field(path)), "no field at the points", "cells"),
     "times of a mesh": (lambda path: series(path, ".pvd", time="t"), "leave time= and trial= out"),
     "columns of windows": (lambda path: lgn.read(lgn.write(path / "a.nc", PIECES), q="z"), "no variable"),
-    "group for a field": (
-        lambda path: lgn.read(changed(path, instead("t0_fields/q"))),
-        "/t0_fields/q of a.h5 is <HDF5 group",
-        "expected a dataset of numbers",
-    ),
-    "text for a field": (
-        lambda path: lgn.read(changed(path, instead("t0_fields/q", np.full((1, 3, 4), b"a")))),
-        "expected a dataset of numbers",
-    ),
-    "one time of the Well": (
-        lambda path: lgn.read(changed(path, instead("dimensions/time", 1.0))),
-        "/dimensions/time of a.h5",
-        "expected a dataset of numbers with 1 axes",
-    ),
+    "group for a field": (lambda path: lgn.read(changed(path, instead("t0_fields/q"))),
+        "/t0_fields/q of a.h5 is <HDF5 group", "expected a dataset of numbers"),
+    "text for a field": (lambda path: lgn.read(changed(path, instead("t0_fields/q", np.full((1, 3, 4), b"a")))),
+        "expected a dataset of numbers"),
+    "one time of the Well": (lambda path: lgn.read(changed(path, instead("dimensions/time", 1.0))),
+        "/dimensions/time of a.h5", "expected a dataset of numbers with 1 axes"),
     "number of trajectories": (
         lambda path: lgn.read(changed(path, lambda file: file.attrs.update({"n_trajectories": "many"}))),
-        "n_trajectories of a.h5 is 'many'",
-    ),
+        "n_trajectories of a.h5 is 'many'"),
     "axes that vary": (
         lambda path: lgn.read(changed(path, lambda file: file["t0_fields/q"].attrs.update(dim_varying=[True, True]))),
-        "dim_varying of /t0_fields/q of a.h5",
-    ),
+        "dim_varying of /t0_fields/q of a.h5"),
     # Units
-    "unit of a column": (
-        columns(TABLE, units={"angle": "deg"}),
-        "'angle' in 'rad', and units= says 'deg'",
-        "never converted",
-    ),
-    "unit of nothing": (
-        columns(TABLE, units={"angel": "rad"}),
-        "no column to give a unit 'angel', did you mean 'angle'?",
-    ),
+    "unit of a column": (columns(TABLE, units={"angle": "deg"}),
+        "'angle' in 'rad', and units= says 'deg'", "never converted"),
+    "unit of nothing": (columns(TABLE, units={"angel": "rad"}),
+        "no column to give a unit 'angel', did you mean 'angle'?"),
     "unit of a dataset": (lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING), units={"t": "ms"}), "'t' in 's'"),
     "unit of a variable": (lambda path: lgn.read(lgn.write(path / "a.nc", RECORDING), units={"q": "mm"}), "'q' in 'm'"),
     "unit of a field": (lambda path: series(path, units={"q": "mm"}), "'q' in 'm'"),
-    "unit written of nothing": (
-        lambda path: lgn.write(path / "a.csv", PIECES, units={"w": "m"}),
-        "write: no field to give a unit 'w'",
-    ),
+    "unit written of nothing": (lambda path: lgn.write(path / "a.csv", PIECES, units={"w": "m"}),
+        "write: no field to give a unit 'w'"),
     # Times
     "unsorted": (columns("t,q\n0,1\n2,1\n1,1\n"), "unsorted: t goes from 2 to 1 after row 1", "trial="),
     "repeated": (columns("t,q\n0,1\n1,1\n1,1\n"), "repeated: t goes from 1 to 1"),
     "no time": (columns("t,q\n0,1\n,1\n"), "t is nan in row 1", "leave these rows out"),
     "gap": (lambda path: columns("t,q\n0,1\n1,1\n2,1\n5,1\n")(path).windows(2), "a gap of 3 at t = 2", "give dt=1"),
-    "unsorted in HDF5": (
-        lambda path: lgn.read(changed(path, lambda file: file["dimensions/time"].__setitem__(1, 9))),
-        "unsorted",
-    ),
+    "unsorted in HDF5": (lambda path: lgn.read(changed(path, lambda file: file["dimensions/time"].__setitem__(1, 9))),
+        "unsorted"),
     "trials of different lengths": (
-        lambda path: lgn.write(path / "a.h5", RECORDING._replace(trial=np.array([0, 0, 1]))),
-        "trials of 1 to 2 rows",
-        "*.nc",
-    ),
-    "unsorted, written": (
-        lambda path: lgn.write(path / "a.csv", RECORDING._replace(t=np.array([0, 2, 1]))),
-        "unsorted: t goes from 2 to 1",
-    ),
+        lambda path: lgn.write(path / "a.h5", RECORDING._replace(trial=np.array([0, 0, 1]))), "trials of 1 to 2 rows",
+        "*.nc"),
+    "unsorted, written": (lambda path: lgn.write(path / "a.csv", RECORDING._replace(t=np.array([0, 2, 1]))),
+        "unsorted: t goes from 2 to 1"),
     # Values
     "nothing seen": (lambda path: columns("t,q\n0,\n1,\n")(path).windows(2), "nothing was measured"),
     "infinite": (columns("t,q\n0,1\n1,inf\n"), "'q' of a.csv is infinite in row 1", "empty"),
@@ -183,84 +152,46 @@ WRONG = {
     "no names": (columns("0,1\n1,2\n"), "expected distinct names of columns"),
     "names twice": (columns("t,q,q\n1,2,3\n"), "expected distinct names of columns"),
     "empty": (columns(""), "has 0 lines"),
-    "HDF5 as CSV": (
-        lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING).rename(path / "a.csv")),
-        "a.csv is no CSV",
-    ),
+    "HDF5 as CSV": (lambda path: lgn.read(lgn.write(path / "a.h5", RECORDING).rename(path / "a.csv")),
+        "a.csv is no CSV"),
     "CSV as HDF5": (lambda path: lgn.read(text(path / "a.h5", TABLE)), "a.h5 is no HDF5 file"),
     "CSV as netCDF": (lambda path: lgn.read(text(path / "a.nc", TABLE)), "a.nc is no netCDF file"),
-    "CSV as XDMF": (
-        lambda path: lgn.read(text(path / "a.xdmf", TABLE)),
-        "a.xdmf is no series over time",
-        "lgn.from_meshio",
-    ),
+    "CSV as XDMF": (lambda path: lgn.read(text(path / "a.xdmf", TABLE)),
+        "a.xdmf is no series over time", "lgn.from_meshio"),
     "XML as a collection": (lambda path: lgn.read(text(path / "a.pvd", "<VTKFile/>")), "no DataSet in a Collection"),
     "half an HDF5 file": (
         lambda path: lgn.read(text(path / "b.h5", lgn.write(path / "a.h5", RECORDING).read_bytes()[:900])),
-        "b.h5 is no whole HDF5 file",
-    ),
-    "another layout": (
-        lambda path: lgn.read(foreign(path)),
-        "not in the layout of The Well",
-        "it holds displacement",
-        "lgn.Recording(t, q)",
-    ),
-    "no dimension": (
-        lambda path: lgn.read(changed(path, unlike("dimensions/node"))),
-        "no dataset of 'dimensions' 'node'",
-    ),
-    "a shape": (
-        lambda path: lgn.read(changed(path, lambda file: file.attrs.__setitem__("n_trajectories", 2))),
-        "has shape (1, 3, 4); expected (2, 3, 4)",
-    ),
-    "no attribute": (
-        lambda path: lgn.read(changed(path, lambda file: file["dimensions"].attrs.pop("spatial_dims"))),
-        "no attribute of '/dimensions' 'spatial_dims'",
-    ),
-    "half a graph": (
-        lambda path: lgn.read_graph(changed(path, unlike("lgn/graph/receivers"))),
-        "a graph without 'receivers'",
-        "damaged",
-    ),
-    "another kind": (
-        lambda path: lgn.read(changed(path, lambda file: file.attrs.__setitem__("lgn_kind", "os.system"))),
-        "'os.system'",
-        "States",
-    ),
+        "b.h5 is no whole HDF5 file"),
+    "another layout": (lambda path: lgn.read(foreign(path)),
+        "not in the layout of The Well", "it holds displacement", "lgn.Recording(t, q)"),
+    "no dimension": (lambda path: lgn.read(changed(path, unlike("dimensions/node"))),
+        "no dataset of 'dimensions' 'node'"),
+    "a shape": (lambda path: lgn.read(changed(path, lambda file: file.attrs.__setitem__("n_trajectories", 2))),
+        "has shape (1, 3, 4); expected (2, 3, 4)"),
+    "no attribute": (lambda path: lgn.read(changed(path, lambda file: file["dimensions"].attrs.pop("spatial_dims"))),
+        "no attribute of '/dimensions' 'spatial_dims'"),
+    "half a graph": (lambda path: lgn.read_graph(changed(path, unlike("lgn/graph/receivers"))),
+        "a graph without 'receivers'", "damaged"),
+    "another kind": (lambda path: lgn.read(changed(path, lambda file: file.attrs.__setitem__("lgn_kind", "os.system"))),
+        "'os.system'", "States"),
     "a comment changed": (columns("# lgn {\n" + TABLE), "the comment in the first line of a.csv was changed"),
-    "types of objects": (
-        columns(WRITTEN.replace("FIELDS", json.dumps({"q": [[1, 1], "O"]}))),
-        "the comment in the first line",
-    ),
-    "columns changed": (
-        columns(WRITTEN.replace("FIELDS", json.dumps({"q": [[2, 1], "float64"]}))),
-        "1 rows of 1 columns",
-        "says 2",
-    ),
+    "types of objects": (columns(WRITTEN.replace("FIELDS", json.dumps({"q": [[1, 1], "O"]}))),
+        "the comment in the first line"),
+    "columns changed": (columns(WRITTEN.replace("FIELDS", json.dumps({"q": [[2, 1], "float64"]}))),
+        "1 rows of 1 columns", "says 2"),
     # Graphs
     "graph of CSV": (lambda path: lgn.read_graph(text(path / "a.csv", TABLE)), "files *.csv hold no graph"),
-    "graph of nothing": (
-        lambda path: lgn.read_graph(lgn.write(path / "a.nc", RECORDING)),
-        "a.nc holds no graph",
-        "of=graph",
-    ),
+    "graph of nothing": (lambda path: lgn.read_graph(lgn.write(path / "a.nc", RECORDING)),
+        "a.nc holds no graph", "of=graph"),
     "uneven grid": (lambda path: lgn.read_graph(changed(path, uneven)), "axis 'node' of a.h5 is not even"),
     "damaged graph": (lambda path: lgn.read_graph(changed(path, damaged)), "senders holds 17"),
-    "another graph": (
-        lambda path: lgn.write(path / "a.nc", RECORDING, of=lgn.lattice((3,))),
-        "4 nodes, of a graph of 3",
-    ),
-    "series without a graph": (
-        lambda path: lgn.write(path / "a.xdmf", RECORDING),
-        "needs the places of the nodes",
-        "of=",
-    ),
-    "series of pieces": (
-        lambda path: lgn.write(path / "a.pvd", PIECES, of=SQUARE),
-        "Windows to a.pvd",
-        "*.h5 and *.nc",
-    ),
-}
+    "another graph": (lambda path: lgn.write(path / "a.nc", RECORDING, of=lgn.lattice((3,))),
+        "4 nodes, of a graph of 3"),
+    "series without a graph": (lambda path: lgn.write(path / "a.xdmf", RECORDING),
+        "needs the places of the nodes", "of="),
+    "series of pieces": (lambda path: lgn.write(path / "a.pvd", PIECES, of=SQUARE),
+        "Windows to a.pvd", "*.h5 and *.nc"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("call", "words"), [(call, words) for call, *words in WRONG.values()], ids=list(WRONG))
@@ -282,14 +213,7 @@ def test_an_unseen_cell_is_no_number_and_no_gap(tmp_path):
 )
 def test_a_missing_package_is_named(ending, package, extra, tmp_path, monkeypatch):
     path = lgn.write(tmp_path / f"a{ending}", RECORDING, of=SQUARE)
-    real = builtins.__import__
-
-    def without(name, *rest, **named):
-        if name.split(".")[0] == package:
-            raise ImportError(name)
-        return real(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, package, None)
     for call in (lambda: lgn.read(path), lambda: lgn.write(path, RECORDING, of=SQUARE)):
         with pytest.raises(ImportError, match=rf"{package}.*pip install 'lgn\[.*{extra}"):
             call()
