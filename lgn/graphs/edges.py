@@ -118,7 +118,7 @@ def from_adjacency(
         wrong = np.flatnonzero(~np.isfinite(entries.data))[0]
         i, j = entries.row[wrong], entries.col[wrong]
         raise ValueError(f"from_adjacency: A[{i}, {j}] = {entries.data[wrong]}; give finite weights, 0 for no edge")
-    _check_symmetric(matrix)
+    entries = _symmetric(matrix).tocoo()
     return from_edges(matrix.shape[0], entries.col, entries.row, positions, {"weight": entries.data}, node_features)
 
 
@@ -227,16 +227,22 @@ def _check_undirected(n_node, senders, receivers) -> None:
         )
 
 
-def _check_symmetric(matrix) -> None:
-    """Each entry equals its mirror image up to round-off."""
+def _symmetric(matrix):
+    """The mean of the matrix and its mirror image, where these are equal up to rounding in single precision.
+
+    Raises:
+        ValueError: they are not.
+    """
     mirror = matrix.T.tocsr()
-    unequal = abs(matrix - mirror) > 1e-8 * abs(matrix).maximum(abs(mirror))
+    unequal = abs(matrix - mirror) > 1e-5 * abs(matrix).maximum(abs(mirror))
     if unequal.nnz:
         i, j = (int(x[0]) for x in unequal.nonzero())
         raise ValueError(
-            f"from_adjacency: A[{i}, {j}] = {matrix[i, j]} and A[{j}, {i}] = {matrix[j, i]}: A is not symmetric; "
-            f"give A + A.T, or np.maximum(A, A.T) (A.maximum(A.T) where it is sparse)"
+            f"from_adjacency: A[{i}, {j}] = {matrix[i, j]} and A[{j}, {i}] = {matrix[j, i]}: A is not symmetric; give "
+            f"the mean of both directions, (A + A.T) / 2; where every edge stands in A once, A + A.T, or np.maximum(A, "
+            f"A.T) (A.maximum(A.T) where it is sparse), which leaves others as they are"
         )
+    return (matrix + mirror) / 2
 
 
 def _cloud(place):

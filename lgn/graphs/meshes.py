@@ -5,6 +5,7 @@ files: triangles and quadrilaterals counterclockwise, the first three corners of
 from the fourth, a hexahedron as two quadrilaterals, the lower one first.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
@@ -80,7 +81,8 @@ def from_meshio(path: str | Path) -> jraph.GraphsTuple:
     """The graph of a mesh file, in any format that meshio reads (Gmsh, VTK, XDMF, Abaqus, ...).
 
     Of several kinds of cells only those of the highest dimension are used: the domain, not its boundary. Planar meshes
-    lose their constant z. Points that no cell uses are left out; the others keep their order.
+    lose their constant z, and cells that are inverted are turned, which is said once. Points that no cell uses are left
+    out; the others keep their order.
 
     Args:
         path: the file.
@@ -119,7 +121,18 @@ def from_blocks(caller: str, points: np.ndarray, blocks: Sequence) -> jraph.Grap
             f"{caller} holds {kind} cells that do not lie in the first {space} coordinates; curved or tilted meshes "
             f"are not supported: rotate the points, or mesh a domain of that dimension"
         )
-    return from_mesh(place[:, :space], np.searchsorted(used, corners))
+    return from_mesh(place[:, :space], _turned(caller, place[:, :space], np.searchsorted(used, corners)))
+
+
+def _turned(caller: str, place: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Cells whose corners stand in the order that lgn takes; files hold both, and the domain is the same."""
+    inverted = np.all(corner_jacobians(place[corners]) < 0, axis=1)
+    if inverted.any():
+        warnings.warn(f"{caller}: {inverted.sum()} of {len(corners)} cells were turned round", stacklevel=3)
+        corners = np.where(
+            np.expand_dims(inverted, 1), corners[:, MIRROR[KINDS[place.shape[1], corners.shape[1]]]], corners
+        )
+    return corners
 
 
 def domain(caller: str, blocks: Sequence) -> tuple[str, np.ndarray]:

@@ -38,7 +38,12 @@ def from_networkx(G: "networkx.Graph") -> jraph.GraphsTuple:
     if G.is_directed():
         raise ValueError("from_networkx: G is directed; elements see both ends of an edge: give G.to_undirected()")
     if G.is_multigraph():
-        raise ValueError("from_networkx: G is a multigraph; merge its parallel edges: networkx.Graph(G) keeps one each")
+        named = next((repr(name) for *_, data in G.edges(data=True) for name in data), "'weight'")
+        raise ValueError(
+            f"from_networkx: G is a multigraph; merge its parallel edges: stiffnesses and conductances add up, "
+            f"lgn.from_adjacency(networkx.to_scipy_sparse_array(G, weight={named})), with that as the edge feature "
+            f"`weight`; networkx.Graph(G) keeps one of each and drops the others"
+        )
     number = {name: i for i, name in enumerate(G.nodes)}
     pairs = np.array([(number[a], number[b]) for a, b in G.edges], int).reshape(-1, 2)
     node_features = _attributes("node", list(G.nodes(data=True)))

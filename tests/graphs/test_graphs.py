@@ -180,6 +180,28 @@ def test_from_adjacency_forgives_round_off():
     assert lgn.from_adjacency(A).senders.size == 2
 
 
+def test_advice_keeps_the_physics():
+    """Weights that differ by rounding are not doubled, springs side by side are not lost."""
+    A = np.array([[0, 1.0], [1.0 + 1e-7, 0]])
+    np.testing.assert_allclose(lgn.from_adjacency(A).edges["weight"], 1, rtol=1e-6)
+    A[1, 0] = 2.0
+    with pytest.raises(ValueError) as error:
+        lgn.from_adjacency(A)
+    assert "(A + A.T) / 2" in str(error.value)
+    assert lgn.from_adjacency((A + A.T) / 2).edges["weight"].tolist() == [1.5, 1.5]
+    with pytest.raises(ValueError) as error:
+        lgn.from_adjacency(np.triu(A))
+    assert "where every edge stands in A once, A + A.T" in str(error.value)
+    M = nx.MultiGraph()
+    M.add_edge(0, 1, b=1.0)
+    M.add_edge(0, 1, b=2.0)
+    with pytest.raises(ValueError) as error:
+        lgn.from_networkx(M)
+    (line,) = [part for part in str(error.value).split(", ") if part.startswith("lgn.from_adjacency")]
+    line = str(error.value)[str(error.value).index(line) :].split("), with")[0] + ")"
+    assert eval(line, {"lgn": lgn, "networkx": nx, "G": M}).edges["weight"].tolist() == [3, 3]
+
+
 def test_from_adjacency_never_makes_a_sparse_matrix_dense():
     n = 200_000  # dense: 320 GB
     i = np.arange(n)
