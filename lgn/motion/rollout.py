@@ -74,7 +74,7 @@ def rollout(
             with jax.ensure_compile_time_eval():  # also within transformations, and of arrays over several processes
                 finite = _arrays.finite(x, tuple(range(1, x.ndim)))
                 if not finite.all():
-                    raise ValueError(f"rollout: {name} of state0 is not finite at node {int(jnp.argmin(finite))}")
+                    raise ValueError(f"rollout: {name} of state0 is not finite at node {int(finite.argmin())}")
     system.check(*state)
     if isinstance(ts, jax.core.Tracer):
         return _rollout(system, state, ts.astype(state[0].dtype), integrator)[0]
