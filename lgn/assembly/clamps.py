@@ -34,24 +34,14 @@ def constrain(domain: Domain, mass: BlockMatrix, f, acceleration=None):
     if not domain.clamped:
         return mass, f
     free = domain.free
-    size = _size(mass, free)
+    mean = jax.lax.stop_gradient(mass.mean(free))  # between the least and largest |M_ii|: condition in any units
+    size = jnp.where(mean > 0, mean, 1.0)
     if acceleration is None:
         f = jnp.where(free, f, 0.0)
     else:
-        size = _power_of_two(size)  # so that to multiply and divide by it is exact
+        size = jnp.exp2(jnp.round(jnp.log2(size)))  # so that to multiply and divide by it is exact
         f = jnp.where(free, f - mass @ jnp.where(free, 0.0, acceleration), size * acceleration)
     return mass.held(free, domain.held, size), f
-
-
-def _size(mass: BlockMatrix, free):
-    """The mean of |M_ii| over the free rows, between the least and the largest of these: whatever the units of M, its
-    condition is then that of its own rows."""
-    mean = jax.lax.stop_gradient(mass.mean(free))
-    return jnp.where(mean > 0, mean, 1.0)
-
-
-def _power_of_two(size):
-    return jnp.exp2(jnp.round(jnp.log2(size)))
 
 
 def check_moving(domain: Domain, q, v, t) -> None:

@@ -35,7 +35,7 @@ class DividedRows(Rows):
     divided = True
 
     def __init__(self, partition: Partition, mesh: Mesh, axis: str):
-        self._partition, self.mesh, self.axis = _Held(partition), mesh, axis
+        self.partition, self.mesh, self.axis = partition, mesh, axis
         self.n_node, self.count = partition.n_node, partition.size * partition.parts
         self.size, self.real, self.local = partition.size, int(partition.starts[0]), int(partition.starts[-1])
         self.rounds = tuple(partition.rounds)
@@ -182,11 +182,6 @@ class DividedRows(Rows):
             f"device, system.whole, and solve with lgn.ConjugateGradient()"
         )
 
-    @property
-    def partition(self) -> Partition:
-        """Which device owns what."""
-        return self._partition.value
-
     def _by_row(self, x: np.ndarray) -> Array:
         def piece(part):
             nodes = self.partition.order[part * self.size : (part + 1) * self.size]
@@ -209,19 +204,6 @@ def _at_hand(x) -> bool:
 def numbers(leaf) -> bool:
     """Whether a table holds numbers of nodes."""
     return np.issubdtype(leaf.dtype, np.integer)
-
-
-class _Held:
-    """A partition, which the counts and tables of its rows determine: structure that is not compared."""
-
-    def __init__(self, value: Partition):
-        self.value = value
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held)
 
 
 def _packed(fields) -> Array:
