@@ -1,8 +1,5 @@
-"""Binding: a density on the tables of a stencil, for states of one shape, found once for each graph and rows.
-
-What a density reads decides which tables are arrays of a program, between which slots it has second derivatives, and
-what is scattered back. It is read off the density's trace, by shapes alone.
-"""
+"""Binding: a density on the tables of a stencil, for states of one shape, found once for each graph and rows; what the
+density reads, by its trace, decides which tables are arrays, and which slots second derivatives and sums have."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +14,7 @@ from jaxtyping import Array
 from lgn import _arguments
 from lgn._pytrees import Static
 from lgn.assembly.jaxprs import dependence
+from lgn.assembly.matrix import slots_differ
 from lgn.assembly.rows import ROWS, Rows, nodes
 from lgn.densities.density import DensityLike, as_density
 from lgn.graphs.tables import RaggedStencil, Stencil, bucket
@@ -59,7 +57,6 @@ class Source(NamedTuple):
     shape: tuple[int, ...]
 
     def of_element(self, slots: int) -> tuple[int, ...]:
-        """Its shape in an element of so many slots."""
         return (slots, *self.shape) if self.in_slots else self.shape
 
 
@@ -101,7 +98,6 @@ class Bound:
 
     @property
     def slots(self) -> int:
-        """Of an element."""
         return self.index.shape[1]
 
     @property
@@ -115,7 +111,6 @@ class Bound:
         return np.asarray(self.known.get("mask", np.ones(self.index.shape)))
 
     def reads(self, name: str) -> bool:
-        """Whether the density depends on a feature."""
         return bool(np.any(self.entries.value[-1].get(name, False)))
 
     def slots_read(self, *fields: int) -> tuple[int, ...]:
@@ -130,7 +125,6 @@ class Bound:
         return target if len(slots) == self.slots else target[:, np.array(slots, int)]
 
     def density(self, given: DensityLike) -> DensityLike:
-        """The density as a function of the slots of the table."""
         return given if self.seen is None else _widened(given, self.seen - self.slots, self.sources)
 
     def gathered(self, x: Array) -> Array:
@@ -159,26 +153,21 @@ class Bound:
         return sums
 
     def total(self, values: Array) -> Array:
-        """The sum over elements."""
         return jnp.sum(values if self.real is None else jnp.where(self.real, values, 0.0))
 
     def features(self, nodes: dict, edges: dict, whole: dict, dtype) -> Features:
         """What every element knows; what the density does not read is zero, and then not part of the program."""
         count = len(self.index)
-
-        def values(name, origin):
-            if origin == NODES:
-                return nodes[name][self.index]
-            if origin == EDGES:
-                x = edges[name]
-                return jnp.concatenate([x, jnp.zeros_like(x[:1])])[self.edge]  # -1 reads the 0
-            if origin == WHOLE:
-                return jnp.broadcast_to(whole[name], (count, *jnp.shape(whole[name])))
-            return self.known[name]
+        values: dict[int, Callable] = {
+            NODES: lambda name: nodes[name][self.index],
+            EDGES: lambda name: jnp.concatenate([edges[name], jnp.zeros_like(edges[name][:1])])[self.edge],  # -1: the 0
+            WHOLE: lambda name: jnp.broadcast_to(whole[name], (count, *jnp.shape(whole[name]))),
+            KNOWN: self.known.__getitem__,
+        }
 
         def one(source):
             if self.reads(source.name):
-                return jnp.asarray(values(source.name, source.origin)).astype(dtype)
+                return jnp.asarray(values[source.origin](source.name)).astype(dtype)
             return jnp.zeros((count, *source.of_element(self.slots)), dtype)
 
         return Features({source.name: one(source) for source in self.sources}, _of_edges(self.sources))
@@ -197,18 +186,8 @@ class Bound:
 
 
 def bound_terms(terms: Sequence, features, *state, rows: Rows) -> tuple[Bound, ...]:
-    """The terms bound to rows, by the shapes of their parameters, of the features and of the state alone; kept.
-
-    Args:
-        terms: of a functional.
-        features: of nodes, edges and graph.
-        state: fields, (row, dim).
-        rows: where the state lives.
-
-    Raises:
-        ValueError: a density that is not scalar, or reads what is not there.
-        TypeError: a density that cannot be hashed.
-    """
+    """The terms bound to rows, by the shapes of their parameters, of the features and of the state alone; kept. Raises
+    ValueError: a density that is not scalar, or reads what is not there; TypeError: one that cannot be hashed."""
     leaves, structure = jax.tree.flatten((list(terms), features))
     return _bound_terms(structure, _shapes(leaves), _shapes(state), rows)
 
@@ -233,14 +212,13 @@ def _bind(number, term, stencil: Stencil, seen, features, state, rows: Rows) -> 
     sized = knows_size(term.density) or seen is not None  # looked at in full width
     entries = _read(partial(_scalar, density, term.name), f"density {term.name}", sources, stencil.slots, state, sized)
     regular = len(stencil.index) % rows.n_node == 0 or stencil.runs is not None  # as many nodes, as many elements
-    ordered = np.sort(stencil.index, axis=1)
     bound = Bound(
         **rows.tables(stencil, _names(entries, features), regular),
         term=number,
         name=term.name,
         sources=sources,
         entries=Static(entries),
-        distinct=bool((ordered[:, 1:] != ordered[:, :-1]).all()),  # an unfilled slot reads slot 0 again
+        distinct=slots_differ(stencil.index),  # an unfilled slot reads slot 0 again
         seen=seen,
     )
     bound.check_block(len(state) - 1, state[-1].shape[1])
@@ -249,11 +227,7 @@ def _bind(number, term, stencil: Stencil, seen, features, state, rows: Rows) -> 
 
 def local(function: Callable, name: str, stencil: Stencil, features, *state, sized: bool = False) -> tuple:
     """What a function (fields, features), such as a law of motion, reads on every element: fields (element, slot, dim)
-    and features; what it does not read is zero.
-
-    Raises:
-        ValueError: a function, `name` in messages, that fails or, unless it is `sized`, reads beyond its arrays.
-    """
+    and features; what it does not read is zero. Raises ValueError as `_read` does."""
     sources = sources_of(stencil, features)
     entries = _read(function, name, sources, stencil.slots, state, sized)
     tables = nodes(len(state[0])).tables(stencil, _names(entries, features), exact=True)
@@ -263,7 +237,6 @@ def local(function: Callable, name: str, stencil: Stencil, features, *state, siz
 
 
 def _names(entries, features) -> set[str]:
-    """Names of the tables that are read."""
     read = {name for name, x in entries[-1].items() if x.any()}
     return read | ({"edge"} if read & set(features[1]) else set())
 
@@ -273,9 +246,6 @@ def tables_of(term, features, state, divided: bool) -> list[tuple[Stencil, int |
 
     A ragged stencil has one for each group of nodes, if the density takes any number of slots in any order (its
     attribute `slots` is None), else one as wide as the last slot that it reads; divided over devices, as wide as all.
-
-    Raises:
-        ValueError: a density that is not scalar.
     """
     stencil, density = term.stencil, term.density
     if known := known_tables(term):
@@ -340,11 +310,8 @@ def _of_edges(sources) -> list[str]:
 
 
 def _read(function: Callable, name: str, sources, slots: int, state, sized: bool) -> tuple:
-    """Which entries of its fields and features a function of an element of so many slots depends on.
-
-    Raises:
-        ValueError: a function, `name` in messages, that fails or, unless it is `sized`, reads beyond its arrays.
-    """
+    """Which entries of its fields and features a function of an element of so many slots depends on. Raises ValueError:
+    a function, `name` in messages, that fails or, unless it is `sized`, reads beyond its arrays."""
     dtype = jnp.result_type(state[0])
     fields = [jax.ShapeDtypeStruct((slots, x.shape[1]), dtype) for x in state]
     shapes = {source.name: jax.ShapeDtypeStruct(source.of_element(slots), dtype) for source in sources}
@@ -355,7 +322,6 @@ def _read(function: Callable, name: str, sources, slots: int, state, sized: bool
 
 
 def _widened(density, more: int, sources) -> DensityLike:
-    """The density as a function of the first slots."""
     in_slots = {source.name: source.in_slots for source in sources}
 
     def widen(x):

@@ -62,7 +62,6 @@ class Domain(nnx.Pytree):
 
     @property
     def size(self) -> int:
-        """Number of nodes, or of rows."""
         return node_count(self._frame.value)
 
     @property
@@ -77,7 +76,6 @@ class Domain(nnx.Pytree):
 
     @property
     def summary(self) -> str:
-        """Counts, for representations."""
         counts = f"{self.size} nodes, {self.graph.senders.size} edges, {int((~self.free).sum())} clamped"
         return f"{counts}, over {self.division.parts} devices" if self.division else counts
 
@@ -121,7 +119,7 @@ class Domain(nnx.Pytree):
         Example:
             >>> import lgn
             >>> from lgn.assembly.domain import Domain
-        >>> domain = Domain(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}))
+            >>> domain = Domain(lgn.with_features(lgn.single_node(), graph_features={"g": 9.8}))
             >>> round(float(domain.replace(g=1.6).graph.globals["g"]), 6)
             1.6
         """
@@ -144,7 +142,6 @@ class Domain(nnx.Pytree):
 
 @lru_cache(maxsize=16)
 def _held(rows: Rows, clamped: bytes) -> Array | None:
-    """Rows that rest; kept."""
     return rows.held(np.frombuffer(clamped, np.int32))
 
 

@@ -39,22 +39,18 @@ class Functional(nnx.Pytree):
 
     def __init__(self, graph: jraph.GraphsTuple, density: Terms | None, name: str = "density"):
         self.terms = nnx.List(terms_on(graph, density, name))
-        self.tables: Any = (
-            None  # of what is bound: a `Bound` for each table, the band of M where one is solved, and the rows
-        )
+        self.tables: Any = None  # once bound: a `Bound` for each table, the band of M where one is solved, and the rows
         self.band: Any = None
         self.rows: Any = None
         self.expansions: Sequence[Expansion] | None = None
 
     @property
     def density(self) -> DensityLike | list[DensityLike]:
-        """The density, or the densities of the terms."""
         densities = [term.density for term in self.terms]
         return densities[0] if len(densities) == 1 else densities
 
     @property
     def name(self) -> str:
-        """Names of its densities, for representations."""
         return " + ".join(term.name for term in self.terms)
 
     @property
@@ -225,7 +221,6 @@ class Functional(nnx.Pytree):
 
     @property
     def _last(self) -> int:
-        """Number of the last field."""
         return len(self.tables[0].entries.value) - 2 if self.tables else 0
 
 
@@ -239,7 +234,6 @@ def expansion(table: Bound, density: DensityLike, *local) -> Expansion:
 
 
 def _local(table: Bound, fields: State, known) -> tuple:
-    """What the elements of a table read."""
     return (*map(table.gathered, fields), known)
 
 
@@ -251,7 +245,6 @@ def _kept_pattern(tables: tuple[Bound, ...], field: int, rows: Rows) -> Pattern:
 
 
 def _pattern(tables: Sequence[Bound], field: int, rows: Rows) -> Pattern:
-    """Of second derivatives with respect to a field."""
     joined = [table for table in tables if table.slots_read(field)]
     indices = tuple(table.columns(field) for table in joined)
     return Pattern(rows.count, indices, tuple(table.distinct for table in joined), divided=rows.divided)

@@ -1,11 +1,7 @@
 """Jaxprs: which entries of its arguments a traced function reads, and its gradient by those entries alone.
 
-`dependence` goes backwards from the value: each equation says which entries of its operands the needed entries of its
-results are made of. Where it is not known how an operation moves entries, it needs all: a dependence is never missed.
-
-`gradient` makes each entry that is read a variable of its own. The derivative of x[2, 0] is an array of zeros with one
-entry, and that of a density a sum of such arrays. XLA makes each of them, which took half of a step of a small density
-(measured). As a stack of the entries' derivatives none is made.
+The derivative of x[2, 0] is an array of zeros with one entry, and that of a density a sum of such arrays. XLA makes
+each of them, which took half of a step of a small density (measured); of a stack of the entries' derivatives none.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +28,8 @@ REDUCTIONS = frozenset([
 
 
 def dependence(function: Callable, *local):
-    """Which entries of arrays, or of their shapes, a function's value depends on: bool arrays in their places.
+    """Which entries of arrays, or of their shapes, a function's value depends on: bool arrays in their places, found
+    backwards from the value. What moves entries in an unknown way needs all: a dependence is never missed.
 
     Example:
         >>> import jax.numpy as jnp
@@ -182,7 +179,6 @@ def _integers(program: Jaxpr, constants) -> dict:
 
 
 def _value(operand, known):
-    """Of a whole number that is known, else None."""
     return operand.val if isinstance(operand, Literal) else known.get(operand)
 
 
@@ -194,15 +190,12 @@ def _whole(variable) -> bool:
 class Apart:
     """A traced function of matrices, among others, as a function of what it reads of them.
 
-    Attributes:
-        traced: of the other arguments, and then of each read.
-        shapes: of the matrices, with their dtypes.
-        reads: of each the number of the matrix, and the slice, or None for a matrix that is not read by slices alone,
-            or by more than `MOST` entries together.
+    A read is the number of the matrix, and the slice, or None for a matrix that is not read by slices alone, or by more
+    than `MOST` entries together.
     """
 
-    traced: ClosedJaxpr
-    shapes: tuple[jax.ShapeDtypeStruct, ...]
+    traced: ClosedJaxpr  # of the other arguments, and then of each read
+    shapes: tuple[jax.ShapeDtypeStruct, ...]  # of the matrices
     reads: tuple[tuple[int, Bounds | None], ...]
 
     def split(self, matrices) -> list[jax.Array]:

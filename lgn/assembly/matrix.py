@@ -23,22 +23,16 @@ from lgn.graphs.tables import bucket, filled
 class Band:
     """Lower band storage in the order of least half-bandwidth.
 
-    Attributes:
-        order: (node,) the node of each row of the band.
-        place: (node,) where each node stands in it.
-        source: (entry,) numbers in the flattened element blocks.
-        target: (entry,) where they are added in the flattened band (diagonal, column); those that fill up the table
-            lie beyond its end.
-        half_bandwidth: largest distance of two joined nodes.
-        natural: whether the order is that of the graph.
+    The entries of the flattened element blocks that lie in it are added to the flattened band, (diagonal, column);
+    those that fill up the table lie beyond its end.
     """
 
-    order: Any
-    place: Any
-    source: Any
-    target: Any
+    order: Any  # (node,) the node of each row of the band
+    place: Any  # (node,) where each node stands in it
+    source: Any  # (entry,) numbers in the blocks
+    target: Any  # (entry,) numbers in the band
     half_bandwidth: int = field(metadata={"static": True})
-    natural: bool = field(metadata={"static": True})
+    natural: bool = field(metadata={"static": True})  # whether the order is that of the graph
 
 
 @jax.tree_util.register_pytree_node_class
@@ -58,18 +52,16 @@ class Pattern:
 
     def __init__(self, n_node: int, indices: tuple, distinct=None, band: Band | None = None, divided: bool = False):
         self.n_node, self.indices, self._band, self.divided = n_node, tuple(indices), band, divided
-        self.distinct = tuple(map(_distinct, self._tables)) if distinct is None else distinct
+        self.distinct = tuple(map(slots_differ, self._tables)) if distinct is None else distinct
         self._bands: dict[int, Band] = {}
 
     def tree_flatten(self):
-        """Arrays of jax are data, tables of numpy are not."""
         if self._known:
             return (), Static((self.n_node, self.indices))
         return (self.indices, self._band), (self.n_node, self.distinct, self.divided)
 
     @classmethod
     def tree_unflatten(cls, known, data) -> "Pattern":
-        """The same of other arrays."""
         if isinstance(known, Static):
             return pattern(known.value[0], *map(Static, known.value[1]))
         return cls(known[0], data[0], known[1], data[1], known[2])
@@ -84,7 +76,6 @@ class Pattern:
 
     @property
     def _known(self) -> bool:
-        """Whether its tables are part of a program."""
         return self._band is None and all(isinstance(index, np.ndarray) for index in self.indices)
 
     @property
@@ -120,7 +111,6 @@ class Pattern:
         return self._bands[dim]
 
     def with_band(self, band: Band) -> "Pattern":
-        """The same with the band of the matrix that is solved."""
         return Pattern(self.n_node, self.indices, self.distinct, band, self.divided)
 
     def extended(self, table) -> "Pattern":
@@ -163,9 +153,16 @@ def pattern(n_node: int, *tables: Static[np.ndarray]) -> Pattern:
     return Pattern(n_node, tuple(table.value for table in tables))
 
 
-def _distinct(index: np.ndarray) -> bool:
+def slots_differ(index: np.ndarray) -> bool:
+    """Whether the slots of every element are different nodes."""
     ordered = np.sort(index, axis=1)
     return bool((ordered[:, 1:] != ordered[:, :-1]).all())
+
+
+def joined(tables) -> tuple[np.ndarray, np.ndarray]:
+    """Slot 0 of every element, and the nodes that it is joined to."""
+    rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in tables])
+    return rows, np.concatenate([index.ravel() for index in tables])
 
 
 def cuthill_mckee(n_node: int, tables) -> np.ndarray:
@@ -173,8 +170,7 @@ def cuthill_mckee(n_node: int, tables) -> np.ndarray:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
-    rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in tables])
-    columns = np.concatenate([index.ravel() for index in tables])
+    rows, columns = joined(tables)
     graph = coo_matrix((np.ones(rows.size, bool), (rows, columns)), shape=(n_node, n_node)).tocsr()
     return np.asarray(reverse_cuthill_mckee(graph, symmetric_mode=False))
 

@@ -1,6 +1,4 @@
-"""Rows: where the states of a system live, and what each derivative of a functional asks of that.
-
-A functional is a sum over elements; what one of its derivatives is does not depend on where rows live:
+"""Rows: where the states of a system live, and what each derivative of a functional asks of that, wherever it is:
 
     rows.over(lambda rows, own, whole: rows.collect(sums of elements of rows.extend(fields)), ...)
 

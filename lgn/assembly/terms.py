@@ -30,7 +30,6 @@ class Term(nnx.Pytree):
 
     @property
     def stencil(self) -> Stencil:
-        """The table on its graph."""
         return self._stencil.value
 
     @property
@@ -46,17 +45,15 @@ class Term(nnx.Pytree):
 
     @property
     def name(self) -> str:
-        """Of the density, for messages."""
         return as_density(self.density).name
 
     @property
     def bare(self) -> "Term":
-        """The density alone, as a program has it whose tables are arguments."""
         return Term(self.density)
 
     def check(self, dim: int, fields: int = 2) -> None:
         """Raises ValueError where density and stencil or state do not fit."""
-        density = as_density(self.density)
+        density, slots = as_density(self.density), self.stencil.slots
         taken = density.fields
         if taken not in (None, fields):
             raise ValueError(
@@ -64,7 +61,6 @@ class Term(nnx.Pytree):
                 f"density({', '.join(field_names(fields))}, features)"
                 + (", or read it by lgn.canonical(density)" if (taken, fields) == (2, 1) else "")
             )
-        slots = self.stencil.slots
         expected = (density.slots if isinstance(density.slots, int) else slots, density.dim or dim)
         if expected != (slots, dim):
             raise ValueError(
@@ -111,11 +107,7 @@ def terms_on(graph: jraph.GraphsTuple, density: Terms | None, name: str) -> list
 
 def _stencil_on(graph: jraph.GraphsTuple, given, name: str) -> Stencil:
     """A stencil, given as one or as a function of the graph, if it was made on this graph, or reads nothing that is not
-    there: gathers would clamp the index.
-
-    Raises:
-        ValueError: a stencil of another graph, or what is no stencil.
-    """
+    there: gathers would clamp the index. Raises ValueError: one of another graph, or what is no stencil."""
     known = "lgn.node_stencil, lgn.edge_stencil or lgn.cell_stencil"
     stencil = given if isinstance(given, Stencil) else _arguments.called(f"{name}: stencil", given, known)(graph)
     _arguments.of_kind(f"{name}: stencil", stencil, Stencil, known)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from lgn._pytrees import Static
-from lgn.assembly.matrix import cuthill_mckee, inverse
+from lgn.assembly.matrix import cuthill_mckee, inverse, joined
 from lgn.graphs.tables import Runs, Stencil, runs_of
 
 
@@ -59,11 +59,9 @@ class Partition:
 
     @property
     def reads_edges(self) -> bool:
-        """Whether edges are divided too."""
         return self._receivers is not None
 
     def number(self, stencil: Stencil) -> int:
-        """Number of a table."""
         return self._numbers[Static(stencil)]
 
     @property
@@ -78,7 +76,6 @@ class Partition:
         return before + np.cumsum([0, *(stencil.slots for stencil in self.stencils)])
 
     def owned(self, table: int, part: int) -> int:
-        """How many elements of a table the part has."""
         return len(self._elements[table][part])
 
     def elements(self, table: int, part: int) -> np.ndarray:
@@ -137,14 +134,11 @@ class Partition:
         return np.split(order, np.searchsorted(first[order], self.size * np.arange(1, self.parts)))
 
     def _local(self, part, nodes) -> np.ndarray:
-        """Local rows of nodes."""
-        row = self.row[nodes]
-        inside = row // self.size == part
-        known, local = self._ghosts[part]
+        row, (known, local) = self.row[nodes], self._ghosts[part]
         if not len(known):
             return (row - part * self.size).astype(np.int32)
         place = np.minimum(np.searchsorted(known, row), len(known) - 1)
-        return np.where(inside, row - part * self.size, local[place]).astype(np.int32)
+        return np.where(row // self.size == part, row - part * self.size, local[place]).astype(np.int32)
 
     def _halo(self) -> None:
         """Who sends which of its rows to whom: in a round each part sends to the one that stands `shift` further."""
@@ -182,8 +176,7 @@ def _order(n_node, parts, size, tables) -> np.ndarray:
     natural = np.arange(n_node)
     if parts == 1:
         return natural
-    rows = np.concatenate([np.broadcast_to(index[:, :1], index.shape).ravel() for index in tables])
-    columns = np.concatenate([index.ravel() for index in tables])
+    rows, columns = joined(tables)
     found = cuthill_mckee(n_node, tables)
     return min([natural, found], key=lambda order: _crossing(inverse(order) // size, rows, columns, n_node))
 

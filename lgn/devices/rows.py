@@ -1,7 +1,5 @@
-"""DividedRows: states divided over devices, each with a range of rows, and the halo that devices exchange.
-
-A device reads rows of others by `ppermute` in rounds, and what it adds to theirs is sent back.
-"""
+"""DividedRows: states divided over devices; a device reads rows of others by `ppermute` in rounds, and what it adds to
+theirs is sent back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,8 +55,8 @@ class DividedRows(Rows):
 
     def divide(self, of_part: Callable[[int], np.ndarray]) -> Array:
         """The arrays of all parts, one after the other along their first axis; each process makes only its own."""
-        devices = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(self.axis), 0)
-        devices = devices.reshape(len(devices), -1)
+        along = np.moveaxis(self.mesh.devices, self.mesh.axis_names.index(self.axis), 0)
+        devices = along.reshape(len(along), -1)
         here = [p for p, row in enumerate(devices) if any(x.process_index == jax.process_index() for x in row)]
         made = {part: np.asarray(of_part(part)) for part in here}
         rows, *rest = made[here[0]].shape
@@ -70,7 +68,6 @@ class DividedRows(Rows):
             return jax.make_array_from_callback((len(devices) * rows, *rest), self.sharding, piece)
 
     def enter(self, x: Array) -> Array:
-        """(row, ...) of (node, ...); zero in rows without a node."""
         if _at_hand(x):
             return self._by_row(np.asarray(x))
         if self.places is None:
@@ -81,22 +78,18 @@ class DividedRows(Rows):
         return lax.with_sharding_constraint(found, self.sharding)
 
     def leave(self, x: Array) -> Array:
-        """(node, ...) of (row, ...)."""
         return (x if self.places is None else x[self.places[1]])[: self.n_node]
 
     def node(self, row: Array) -> Array:
-        """Number of the node of a row; -1 stays."""
         return row if self.places is None else jnp.where(row < 0, row, self.places[0][row])
 
     def edges(self, x: Array) -> Array:
-        """Features of edges, where the elements of each device find them."""
         if not _at_hand(x):
             return x[self.edge_numbers]
         known = np.asarray(x)
         return self.divide(lambda part: known[self.partition.edges_of(part)])
 
     def held(self, nodes: np.ndarray) -> Any:
-        """Rows that rest, on each device its own: those of some nodes, and those without a node; None for none."""
         rest = np.concatenate([self.partition.row[nodes], np.arange(self.n_node, self.count)])
         own = [np.sort(rest[rest // self.size == part]) - part * self.size for part in range(self.partition.parts)]
         most = max(map(len, own))
@@ -107,8 +100,6 @@ class DividedRows(Rows):
         return self.divide(piece) if most else None
 
     def over(self, body: Callable, divided: Any, whole: Any, summed: bool = False) -> Any:
-        """body(rows, divided, whole) on every device, with its part of what is divided along the first axis and all of
-        what is whole; the results are divided too, or `summed` over devices."""
         mine, same = PartitionSpec(self.axis), PartitionSpec()
 
         def local(rows, divided, whole):
@@ -126,21 +117,17 @@ class DividedRows(Rows):
         return jax.jit(mapped)(self, divided, whole)  # outside of a program it would run step by step
 
     def extend(self, *fields: Array) -> tuple[Array, ...]:
-        """Each with the rows that the device reads of others, and those of its empty places; one message a round."""
         known = self._with_ghosts(_packed(fields))
         return _unpacked(jnp.concatenate([known, known[self.copies]]), fields)
 
     def collect(self, *sums: Array) -> tuple[Array, ...]:
-        """What all devices add to the rows that this one owns; the rows of empty places are dropped."""
         packed = _packed(sums)[: len(sums[0]) - len(self.copies)]
         own = jax.ShapeDtypeStruct((self.size, packed.shape[1]), packed.dtype)
         return _unpacked(jax.linear_transpose(self._with_ghosts, own)(packed)[0], sums)
 
     def tables(self, stencil: Stencil, read: set[str], exact: bool) -> dict[str, Any]:
-        """The tables of a stencil, each device with the elements whose slot 0 it owns. Empty places have rows of their
-        own, so that padding never touches real data."""
-        partition = self.partition
-        number = partition.number(stencil)
+        """Empty places have rows of their own, so that padding never touches real data."""
+        partition, number = self.partition, self.partition.number(stencil)
 
         def spread(of_elements):
             return self.divide(lambda part: of_elements[partition.elements(number, part)])
@@ -176,7 +163,6 @@ class DividedRows(Rows):
         return jax.tree.unflatten(structure, list(map(spread, leaves, ends[:-1], ends[1:])))
 
     def undivided(self, what: str) -> None:
-        """Raises ValueError: no device has all rows."""
         raise ValueError(
             f"{what} that is divided over devices has no dense, banded or sparse form; take that of the system on one "
             f"device, system.whole, and solve with lgn.ConjugateGradient()"
@@ -207,7 +193,6 @@ def numbers(leaf) -> bool:
 
 
 def _packed(fields) -> Array:
-    """(row, ...) arrays side by side."""
     flat = [x.reshape(len(x), -1) for x in fields]
     return flat[0] if len(flat) == 1 else jnp.concatenate(flat, 1)
 

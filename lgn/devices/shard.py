@@ -40,12 +40,10 @@ class Division:
 
     @property
     def parts(self) -> int:
-        """Number of devices."""
         return self.partition.parts
 
     @cached_property
     def rows(self) -> DividedRows:
-        """The rows of states, with their tables on the devices."""
         return DividedRows(self.partition, self.mesh, self.axis)
 
     def __hash__(self) -> int:
@@ -122,7 +120,7 @@ def along(mesh: Mesh, axis: str | None = None) -> tuple[Mesh, str]:
 
 
 def _tables(term: Term) -> tuple[Stencil, ...]:
-    """Tables of a term, none of them ragged; of all slots where it is not known which the density reads."""
+    """None of them ragged; of all slots where it is not known which the density reads."""
     stencil = term.stencil
     return known_tables(term) or (stencil.padded if isinstance(stencil, RaggedStencil) else stencil,)
 

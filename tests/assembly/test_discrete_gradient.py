@@ -176,11 +176,10 @@ DENSITIES = {
 }
 
 
-@pytest.mark.parametrize("of", [lambda density: density, energy], ids=["density", "energy"])
-@pytest.mark.parametrize("name", DENSITIES)
-def test_laws_of_learned_densities(name, of):
-    density, slots, features = DENSITIES[name]
-    obeys_the_laws(of(density), fields(0, slots, 2, count=2), features)
+@pytest.mark.parametrize("name", [*DENSITIES, "energy of softplus", "energy of message", "energy of structured"])
+def test_laws_of_learned_densities(name):
+    density, slots, features = DENSITIES[name.removeprefix("energy of ")]
+    obeys_the_laws(density if name in DENSITIES else energy(density), fields(0, slots, 2, count=2), features)
 
 
 def test_laws_in_float32():
@@ -190,7 +189,7 @@ def test_laws_in_float32():
 
 
 @pytest.mark.parametrize("method", [AUTOMATIC, lgn.MeanValue(2), lgn.Gonzalez()])
-@pytest.mark.parametrize("distance", [1.0, 1e-3, 1e-9, 0.0])
+@pytest.mark.parametrize("distance", [1.0, 1e-9, 0.0])
 def test_derivatives_by_parameters_are_finite_and_those_of_the_difference(method, distance):
     """d/dp <g, u' - u> = d/dp (H(u') - H(u)), and where u' = u, d/dp <g, w> = d/dp <grad H, w>."""
     (u,), (w,) = fields(0, 2, 2), fields(1, 2, 2)

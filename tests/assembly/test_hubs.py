@@ -127,15 +127,11 @@ def test_an_energy_flow_and_its_implicit_step():
     ragged = lgn.node_stencil(GRAPH)
     (u, before), known = state(GRAPH), Domain(GRAPH).features
     functionals = [Functional(GRAPH, [(density, stencil)]) for stencil in (ragged, ragged.padded)]
-    for method in (lgn.MeanValue(2), lgn.Automatic()):
-        slopes = [
-            jax.jit(H.discrete_gradient, static_argnums=1)(known, method, (u,), (before,))[0] for H in functionals
-        ]
-        np.testing.assert_allclose(*slopes, rtol=1e-11, atol=1e-11)
+    slope = jax.jit(lambda H: H.discrete_gradient(known, lgn.Automatic(), (u,), (before,))[0])
+    np.testing.assert_allclose(*map(slope, functionals), rtol=1e-11, atol=1e-11)
     method = lgn.MeanValue(2)
     curvature = jax.jit(lambda H: H.discrete_curvature(known, method, (u,), (before,)) @ before)
-    curvatures = list(map(curvature, functionals))
-    np.testing.assert_allclose(*curvatures, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(*map(curvature, functionals), rtol=1e-11, atol=1e-11)
 
 
 def test_blocks_exist_only_between_slots_that_are_read():
@@ -222,14 +218,13 @@ def peak(name) -> float:
     return float(ended.stdout.split(": ")[-1].split()[0])
 
 
-@pytest.mark.parametrize("name", ["star, v[0] and edges", "star, messages"])
-def test_a_star_of_thirty_thousand_leaves_moves_in_one_gigabyte(name):
-    assert peak(name) < 1
+def test_a_star_of_thirty_thousand_leaves_moves_in_one_gigabyte():
+    assert peak("star, v[0] and edges") < 1
 
 
 @pytest.mark.slow
 def test_hubs_among_a_hundred_thousand_nodes_move_in_four_gigabytes():
-    assert peak("star, hops=0") < 1 and peak("five hubs, messages") < 4
+    assert peak("star, hops=0") < 1 and peak("star, messages") < 1 and peak("five hubs, messages") < 4
 
 
 if __name__ == "__main__":

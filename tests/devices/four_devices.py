@@ -201,8 +201,7 @@ def of_motions():
     """Motions by implicit steps of Newton's method, dense and not, and by others, and how much the energy rose."""
     known = dict(flows())
     smooth = {"kdv": kdv.starts(KEY, 1, 48)[0], "phases": state(known["phases"], 1)[0]}
-    cases = {"kdv": (lgn.Adaptive(), lgn.DiscreteGradient(0.01))}
-    cases["phases"] = lgn.ImplicitMidpoint(0.005), lgn.DiscreteGradient(0.1)
+    cases = {"kdv": [lgn.DiscreteGradient(0.01)], "phases": [lgn.ImplicitMidpoint(0.005), lgn.DiscreteGradient(0.1)]}
     for name, integrators in cases.items():
         for integrator in integrators:
             systems = known[name], lgn.shard(known[name], MESH)
@@ -220,12 +219,7 @@ def of_motions():
 
 def of_messages():
     """Bytes that a device receives, and temporaries over those of one device, of one acceleration and of one rate."""
-    for name, shape in {
-        "ring": (8000,),
-        "longer ring": (32000,),
-        "square": (40, 40),
-        "larger square": (80, 80),
-    }.items():
+    for name, shape in {"ring": (8000,), "longer ring": (32000,), "square": (40, 40)}.items():
         graph, x = lgn.lattice(shape), jnp.zeros((int(np.prod(shape)), 1))
         density, structure = (kdv.density, lgn.FirstDifference()) if len(shape) == 1 else (phases, lgn.Laplacian())
         flow = lgn.EnergyFlow(graph, density, structure=structure)

@@ -36,7 +36,7 @@ def found():
 
 SAME = ["acceleration", "energy", "momentum", "friction", "clamp_force", "rollout", "replace", "whole", "hub", "node"]
 FLOWS = ["kdv", "phases", "open ends", "nodes", "graph"]
-MOTIONS = ["kdv by Adaptive", "kdv by DiscreteGradient", "phases by ImplicitMidpoint", "phases by DiscreteGradient"]
+MOTIONS = ["kdv by DiscreteGradient", "phases by ImplicitMidpoint", "phases by DiscreteGradient"]
 
 
 @pytest.mark.parametrize("name", [*SAME, "loss", "gradient", "loss of samples", "parameters by samples"])
@@ -67,8 +67,7 @@ def test_an_acceleration_sends_the_halo_and_nothing_else(found):
     M nothing beyond slot 0; on a ring of one piece, which is read by slices, the compiler sees that."""
     assert found["halo of ring"] == 2 * 8 * 3 and found["halo of longer ring"] == 2 * 8 * 4
     assert found["halo of square"] == 2 * 40 * 8 * 4
-    assert found["halo of larger square"] == 2 * found["halo of square"]
-    assert all(found[f"else of {name}"] == 0 for name in ("ring", "longer ring", "square", "larger square"))
+    assert all(found[f"else of {name}"] == 0 for name in ("ring", "longer ring", "square"))
 
 
 def test_a_rate_of_an_energy_flow_sends_the_halo_and_nothing_else(found):
@@ -76,8 +75,7 @@ def test_a_rate_of_an_energy_flow_sends_the_halo_and_nothing_else(found):
     one piece nothing goes back to the left: the density of solitons reads no node there."""
     assert found["halo of flow, ring"] == 2 * 8 * 3 - 8 and found["halo of flow, longer ring"] == 2 * 8 * 3
     assert found["halo of flow, square"] == 2 * 40 * 8 * 3
-    assert found["halo of flow, larger square"] == 2 * found["halo of flow, square"]
-    assert all(found[f"else of flow, {name}"] == 0 for name in ("ring", "longer ring", "square", "larger square"))
+    assert all(found[f"else of flow, {name}"] == 0 for name in ("ring", "longer ring", "square"))
 
 
 def test_temporaries_fall_with_the_number_of_devices(found):
@@ -93,12 +91,9 @@ def grids():
     yield "ring", lgn.lattice((13,))
     yield "torus", lgn.lattice((5, 6))
     yield "random", lgn.from_networkx(random)
-    yield (
-        "chain in disorder",
-        lgn.from_networkx(
-            networkx.relabel_nodes(networkx.path_graph(40), dict(enumerate(np.random.default_rng(0).permutation(40))))
-        ),
-    )
+    order = np.random.default_rng(0).permutation(40)
+    disorder = networkx.relabel_nodes(networkx.path_graph(40), dict(enumerate(order)))
+    yield "chain in disorder", lgn.from_networkx(disorder)
 
 
 @pytest.mark.parametrize("graph", [pytest.param(graph, id=name) for name, graph in grids()])
@@ -220,13 +215,13 @@ def test_a_flow_whose_energy_rises_is_told_on_devices_too():
     flow = lgn.EnergyFlow(lgn.lattice((6,)), well, structure=lgn.Laplacian())
     motion = lgn.rollout(flow, 0.5 * jnp.cos(jnp.arange(6.0))[:, None], [0.0, 0.01], lgn.ImplicitMidpoint(0.005))
     rising = motion._replace(energy=jnp.array([1.0, 9.0]))
-    for system in (flow, lgn.shard(flow, jax.make_mesh((1,), ("nodes",)))):
+    for system in (flow, lgn.shard(flow, MESH)):
         with pytest.warns(RuntimeWarning, match="energy rises"):
             lgn.check_motion(system, rising)
 
 
 def test_fields_may_be_given_by_name():
-    L = lgn.Lagrangian(lgn.lattice((5,)), lambda q, v, features: 0.5 * v[0, 0] ** 2 - 0.5 * (q[2, 0] - q[0, 0]) ** 2)
-    divided, (q, v) = lgn.shard(L, jax.make_mesh((1,), ("nodes",))), np.random.default_rng(0).normal(size=(2, 5, 1))
+    L = lgn.Lagrangian(lgn.lattice((5,)), string)
+    divided, (q, v) = lgn.shard(L, MESH), np.random.default_rng(0).normal(size=(2, 5, 1))
     np.testing.assert_allclose(divided.energy(v=v, q=q), L.energy(q, v))
     np.testing.assert_allclose(divided.force(q, v=v, t=0.3), L.force(q, v, 0.3))

@@ -1,4 +1,4 @@
-"""One of two processes: `two_processes.py NUMBER PORT FOLDER` follows a ring of 10^5 nodes and an energy flow, then
+"""One of two processes: `two_processes.py NUMBER PORT FOLDER` follows a ring of 10^4 nodes and an energy flow, then
 trains until the other dies."""
 
 import os
@@ -23,8 +23,8 @@ FLOW_TIMES = [0.0, 0.02, 0.04]
 def ring():
     """A ring and its state: a learned density whose mass matrix couples nodes."""
     density = lgn.MLPDensity(3, 1, (4,), mass=2.0, rngs=nnx.Rngs(0))
-    x = 2 * np.pi * np.arange(100_000)[:, None] / 100_000
-    return lgn.Lagrangian(lgn.lattice((100_000,)), density, solver=lgn.ConjugateGradient()), (np.sin(9 * x), np.cos(x))
+    x = 2 * np.pi * np.arange(10_000)[:, None] / 10_000
+    return lgn.Lagrangian(lgn.lattice((10_000,)), density, solver=lgn.ConjugateGradient()), (np.sin(9 * x), np.cos(x))
 
 
 def flow():
