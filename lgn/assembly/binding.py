@@ -67,34 +67,20 @@ class Bound:
 
     Elements that fill a table up to a `bucket` repeat the last one, so that all values are finite, and add to rows
     beyond the last, where additions are dropped. An unfilled slot reads slot 0.
-
-    Attributes:
-        index: (element, slot) row that a slot reads.
-        adds: (element, slot) row that what a slot gives is added to, where that is another.
-        edge: (element, slot) edge between the slot's node and slot 0, -1 where there is none; None if it is not read.
-        known: mask and geometry by name, see `Stencil`, as far as the density reads them.
-        real: (element,) whether an element counts; None where all do.
-        runs: see `Stencil`.
-        term: number of its term.
-        name: of the density, for messages.
-        sources: the features that its elements know.
-        entries: bool arrays, of each field and each feature the entries that the density of one element depends on.
-        distinct: whether the slots of every element read different rows.
-        seen: slots that the density sees, where these are more than the table has: the others are zero.
     """
 
-    index: Array
-    adds: Array | None
-    edge: Array | None
-    known: dict[str, Array]
-    real: Array | None
-    runs: tuple | None = field(metadata={"static": True})
-    term: int = field(metadata={"static": True})
-    name: str = field(metadata={"static": True})
-    sources: tuple[Source, ...] = field(metadata={"static": True})
-    entries: Static[tuple] = field(metadata={"static": True})
-    distinct: bool = field(metadata={"static": True})
-    seen: int | None = field(metadata={"static": True})
+    index: Array  # (element, slot) row that a slot reads
+    adds: Array | None  # (element, slot) row that what a slot gives is added to, where that is another
+    edge: Array | None  # (element, slot) edge between the slot's node and slot 0, -1 for none; None if it is not read
+    known: dict[str, Array]  # mask and geometry by name, see `Stencil`, as far as the density reads them
+    real: Array | None  # (element,) whether an element counts; None where all do
+    runs: tuple | None = field(metadata={"static": True})  # see `Stencil`
+    term: int = field(metadata={"static": True})  # its number
+    name: str = field(metadata={"static": True})  # of the density, for messages
+    sources: tuple[Source, ...] = field(metadata={"static": True})  # the features that its elements know
+    entries: Static[tuple] = field(metadata={"static": True})  # of each field and feature bool, whether it is read
+    distinct: bool = field(metadata={"static": True})  # whether the slots of every element read different rows
+    seen: int | None = field(metadata={"static": True})  # slots that the density sees, if more: zeros
 
     @property
     def slots(self) -> int:

@@ -117,8 +117,8 @@ def test_a_ragged_stencil_moves_as_its_padded_table(name):
 def test_two_hops_from_a_hub():
     graph = hubs(40, 1, 8, mean=2)
     ragged = lgn.node_stencil(graph, hops=2)
-    pairs = [(learned(), ragged)], [(learned(), ragged.padded)]
-    values = [jax.jit(lgn.Lagrangian(graph, terms).momentum)(*state(graph)) for terms in pairs]
+    terms = [(learned(), ragged)], [(learned(), ragged.padded)]
+    values = [jax.jit(lgn.Lagrangian(graph, x).momentum)(*state(graph)) for x in terms]
     np.testing.assert_allclose(*values, rtol=1e-12)
 
 
@@ -177,9 +177,7 @@ def test_parameters_of_a_density_on_several_tables_are_leaves_once():
 def test_what_does_not_fit_in_memory_is_named_before():
     big = star(30_000)
     q = np.zeros((30_001, 1))
-    with pytest.raises(
-        ValueError, match=r"MessageDensity joins node 0 with its 30000 neighbours.*difference.*edge_ste"
-    ):
+    with pytest.raises(ValueError, match=r"MessageDensity joins node 0 with its 30000 neighbours.*difference.*edge_st"):
         lgn.Lagrangian(big, learned()).acceleration(q, q)
     with pytest.raises(ValueError, match=r"node 0 has 30000 neighbours.*density.slots = None.*edge_stencil"):
         lgn.Lagrangian(big, lambda q, v, features: jnp.sum(features["mask"] * v[:, 0] ** 2))(q, q)

@@ -166,10 +166,8 @@ def flows():
     learned = lgn.LearnedStructure(lgn.ConservingKernel((3, 3), rngs=nnx.Rngs(0)))
     yield "kdv", lgn.EnergyFlow(lgn.lattice((48,), spacing=0.2), kdv.density, structure=lgn.FirstDifference())
     yield "phases", lgn.EnergyFlow(lgn.lattice((12, 12)), phases, structure=lgn.Laplacian())
-    yield (
-        "open ends",
-        lgn.EnergyFlow(lgn.lattice((6, 7), periodic=False), phases, structure=learned + lgn.Relaxation(0.2)),
-    )
+    ends = lgn.lattice((6, 7), periodic=False)
+    yield "open ends", lgn.EnergyFlow(ends, phases, structure=learned + lgn.Relaxation(0.2))
     yield "nodes", lgn.EnergyFlow(lgn.lattice((16,)), pendulums, structure=lgn.Symplectic())
     structure = lgn.Damped(0.1) + 0.5 * lgn.Laplacian("w")
     yield "graph", lgn.EnergyFlow(lgn.clamp(graph, [3, 8]), oscillators, structure=structure)
@@ -210,10 +208,8 @@ def of_motions():
             change = np.diff(b.energy) / np.abs(b.energy[0])
             yield f"energy of {name} by {type(integrator).__name__}", float(change.max())
     one = lgn.Lagrangian(lgn.lattice((60,)), heavy, dissipation=friction, solver=lgn.ConjugateGradient())
-    a, b = (
-        lgn.rollout(system, state(one, 1), [0.0, 0.1, 0.2], lgn.DiscreteGradient(0.1))
-        for system in (one, lgn.shard(one, MESH))
-    )
+    systems, ts = (one, lgn.shard(one, MESH)), [0.0, 0.1, 0.2]
+    a, b = (lgn.rollout(system, state(one, 1), ts, lgn.DiscreteGradient(0.1)) for system in systems)
     yield "Lagrangian by DiscreteGradient", max(off(b.q, a.q), off(b.v, a.v), off(b.energy, a.energy))
 
 

@@ -10,7 +10,7 @@ import lgn
 from lgn.analysis.gauge import GaugeDistance
 from lgn.densities.normal_form import mean_mass
 
-SHAPES = st.sampled_from([(1, 1), (2, 2), (3, 1)])
+SHAPES = st.sampled_from([(2, 2), (3, 1)])
 SEEDS = st.integers(0, 10**6)
 SCALES = st.floats(0.1, 10) | st.floats(-10, -0.1)
 
@@ -70,8 +70,7 @@ def single(density):
 
 @given(shape=SHAPES, a=SCALES, b=st.floats(-5, 5), seed=SEEDS)
 def test_no_distance_between_lagrangians_of_one_gauge_class(shape, a, b, seed):
-    slots, dim = shape
-    graph = lgn.single_node() if slots == 1 else lgn.lattice((5,))
+    (slots, dim), graph = shape, lgn.lattice((5,))
     stencil = lgn.edge_stencil if slots == 2 else lgn.node_stencil
     density = field(seed)
     system, reference = (lgn.Lagrangian(graph, [(d, stencil)]) for d in (moved_by(density, a, b, seed), density))
@@ -136,11 +135,11 @@ def test_what_a_normal_form_fixes(shape, seed):
     np.testing.assert_allclose(mass_of(density, q_0, v_0), 1, rtol=1e-12)
 
 
-@given(shape=st.sampled_from([(1, 2), (3, 1)]), points=st.sampled_from([1, 8]), seed=SEEDS)
-def test_a_normal_form_moves_alike_on_one_node_and_on_a_ring(shape, points, seed):
+@given(case=st.sampled_from([((1, 2), 8), ((3, 1), 1)]), seed=SEEDS)
+def test_a_normal_form_moves_alike_on_one_node_and_on_a_ring(case, seed):
     """With any number of points: what is subtracted is the derivative of some F, radial or not."""
-    graph = lgn.single_node() if shape[0] == 1 else lgn.lattice((5,))
-    density = field(seed)
+    shape, points = case
+    graph, density = lgn.single_node() if shape[0] == 1 else lgn.lattice((5,)), field(seed)
     q, v = (normal(seed + i, int(graph.n_node[0]), shape[1]) for i in range(2))
     form = form_of(density, normal(seed + 2, *shape), points=points)
     one, two = (acceleration_of(lgn.Lagrangian(graph, d), q, v) for d in (density, form))
@@ -181,11 +180,11 @@ def test_parameters_stay_those_of_the_density_within():
     assert jax.tree.structure(parameters["density"]) == jax.tree.structure(nnx.state(network, nnx.Param))
     q, v = normal(0, 7, 2, 2), normal(1, 7, 2, 2)
 
+    @jax.jit
     def total(parameters):
         density = nnx.merge(graph, parameters, rest)
         return jnp.sum(jax.vmap(lambda q, v: density(q, v, {}))(q, v))
 
-    total = jax.jit(total)
     gradient = jax.jit(jax.grad(total))(parameters)
     ahead, back = (total(jax.tree.map(lambda x, g, h=h: x + h * g, parameters, gradient)) for h in (1e-5, -1e-5))
     square = sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient))
