@@ -1,5 +1,7 @@
-"""Binding: a density on the tables of a stencil, for states of one shape, found once for each graph and rows; what the
-density reads, by its trace, decides which tables are arrays, and which slots second derivatives and sums have."""
+"""Binding: a density on the tables of a stencil, for states of one shape, found once for each graph and rows.
+
+What the density reads, by its trace, decides which tables are arrays, and which slots second derivatives and sums have.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

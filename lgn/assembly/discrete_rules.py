@@ -1,6 +1,7 @@
-"""Discrete rules: for an operation y = f(x) a linear map from dx = x_after - x_before to dy = f(x_after) - f(x_before),
-exact, which tends to the derivative as dx tends to 0. All are symmetric in after and before, and differentiable in
-both, also where they are equal.
+"""Discrete rules: how the difference of an operation's results depends on the differences of its arguments, exactly.
+
+For y = f(x) a linear map from dx = x_after - x_before to dy = f(x_after) - f(x_before), which tends to the derivative
+as dx tends to 0. All are symmetric in after and before, and differentiable in both, also where they are equal.
 
 Source: the discrete chain and product rules of Matsubara, Ishikawa, Yaguchi 2020, arXiv 1905.08604, section 3.2.
 """

@@ -1,5 +1,7 @@
-"""DividedRows: states divided over devices; a device reads rows of others by `ppermute` in rounds, and what it adds to
-theirs is sent back."""
+"""DividedRows: states divided over devices, each with a range of rows.
+
+A device reads rows of others by `ppermute` in rounds, and what it adds to theirs is sent back.
+"""
 
 from collections.abc import Callable
 from typing import Any
