@@ -48,14 +48,6 @@ CASES = [
 ]
 
 
-def test_an_angle_has_period_two_pi_and_the_others_have_none():
-    density = jax.jit(make(1, 2, angles=(0,)))
-    q, v = (x[0] for x in batch(1, 2)[:2])
-    turned = density(q + jnp.array([2 * jnp.pi, 0.0]), v, {})
-    np.testing.assert_allclose(turned, density(q, v, {}), rtol=1e-13)
-    assert abs(density(q + jnp.array([0.0, 2 * jnp.pi]), v, {}) - turned) > 1e-3
-
-
 def test_features_are_divided_by_their_scale():
     features = {"k": jnp.array([3.0, 5.0])}
     scaled = jax.jit(make(1, 1, features=("k",), feature_size=2, feature_scale=(3.0, 5.0)))

@@ -211,15 +211,6 @@ def test_differences_conserve_total_momentum(graph, stencil):
     np.testing.assert_allclose(jax.jit(rubbing.force)(q, together), 0, atol=1e-14)  # nothing moves against anything
 
 
-@pytest.mark.parametrize("make", [form, structured])
-def test_a_whole_turn_of_an_angle_changes_nothing(make):
-    density = jax.jit(at_random(make(2, 2, angles=(1,)), 13))
-    q, v = np.random.default_rng(14).normal(size=(2, 2, 2))
-    value = density(q, v, {})
-    np.testing.assert_allclose(density(q + np.array([0, 2 * np.pi]), v, {}), value, rtol=1e-12)
-    assert abs(density(q + np.array([2 * np.pi, 0]), v, {}) - value) > 1e-3
-
-
 # checkpoints and errors
 
 

@@ -81,6 +81,7 @@ def test_an_angle_has_period_two_pi_a_feature_is_read_over_its_scale(name):
     look = jax.jit(lambda q, x: value(name, made, q, v, weight(name, x)))
     here = look(q, 1.0)
     np.testing.assert_allclose(look(q + np.array([[0, 2 * np.pi], [0, 0]]), 1.0), here, rtol=1e-9)
+    assert not np.allclose(look(q + np.array([[2 * np.pi, 0], [0, 0]]), 1.0), here, rtol=1e-9)
     assert not np.allclose(look(q, 50.0), here, rtol=1e-9)
 
 
