@@ -10,12 +10,10 @@ is set outside stands, so that `XLA_FLAGS= make test` tests the programs that us
 import contextlib
 import ctypes
 import gc
-import itertools
 import os
 import shutil
 import sys
 import tempfile
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,15 +41,8 @@ install_import_hook([f"lgn.{name}" for name in INNER], "beartype.beartype")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from jax._src.interpreters import mlir  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
-if version("jax").startswith("0.10."):
-    # 25 programs in a row are lowered in one context, where jax makes and keeps one for each: 3 % of the CPU time and
-    # two fifths of the memory (measured), so that programs rarely have to leave it
-    make, programs = mlir.make_ir_context, itertools.count()
-    context = lru_cache(1)(lambda group: make())
-    mlir.make_ir_context = lambda: context(next(programs) // 25)
 settings.register_profile("lgn", deadline=None, max_examples=15, derandomize=True)
 settings.load_profile("lgn")
 

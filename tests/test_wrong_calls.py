@@ -946,6 +946,13 @@ CALLS = {
     "CSVRows": [(lambda: loggers.CSVRows(None), "CSVRows: path=None", "pathlib.Path")],
     "JSONRows": [(lambda: loggers.JSONRows(5), "JSONRows: path=5", "pathlib.Path")],
     "TensorBoardRows": [(lambda: loggers.TensorBoardRows(5), "TensorBoardRows: folder=5", "pathlib.Path")],
+    "Signal": [
+        (lambda: lgn.Signal([0.0, 0.0], [1.0, 2.0]), "t goes from 0.0 to 0.0", "increase"),
+        (lambda: lgn.Signal([0.0, 1.0], [1.0]), "values (1,)", "(time, ...)"),
+        (lambda: lgn.Signal([0.0, 1.0], ["a", "b"]), "Signal: values", "real numbers"),
+        (lambda: lgn.Signal([0.0, 1.0], [1.0, 2.0], lgn.Linear), "Linear is a class", "Linear(...)"),
+        (lambda: lgn.Signal([0.0, 1.0], [1.0, 2.0], "linear"), "'linear' cannot be called", "lgn.Linear()"),
+    ],
     "Huber": [
         (lambda: lgn.Huber(0.0), "width=0.0", "positive"),
         (lambda: lgn.Huber("wide"), "width='wide'", "positive"),
@@ -1136,6 +1143,7 @@ CALLS = {
 }  # fmt: skip
 
 IN_CALLS_OF = {  # functions that densities call where jax traces: what is wrong there, the density says
+    "Cubic", "Held", "Linear",  # and what a signal calls
     "both_states", "cubic", "difference", "distance", "half_square", "invariants", "inverse_distance",
     "kinetic_energy", "log_distance",
 }  # fmt: skip

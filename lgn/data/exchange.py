@@ -16,13 +16,14 @@ from lgn.data.samples import States, Trajectory, Windows
 
 # By ending the module that knows the format, by `read(path, choice)`, `write(path, contents)` and `read_graph(path)`.
 FORMATS: dict[str, Any] = {
-    **dict.fromkeys((".csv", ".txt", ".dat", ".tsv"), csv),
-    ".mat": matlab,
+    ".csv": csv,
     ".h5": well,
     ".hdf5": well,
     ".nc": netcdf,
     ".xdmf": mesh_series,
     ".pvd": mesh_series,
+    **dict.fromkeys((".txt", ".dat", ".tsv"), csv),
+    ".mat": matlab,
 }
 TABLES = (".csv", ".txt", ".dat", ".tsv", ".mat")
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Recording, States, Windows, Trajectory)}
