@@ -32,13 +32,6 @@ class Forcing(nnx.Pytree):
 
     Raises:
         ValueError: a force of other arguments, of a control that is not given, or of values that are not (node, dim).
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> def ball(q, v, features): return 1.5 * v[0, 0] ** 2
-        >>> L = lgn.Lagrangian(lgn.single_node(), ball, force=lambda q, v, t, u: u * jnp.ones_like(q), control=jnp.cos)
-        >>> round(L.acceleration(jnp.zeros((1, 1)), jnp.zeros((1, 1)), t=0.0).item(), 4)
-        0.3333
     """
 
     def __init__(self, force: Force = None, control: Control = None):

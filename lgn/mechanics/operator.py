@@ -44,23 +44,12 @@ class StructureReport(NamedTuple):
 class Operator(nnx.Pytree):
     """G on the states of a graph: callable on (node, dim).
 
-    Attributes:
-        given: the structure, as it was given.
-        size: number of nodes.
-
     Args:
-        structure: any `Structure`.
+        structure: any `Structure`, which is kept as `given`.
         graph: where it acts.
 
     Raises:
         ValueError: a structure without what the protocol asks for; a graph on which it has no meaning.
-
-    Example:
-        >>> import jax.numpy as jnp, lgn
-        >>> from lgn.mechanics.operator import Operator
-        >>> D = Operator(lgn.FirstDifference(), lgn.lattice((5,)))
-        >>> bool((D.adjoint(jnp.eye(5)) == -D(jnp.eye(5))).all())
-        True
     """
 
     def __init__(self, structure: Structure, graph: jraph.GraphsTuple):
@@ -111,9 +100,7 @@ class Operator(nnx.Pytree):
         dim = int(offered(self.given, "least", Structure)) if dim is None else _arguments.whole("dim", dim)
         size = self.size * dim
         if size > DENSE:
-            raise ValueError(
-                f"a matrix of {size} rows is too large (more than {DENSE}); use a smaller graph of the kind"
-            )
+            raise ValueError(f"a matrix of {size} rows is too large (over {DENSE}); use a smaller graph of the kind")
         basis = jnp.eye(size).reshape(size, self.size, dim)
         return jax.vmap(self)(basis).reshape(size, size).T
 

@@ -29,7 +29,7 @@ def estimated_costs(pattern: Pattern, dim: int, on: Backend | None = None) -> di
     more multiplications, and with some kernels to launch on a GPU.
 
     Args:
-        pattern: of the mass matrix.
+        pattern: of M.
         dim: degrees of freedom of a node.
         on: the kind of device, by default that on which jax runs.
     """
@@ -56,7 +56,6 @@ def solver_table() -> list[str]:
         "ring of 1000": lattice((1000,)),
         "strip of 4 x 1000": lattice((4, 1000), periodic=False),
         "lattice of 64 x 64": lattice((64, 64)),
-        "lattice of 16 x 16 x 16": lattice((16, 16, 16)),
         "binary tree of 1000": from_edges(1000, np.r_[parent, 1:1000], np.r_[1:1000, parent]),
     }
     lines = [
