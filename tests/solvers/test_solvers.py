@@ -84,11 +84,12 @@ def test_solvers_agree_with_numpy_in_value_and_both_derivatives(solver, graph, d
     @jax.jit
     @jax.vmap
     def all_three(blocks, force, d_blocks, d_force, w):
-        run = lambda blocks, force: solve(solver, graph, dim, blocks, force)  # noqa: E731
-        solution = run(blocks, force)
-        value = lambda blocks, force: run(blocks, force).value  # noqa: E731
-        _, tangent = jax.jvp(value, (blocks, force), (d_blocks, d_force))
-        _, pull = jax.vjp(value, blocks, force)
+        def run(blocks, force):
+            solution = solve(solver, graph, dim, blocks, force)
+            return solution.value, solution
+
+        _, tangent, solution = jax.jvp(run, (blocks, force), (d_blocks, d_force), has_aux=True)
+        _, pull, _ = jax.vjp(run, blocks, force, has_aux=True)
         return solution, tangent, pull(w)
 
     solution, tangent, (to_blocks, to_force) = all_three(stack(several), f, stack(changes), df, w)
