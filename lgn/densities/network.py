@@ -62,7 +62,7 @@ class Network(nnx.Module):
         """0.5 m |v|^2, the prior of the velocity of one node, or of a field at one point."""
         return 0.5 * self.prior(v.dtype) * jnp.sum(v**2)
 
-    def above_rest(self, layers: nnx.List, seen: Float[Array, " input"], at_rest: Float[Array, " input"]) -> Array:
+    def above_rest(self, layers: Sequence, seen: Float[Array, " input"], at_rest: Float[Array, " input"]) -> Array:
         """Output of a network less that for what it sees at rest, so that a field at rest has no energy. It is a
         constant that no derivative by the state computes."""
         return (perceptron(layers, self.activation, seen) - perceptron(layers, self.activation, at_rest))[0]
