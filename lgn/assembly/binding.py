@@ -120,7 +120,7 @@ class Bound:
         and slices are part of the arithmetic around them, where a gather or a scatter takes longer than all else of a
         small density (measured)."""
         if self.runs is None:
-            return x.at[self.index].get(**ROWS)
+            return jnp.asarray(x).at[self.index].get(**ROWS)
         return jnp.stack([jnp.concatenate([x[a:b] for a, b in of_slot]) for of_slot in self.runs], 1)
 
     def add(self, sums: Array, found: Array) -> Array:

@@ -212,7 +212,7 @@ class BlockMatrix(nnx.Pytree):
             (a,) = rows.extend(a)
             out = jnp.zeros_like(a)
             for index, block in zip(indices, blocks, strict=True):
-                read = a.at[index].get(**ROWS)
+                read = jnp.asarray(a).at[index].get(**ROWS)
                 out = out.at[index].add(jnp.einsum("esitj,etj->esi", block, read), **ROWS)
             return rows.collect(out)[0]
 

@@ -131,3 +131,20 @@ UNIT = (jnp.ones((1, 2)),)
 
 def flow_of(port):
     return lgn.EnergyFlow(lgn.single_node(), circuit, structure=lgn.Symplectic(), port=port, control=np.ones(2))
+
+
+def test_arrays_of_numpy_meet_matrices_and_functionals():
+    graph = lgn.lattice((5,))
+
+    def mass(q, v, features):
+        return 0.5 * v[0, 0] ** 2
+
+    def spring(q, v, features):
+        return -0.5 * (q[1, 0] - q[0, 0]) ** 2
+
+    chain = lgn.Lagrangian(graph, [(mass, lgn.node_stencil), (spring, lgn.edge_stencil)])
+    q = np.random.default_rng(0).normal(size=(5, 1))
+    np.testing.assert_array_equal(chain.equation(q, q)[0] @ q, q)
+    exact = 2 * q - np.roll(q, 1, 0) - np.roll(q, -1, 0)
+    np.testing.assert_allclose(chain.stiffness_matrix(q) @ q, exact, atol=1e-14)
+    np.testing.assert_allclose(chain.inverse_dynamics(q, 0 * q, 0 * q), exact, atol=1e-14)
