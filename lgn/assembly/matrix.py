@@ -212,11 +212,11 @@ class BlockMatrix(nnx.Pytree):
             (a,) = rows.extend(a)
             out = jnp.zeros_like(a)
             for index, block in zip(indices, blocks, strict=True):
-                read = jnp.asarray(a).at[index].get(**ROWS)
+                read = a.at[index].get(**ROWS)
                 out = out.at[index].add(jnp.einsum("esitj,etj->esi", block, read), **ROWS)
             return rows.collect(out)[0]
 
-        return self._over(multiply, a)
+        return self._over(multiply, jnp.asarray(a))
 
     def held(self, free, nodes, size) -> "BlockMatrix":
         """The same with the rows and columns of the identity, times a size, at rows that are not free; `free` is

@@ -220,7 +220,7 @@ class Lagrangian(System):
         """Force that makes the motion, M a - f without F: the torques of motors, (node, dim), in energy over length; on
         clamped nodes with that of the clamps. Args: q, v, a: (node, dim) each; t: time."""
         mass, f = self.equation(q, v, t)
-        return mass @ a - f + self.forcing(q, v, t)
+        return mass @ jnp.asarray(a) - f + self.forcing(q, v, t)
 
     @compiled
     def clamp_force(self, q: Field, v: Field, t: float = 0.0) -> Field:

@@ -144,7 +144,7 @@ def test_arrays_of_numpy_meet_matrices_and_functionals():
 
     chain = lgn.Lagrangian(graph, [(mass, lgn.node_stencil), (spring, lgn.edge_stencil)])
     q = np.random.default_rng(0).normal(size=(5, 1))
-    np.testing.assert_array_equal(chain.equation(q, q)[0] @ q, q)
+    np.testing.assert_array_equal(chain.equation(q, q)[0] @ jnp.asarray(q), q)
     exact = 2 * q - np.roll(q, 1, 0) - np.roll(q, -1, 0)
     np.testing.assert_allclose(chain.stiffness_matrix(q) @ q, exact, atol=1e-14)
     np.testing.assert_allclose(chain.inverse_dynamics(q, 0 * q, 0 * q), exact, atol=1e-14)
