@@ -94,12 +94,12 @@ def _zeros(key, shape, dtype=jnp.float32, out_sharding=None) -> Array:
     return jax.device_put(np.zeros(shape, dtype))
 
 
-def weights(layers: nnx.List, dtype) -> list[tuple[Array, Array]]:
+def weights(layers: Sequence, dtype) -> list[tuple[Array, Array]]:
     """Kernel and bias of each layer."""
     return [(layer.kernel[...].astype(dtype), layer.bias[...].astype(dtype)) for layer in layers]
 
 
-def perceptron(layers: nnx.List, activation, x: Float[Array, " input"]) -> Float[Array, " output"]:
+def perceptron(layers: Sequence, activation, x: Float[Array, " input"]) -> Float[Array, " output"]:
     """Affine layers with activations in between."""
     *hidden, (kernel, bias) = weights(layers, x.dtype)
     for inner_kernel, inner_bias in hidden:
