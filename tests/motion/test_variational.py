@@ -23,6 +23,10 @@ def network(slots=3, dim=1, hidden=(8,), initializer=lgn.lecun_normal, **options
     return lgn.MLPDensity(slots, dim, hidden, activation=jnp.tanh, initializer=initializer, rngs=nnx.Rngs(0), **options)
 
 
+def string(q, v, features):
+    return 0.5 * v[0, 0] ** 2 - 2.5 * (q[2, 0] - q[0, 0]) ** 2
+
+
 class Strained(nnx.Module):
     """A string with a random network beside it, whose M depends on q and v: L is not separable."""
 
@@ -135,6 +139,42 @@ def test_energy_error_of_a_ring_of_networks_has_one_bound_however_long(steps):
     state = tuple(0.5 * np.random.default_rng(0).normal(size=(2, 100, 1)))
     first, last, _ = energy_statement(ring, state, 0.05, steps)
     assert 1e-8 < max(first, last) < 1.5e-5
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_energy_of_a_string_is_kept_to_rounding(steps):
+    """For quadratic L the midpoint rule keeps the energy itself."""
+    ring = lgn.Lagrangian(lgn.lattice((100,)), string)
+    assert np.abs(energy_statement(ring, standing(), 0.1, steps)).max() < 1e-9
+
+
+def standing():
+    """Three waves on the ring, which hardly pass energy on to others."""
+    q = 0.5 * jnp.sin(2 * jnp.pi * 3 * jnp.arange(100.0) / 100)[:, None]
+    return q, jnp.zeros_like(q)
+
+
+def test_a_damped_pendulum_loses_its_energy_at_the_right_rate():
+    """Weak friction takes the energy of a small swing as exp(-c t), here to 1 / e^2; the rate is that of scipy."""
+    from scipy.integrate import solve_ivp
+
+    friction = 0.2
+
+    def pendulum(q, v, features):
+        return 0.5 * v[0, 0] ** 2 + jnp.cos(q[0, 0]) - 1
+
+    def rub(q, v, features):
+        return 0.5 * friction * v[0, 0] ** 2
+
+    system = lgn.Lagrangian(lgn.single_node(), pendulum, dissipation=rub)
+    ts = np.linspace(0, 10, 21)
+    y = solve_ivp(
+        lambda t, y: [y[1], -np.sin(y[0]) - friction * y[1]], (0, 10), [2.0, 0.0], t_eval=ts, rtol=1e-11, atol=1e-11
+    ).y
+    energy = 0.5 * y[1] ** 2 + 1 - np.cos(y[0])
+    found = lgn.rollout(system, (jnp.array([[2.0]]), np.zeros((1, 1))), ts, lgn.Variational(0.005)).energy
+    assert energy[-1] < 0.25 * energy[0]
+    np.testing.assert_allclose(found, energy, atol=2e-5)
 
 
 # -- Where it is another integrator ----------------------------------------------------------------------------------
