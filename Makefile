@@ -27,8 +27,8 @@ $(EXPERIMENTS): $(VENV)/ready
 
 mesh scaling: $(VENV)/ready-test
 
-# measurements are not part of the project: make real-pendulum DATA=folder, see experiments/real_pendulum.py
-real-pendulum: OPTIONS = $(if $(DATA),--data $(DATA))
+# measurements are not part of the project: make real-pendulum DATA=folder, see experiments/real_pendulum.py and robot_arm.py
+real-pendulum robot-arm: OPTIONS = $(if $(DATA),--data $(DATA))
 
 wave-table: $(VENV)/ready
 	$(BIN)/python experiments/wave.py --ways prior pure --seeds 5 --out runs/wave-table
