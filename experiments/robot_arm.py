@@ -198,13 +198,17 @@ def draw(folder: Path, rows: dict, drawn: tuple) -> None:
             off = np.abs(found - rows["tau"][tested][:, 0]).max(1)
             axes[0, 2].semilogy(np.maximum(off, 1e-12), lw=1, label=name)
         axes[0, 2].set(title="error of the torque", xlabel="row of the test characters", ylabel="largest error [N m]")
-        axes[0, 2].legend(frameon=False, loc="upper left")
+        axes[0, 2].legend(frameon=False, loc="center right")
         for ax, (letter, motion) in zip(axes[1], motions.items(), strict=True):
             exact = rows["qp"][rows["letter"] == letter][:, 0]
-            ax.plot(*pen(exact).T, "0.6", lw=3, label="measured")
-            ax.plot(*pen(motion).T, "C3", lw=1, label="driven by the torques")
-            ax.set(title=f"letter {letter}", xlabel="x, in lengths of a link", ylabel="y", aspect="equal")
-        axes[1, 0].legend(frameon=False, loc="lower right")
+            ax.plot(*pen(exact).T, "0.6", lw=3)
+            ax.plot(*pen(motion).T, "C3", lw=1)
+            ax.set(
+                title=f"{letter}: measured (grey), driven by torques (red)",
+                xlabel="x, in lengths of a link",
+                ylabel="y",
+                aspect="equal",
+            )
 
 
 def main(config: Config) -> dict:
