@@ -204,7 +204,7 @@ def draw(folder: Path, rows: dict, drawn: tuple) -> None:
             ax.plot(*pen(exact).T, "0.6", lw=3)
             ax.plot(*pen(motion).T, "C3", lw=1)
             ax.set(
-                title=f"{letter}: measured (grey), driven by torques (red)",
+                title=f"letter {letter} (grey: measured)",
                 xlabel="x, in lengths of a link",
                 ylabel="y",
                 aspect="equal",
