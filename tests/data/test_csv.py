@@ -141,6 +141,8 @@ def test_a_large_table_takes_no_more_than_a_dozen_times_as_long_as_by_pandas(tmp
     rows = np.random.default_rng(0).normal(size=(300_000, 5))
     rows[:, 0] = np.arange(len(rows)) / 100
     pandas.DataFrame(rows, columns=["t", *"abcd"]).to_csv(tmp_path / "large.csv", index=False)
+    (tmp_path / "small.csv").write_text("t,x\n0,1\n1,2\n")
+    lgn.read(tmp_path / "small.csv")  # what a first call imports is not counted
     begun = time.process_time()
     pandas.read_csv(tmp_path / "large.csv")
     theirs, begun = time.process_time() - begun, time.process_time()
