@@ -96,7 +96,6 @@ class Signal(nnx.Pytree):
             )
         self.t, self.values = (nnx.data(jnp.asarray(x)) for x in (t, values))
         self.interpolation = _arguments.called("Signal: interpolation", interpolation, "lgn.Linear() or lgn.Held()")
-        self.path = nnx.data(interpolation(self.t, self.values))
         if isinstance(self.t, jax.core.Tracer):
             return
         if not (np.diff(self.t) > 0).all():
@@ -115,7 +114,7 @@ class Signal(nnx.Pytree):
 
     def __call__(self, t) -> Float[Array, "..."]:
         """Value at a time. Args: t: time, within those of the signal."""
-        return self.path.evaluate(jnp.asarray(t, self.t.dtype))
+        return self.interpolation(self.t, self.values).evaluate(jnp.asarray(t, self.t.dtype))
 
     def check_covers(self, name: str, ts) -> None:
         """Raises ValueError where times lie before the first or after the last of the signal, where nothing is known.

@@ -57,6 +57,17 @@ def test_a_motion_under_a_signal_is_that_under_the_function():
     assert lgn.rollout(longer, start, [0.0, 20.0], lgn.ImplicitMidpoint(0.01)).q.shape == (2, 1, 1)
 
 
+def test_its_values_have_derivatives():
+    """Of a line between two values, these alone, by their shares."""
+    system = lgn.Lagrangian(lgn.single_node(), oscillator, force=force, control=lgn.Signal(T, np.sin(T)))
+    state = jnp.ones((1, 1)), jnp.zeros((1, 1))
+    slope = jax.grad(lambda signal: system.replace(control=signal).acceleration(*state, t=1.3)[0, 0])
+    found, after = np.asarray(slope(lgn.Signal(T, np.sin(T))).values), np.searchsorted(T, 1.3)
+    share = (1.3 - T[after - 1]) / (T[after] - T[after - 1])
+    np.testing.assert_allclose(found[after - 1 : after + 1], [1 - share, share], atol=1e-12)
+    assert np.count_nonzero(found) == 2
+
+
 def test_a_checkpoint_keeps_it(tmp_path):
     system = lgn.Lagrangian(lgn.single_node(), oscillator, force=force, control=lgn.Signal(T, np.sin(T), lgn.Held()))
     lgn.save(tmp_path / "driven", system)
