@@ -146,7 +146,8 @@ def _check_solves(trajectory) -> None:
 
 
 def _check_energy(system, trajectory, integrator, sizes) -> None:
-    if offered(bind(system, [x[0] for x in trajectory.state]), "driven"):
+    shapes = [np.broadcast_to(np.zeros((), x.dtype), x.shape[1:]) for x in trajectory.state]
+    if offered(bind(system, shapes), "driven"):  # whether L reads the time is known of what is bound
         early, late = (float(half.max()) for half in np.array_split(sizes, 2))
         limit = integrator.beyond(system, *_moment(trajectory, 0)) if late > RUNAWAY * early else ""
         if limit:
