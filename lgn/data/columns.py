@@ -73,7 +73,7 @@ def _times(path, choice, table: Table) -> tuple[str, np.ndarray, dict]:
             raise ValueError(
                 f"read: {path.name} has times in column {choice.time or usual!r}; leave dt={choice.dt} out"
             )
-        counter = next((x for x in columns if x.lower() in COUNTERS and counts_rows(columns[x])), "")
+        counter = next((x for x in columns if _is_counter(x, columns[x])), "")
         count = len(next(iter(columns.values())))
         frames = numbers(path, counter, columns[counter]) if counter else np.arange(count, dtype=float)
         return counter, (frames - frames[0]) * choice.dt, {}

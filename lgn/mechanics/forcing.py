@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,42 @@ Control = Array | Callable[[Array], Array] | None
 NAMES = ("t", "time"), ("u", "control")  # of the third and of the fourth argument of a force
 
 
-class Forcing(nnx.Pytree):
+class Driver(nnx.Pytree):
+    """Base of what acts on a system from outside, an array of nodes or a function of the whole state, and its control.
+
+    Attributes:
+        name: of what acts, the first argument of the constructor and the attribute that holds it.
+        control: u, an array, or a function u(t) that returns one.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, acting, control: Control):
+        setattr(self, self.name, _given(self.name, acting))
+        self.control = _given("control", control)
+        self.rows: Rows | None = None  # of states, where these are divided
+
+    config = config_of
+
+    def on_rows(self, rows: Rows) -> Self:
+        """The same on rows: an array as rows, a function as one that meets the whole state in the graph's order."""
+        other, acting = jax.tree.map(lambda x: x, self), getattr(self, self.name)
+        if callable(acting):
+            other.rows = nnx.data(rows) if rows.divided else None
+        elif acting is not None:
+            setattr(other, self.name, nnx.data(rows.enter(acting)))
+        return other
+
+    def controlled(self, control: Control) -> Self:
+        """The same with another control."""
+        return type(self)(getattr(self, self.name), control)
+
+    def at(self, t):
+        """Control u(t)."""
+        return _arguments.explained("control", self.control, t) if callable(self.control) else self.control
+
+
+class Forcing(Driver):
     """F(q, v, t, u) and u(t).
 
     Args:
@@ -34,21 +70,12 @@ class Forcing(nnx.Pytree):
         ValueError: a force of other arguments, of a control that is not given, or of values that are not (node, dim).
     """
 
+    name = "force"
+    force: Any
+
     def __init__(self, force: Force = None, control: Control = None):
-        self.force, self.control = _given("force", force), _given("control", control)
-        self.rows: Rows | None = None  # of states, where these are divided
+        super().__init__(force, control)
         self._taken = _count_arguments(force) if callable(force) else 0
-
-    config = config_of
-
-    def on_rows(self, rows: Rows) -> "Forcing":
-        """The same on rows: an array as rows, a function as one that meets the whole state in the graph's order."""
-        other = jax.tree.map(lambda x: x, self)
-        if callable(self.force):
-            other.rows = nnx.data(rows) if rows.divided else None
-        elif self.force is not None:
-            other.force = nnx.data(rows.enter(self.force))
-        return other
 
     def __call__(self, q: Field, v: Field, t) -> Field:
         """Force F, (node, dim)."""
@@ -56,7 +83,7 @@ class Forcing(nnx.Pytree):
             return jnp.zeros_like(q)
         rows, force, expected = self.rows or nodes(len(q)), self.force, q.shape
         if callable(force):
-            known = (rows.leave(q), rows.leave(v), t, control_at(self.control, t))[: self._taken]
+            known = (rows.leave(q), rows.leave(v), t, self.at(t))[: self._taken]
             if self._taken == 4 and self.control is None:
                 raise ValueError(
                     "force(q, v, t, u) reads the control u, but control is None; give control=u(t), or an lgn.Signal, "
@@ -71,18 +98,14 @@ class Forcing(nnx.Pytree):
             )
         return rows.enter(force) if callable(self.force) else force.astype(q.dtype)
 
-    def controlled(self, control: Control) -> "Forcing":
-        """The same with another control."""
-        return Forcing(self.force, control)
-
     def known_at(self, features, t):
         """Features of nodes, edges and graph, with `time` and `control`, which L and friction may read."""
         nodes, edges, whole = features
-        moment = {"time": t} if (control := control_at(self.control, t)) is None else {"time": t, "control": control}
+        moment = {"time": t} if (control := self.at(t)) is None else {"time": t, "control": control}
         return nodes, edges, {**whole, **moment}
 
 
-class Port(nnx.Pytree):
+class Port(Driver):
     """What drives a flow from outside, B(u) w(t): the energy H changes by grad H . B w.
 
     Args:
@@ -94,24 +117,11 @@ class Port(nnx.Pytree):
         ValueError: a control that is not given, or a B that does not fit it.
     """
 
+    name = "port"
+    port: Any
+
     def __init__(self, port: Array | Callable[..., Array] | None = None, control: Control = None):
-        self.port, self.control = _given("port", port), _given("control", control)
-        self.rows: Rows | None = None  # of states, where these are divided
-
-    config = config_of
-
-    def on_rows(self, rows: Rows) -> "Port":
-        """The same on rows, as `Forcing.on_rows`."""
-        other = jax.tree.map(lambda x: x, self)
-        if callable(self.port):
-            other.rows = nnx.data(rows) if rows.divided else None
-        elif self.port is not None:
-            other.port = nnx.data(rows.enter(self.port))
-        return other
-
-    def controlled(self, control: Control) -> "Port":
-        """The same with another control."""
-        return Port(self.port, control)
+        super().__init__(port, control)
 
     def __call__(self, u: Field, t) -> Field:
         """B(u) w(t), (node, dim), in the unit of u over time."""
@@ -120,9 +130,11 @@ class Port(nnx.Pytree):
         rows, port = self.rows or nodes(len(u)), self.port
         if self.control is None:
             raise ValueError("port: B(u) w(t) needs w, but control is None; give control=w(t), or an lgn.Signal")
-        w = jnp.asarray(control_at(self.control, t), u.dtype)
-        expected = (*(rows.leave(u) if callable(port) else u).shape, *w.shape)
-        found = _arguments.explained("port", port, rows.leave(u)) if callable(port) else port
+        w, whole = jnp.asarray(self.at(t), u.dtype), rows.leave(u) if callable(port) else u
+        expected, found = (
+            (*whole.shape, *w.shape),
+            _arguments.explained("port", port, whole) if callable(port) else port,
+        )
         if jnp.shape(found) != expected:
             raise ValueError(
                 f"port has shape {jnp.shape(found)} and the control {w.shape}; expected (node, dim) and the axes of "
@@ -130,11 +142,6 @@ class Port(nnx.Pytree):
             )
         driven = jnp.tensordot(found.astype(u.dtype), w, w.ndim)
         return rows.enter(driven) if callable(port) else driven
-
-
-def control_at(control, t):
-    """Control u(t)."""
-    return _arguments.explained("control", control, t) if callable(control) else control
 
 
 def check_dissipation(dissipation: Functional, features, q: Field, v: Field) -> None:

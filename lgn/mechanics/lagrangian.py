@@ -18,7 +18,7 @@ from lgn.assembly.matrix import BlockMatrix, Pattern
 from lgn.assembly.terms import Terms
 from lgn.densities.density import as_density, energy_density
 from lgn.mechanics.compilation import bind, compiled
-from lgn.mechanics.forcing import Control, Force, Forcing, check_dissipation, control_at
+from lgn.mechanics.forcing import Control, Force, Forcing, check_dissipation
 from lgn.mechanics.system import System, why_no_rate
 from lgn.solvers.choice import default_solver
 from lgn.solvers.solution import SINGULAR, SingularMassMatrix, Solution, Solver
@@ -306,7 +306,7 @@ class Lagrangian(System):
     def intermediates(self, state: State, t: float) -> Iterator[tuple[str, Array]]:
         q, v = state
         if self.forcing.control is not None:
-            yield "the control u(t)", np.ravel(control_at(self.forcing.control, t))
+            yield "the control u(t)", np.ravel(self.forcing.at(t))
         if self.domain.motion is not None:
             yield "the motion g(t) of the clamps", self.domain.motion(t)
         yield "the force F", self.forcing(q, v, t)
